@@ -1,0 +1,1 @@
+//! Compares CQL drivers on identical workloads

@@ -1,0 +1,1 @@
+//! An allocation-minimal, shard-aware CQL driver for ScyllaDB and Apache Cassandra

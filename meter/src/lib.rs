@@ -1,0 +1,1 @@
+//! Measuring: counting allocator, CPU time, CPU affinity

@@ -1,0 +1,1 @@
+//! The CQL native protocol: frames, messages, values and routing, without I/O

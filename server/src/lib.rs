@@ -1,0 +1,1 @@
+//! The embedded node: an in-memory CQL server for tests, benchmarks and demos
