@@ -1,0 +1,66 @@
+//! The form of a source file: it says what it is, its lines fit, and nothing unfinished is left in
+//! it.
+
+use shardwire_tidy::source::{code_only, words};
+use shardwire_tidy::tree;
+
+use crate::check;
+
+/// Columns of a line; rustfmt keeps code within it, but neither comments nor strings.
+const LINE_COLUMNS_MAX: usize = 100;
+
+#[test]
+fn files_open_with_their_purpose() {
+    let files = tree::files(&[".rs"]).into_iter();
+    let silent = files.filter(|file| !file.text.starts_with("//! "));
+    let faults: Vec<_> = silent.map(|file| file.path).collect();
+    check("a file that does not open with `//! ` and what it is", &faults);
+}
+
+#[test]
+fn lines_fit() {
+    let mut faults = Vec::new();
+    for file in tree::files(&[".rs"]) {
+        for (index, line) in file.text.lines().enumerate() {
+            let columns = line.chars().count();
+            let is_link = line.contains("https://");
+            if columns > LINE_COLUMNS_MAX && !is_link {
+                faults.push(format!("{}:{} has {columns} columns", file.path, index + 1));
+            }
+        }
+    }
+    check("a line past 100 columns", &faults);
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let mut faults = Vec::new();
+    for file in tree::files(&[".rs"]) {
+        for (index, line) in code_only(&file.text).lines().enumerate() {
+            let is_left = ["dbg!", "todo!", "unimplemented!", "#[ignore"]
+                .into_iter()
+                .find(|left| line.contains(left));
+            if let Some(left) = is_left {
+                faults.push(format!("{}:{} `{left}`", file.path, index + 1));
+            }
+        }
+    }
+    check("something unfinished", &faults);
+}
+
+#[test]
+fn lints_are_expected_with_a_reason() {
+    let mut faults = Vec::new();
+    for file in tree::files(&[".rs"]) {
+        let code = code_only(&file.text);
+        for (offset, _) in code.match_indices("[expect(").chain(code.match_indices("[allow(")) {
+            let tail = code.get(offset..).unwrap_or("");
+            let attribute = tail.get(..tail.find(")]").unwrap_or(tail.len())).unwrap_or(tail);
+            if !words(attribute).any(|word| word == "reason") {
+                let line = 1 + code.get(..offset).map_or(0, |head| head.matches('\n').count());
+                faults.push(format!("{}:{line}", file.path));
+            }
+        }
+    }
+    check("a lint that is silenced without a reason", &faults);
+}
