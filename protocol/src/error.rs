@@ -1,0 +1,507 @@
+//! What can go wrong on this layer, and whose fault it is.
+//!
+//! Everything here is small and `Copy`: an error costs no allocation. The driver adds the names
+//! (column, statement, node) that a person wants to read; this layer knows indexes and offsets.
+//! Offsets are in bytes from the start of the frame's body.
+//!
+//! Incomplete input is no error, see [`crate::deframer::Step`]. Next: `header.rs`.
+
+use core::error::Error;
+use core::fmt;
+
+use crate::header::Opcode;
+
+/// The peer sent bytes that are not CQL. Never our fault; always closes the connection.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Malformed {
+    /// A compressed body did not decompress to the length it announced.
+    Compression {
+        /// The length the body announced, in bytes.
+        announced: u32,
+    },
+    /// A count that cannot be true, or that exceeds what we agree to read.
+    Count {
+        /// The field.
+        what: &'static str,
+        /// What the peer sent.
+        count: u32,
+        /// The most that was possible here.
+        max: u32,
+        /// Where the field's successor begins.
+        offset: u32,
+    },
+    /// Types nested deeper than [`crate::types::TYPE_DEPTH_MAX`].
+    Depth {
+        /// Where the type that was too deep begins.
+        offset: u32,
+    },
+    /// A length that must not be negative is.
+    NegativeLength {
+        /// The field.
+        what: &'static str,
+        /// Where the field's content would begin.
+        offset: u32,
+    },
+    /// Text that is not UTF-8.
+    Text {
+        /// The field.
+        what: &'static str,
+        /// Where the text ends.
+        offset: u32,
+    },
+    /// The body ends before the field does.
+    Truncated {
+        /// The field.
+        what: &'static str,
+        /// Where the field begins.
+        offset: u32,
+    },
+    /// A code the protocol does not define.
+    UnknownCode {
+        /// The field.
+        what: &'static str,
+        /// What the peer sent.
+        code: u32,
+        /// Where the field's successor begins.
+        offset: u32,
+    },
+    /// An opcode the protocol does not define.
+    UnknownOpcode(u8),
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Compression { announced } => {
+                write!(f, "compressed body does not decompress to its {announced} bytes")
+            }
+            Self::Count { what, count, max, offset } => {
+                write!(f, "{what} is {count}, at most {max} possible, at byte {offset}")
+            }
+            Self::Depth { offset } => write!(f, "type nested too deeply at byte {offset}"),
+            Self::NegativeLength { what, offset } => {
+                write!(f, "negative length of {what} at byte {offset}")
+            }
+            Self::Text { what, offset } => {
+                write!(f, "{what} is not UTF-8, ending at byte {offset}")
+            }
+            Self::Truncated { what, offset } => {
+                write!(f, "body ends within {what}, which begins at byte {offset}")
+            }
+            Self::UnknownCode { what, code, offset } => {
+                write!(f, "unknown {what} {code:#x} at byte {offset}")
+            }
+            Self::UnknownOpcode(opcode) => write!(f, "unknown opcode {opcode:#04x}"),
+        }
+    }
+}
+
+impl Error for Malformed {}
+
+/// The peer sent valid CQL that it had no right to send at this point.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PeerMisbehaved {
+    /// A compressed body although no compression was agreed.
+    CompressionNotAgreed,
+    /// A message that does not answer the request.
+    UnexpectedOpcode(Opcode),
+    /// A reply on a stream that has no request in flight.
+    UnknownStream(i16),
+    /// The frame's direction bit says that it is for the other side.
+    WrongDirection,
+}
+
+impl fmt::Display for PeerMisbehaved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::CompressionNotAgreed => f.write_str("compressed body, none was agreed"),
+            Self::UnexpectedOpcode(opcode) => write!(f, "unexpected {opcode} message"),
+            Self::UnknownStream(stream) => write!(f, "nothing in flight on stream {stream}"),
+            Self::WrongDirection => f.write_str("frame is for the other direction"),
+        }
+    }
+}
+
+impl Error for PeerMisbehaved {}
+
+/// Valid CQL that this crate does not speak.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unsupported {
+    /// A protocol version (without the direction bit) other than 3, 4 and 5.
+    Version(u8),
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Version(version) => write!(f, "unsupported protocol version {version}"),
+        }
+    }
+}
+
+impl Error for Unsupported {}
+
+/// Larger than a limit that was agreed on this side; the limits are in `docs/LIMITS.md`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TooLarge {
+    /// What is too large.
+    pub what: &'static str,
+    /// Its length in bytes.
+    pub len: u64,
+    /// The most that is accepted, in bytes.
+    pub max: u64,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} bytes, at most {} accepted", self.what, self.len, self.max)
+    }
+}
+
+impl Error for TooLarge {}
+
+/// Why a received frame cannot be used. All but [`FrameError::TooLarge`] are the peer's doing.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FrameError {
+    /// Not CQL.
+    Malformed(Malformed),
+    /// CQL, but not now.
+    PeerMisbehaved(PeerMisbehaved),
+    /// Over one of our limits.
+    TooLarge(TooLarge),
+    /// CQL that we do not speak.
+    Unsupported(Unsupported),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(error) => error.fmt(f),
+            Self::PeerMisbehaved(error) => error.fmt(f),
+            Self::TooLarge(error) => error.fmt(f),
+            Self::Unsupported(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for FrameError {}
+
+/// The CQL name of a type, without its parameters: `"list"`, `"bigint"`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CqlTypeName(pub &'static str);
+
+impl fmt::Display for CqlTypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A Rust type was bound to, or read from, a column whose type it does not fit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TypeMismatch {
+    /// Index of the column or bind marker; filled in by the row.
+    pub column: u16,
+    /// The column's type; of a nested type the part that did not fit.
+    pub cql: CqlTypeName,
+    /// The Rust type.
+    pub rust: &'static str,
+}
+
+impl TypeMismatch {
+    /// The mismatch of `cql` with the Rust type `T`, in column 0 until a row says otherwise.
+    #[cold]
+    pub fn of<T: ?Sized>(cql: &crate::types::ColumnType) -> Self {
+        Self { column: 0, cql: cql.type_name(), rust: core::any::type_name::<T>() }
+    }
+
+    /// The same mismatch, in another column. Columns past 65,535 are reported as that.
+    #[must_use]
+    pub fn at_column(self, column: usize) -> Self {
+        Self { column: column_index(column), ..self }
+    }
+}
+
+impl fmt::Display for TypeMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "column {}: {} does not fit {}", self.column, self.rust, self.cql)
+    }
+}
+
+impl Error for TypeMismatch {}
+
+/// Something was written with another length than it announced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LengthMismatch {
+    /// What was announced, in bytes.
+    pub announced: usize,
+    /// What was, or would at least have been, written, in bytes.
+    pub written: usize,
+}
+
+impl fmt::Display for LengthMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes were announced, {} written", self.announced, self.written)
+    }
+}
+
+impl Error for LengthMismatch {}
+
+/// A request could not be encoded. The caller's fault; nothing was sent.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SerializeError {
+    /// A value that its column's type cannot hold.
+    BadValue {
+        /// Index of the bind marker.
+        column: u16,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A part of the partition key is null or not set.
+    KeyColumnNull {
+        /// Index of the bind marker.
+        column: u16,
+    },
+    /// A part of a composite partition key is longer than 65,535 bytes.
+    KeyTooLong {
+        /// Index of the bind marker.
+        column: u16,
+        /// Its length in bytes.
+        len: u32,
+    },
+    /// A part of the request cannot be as long as it is (statement text, id, names, the whole).
+    PartTooLong {
+        /// The part.
+        what: &'static str,
+        /// Its length in bytes, or how many there are of it.
+        len: u64,
+        /// The most the protocol can express.
+        max: u64,
+    },
+    /// A serializer did not keep its word: a bug in an implementation of
+    /// [`SerializeValue`](crate::value::SerializeValue) or
+    /// [`SerializeRow`](crate::row::SerializeRow).
+    Length(LengthMismatch),
+    /// A Rust type does not fit its column.
+    Type(TypeMismatch),
+    /// A value's content is longer than 2 GiB - 1.
+    ValueTooLong {
+        /// Index of the bind marker.
+        column: u16,
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// Not as many values as the statement has bind markers.
+    WrongValueCount {
+        /// Bind markers of the statement.
+        expected: u32,
+        /// Values given.
+        got: u32,
+    },
+}
+
+impl SerializeError {
+    /// The same error, in another column. Columns past 65,535 are reported as that.
+    #[cold]
+    #[must_use]
+    pub fn at_column(self, index: usize) -> Self {
+        let column = column_index(index);
+        match self {
+            Self::BadValue { what, .. } => Self::BadValue { column, what },
+            Self::KeyColumnNull { .. } => Self::KeyColumnNull { column },
+            Self::KeyTooLong { len, .. } => Self::KeyTooLong { column, len },
+            Self::Type(mismatch) => Self::Type(mismatch.at_column(index)),
+            Self::ValueTooLong { len, .. } => Self::ValueTooLong { column, len },
+            Self::PartTooLong { .. } | Self::Length(_) | Self::WrongValueCount { .. } => self,
+        }
+    }
+
+    /// The error for `got` values bound to `expected` markers.
+    #[cold]
+    #[must_use]
+    pub fn wrong_value_count(expected: usize, got: usize) -> Self {
+        Self::WrongValueCount { expected: saturating_u32(expected), got: saturating_u32(got) }
+    }
+}
+
+impl fmt::Display for SerializeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadValue { column, what } => write!(f, "column {column}: {what}"),
+            Self::KeyColumnNull { column } => {
+                write!(f, "column {column} is part of the partition key and has no value")
+            }
+            Self::KeyTooLong { column, len } => {
+                write!(f, "column {column}: {len} bytes are too many in a composite partition key")
+            }
+            Self::PartTooLong { what, len, max } => {
+                write!(f, "{what}: {len} given, at most {max} possible")
+            }
+            Self::Length(mismatch) => write!(f, "serializer: {mismatch}"),
+            Self::Type(mismatch) => mismatch.fmt(f),
+            Self::ValueTooLong { column, len } => {
+                write!(f, "column {column}: {len} bytes are too many for a value")
+            }
+            Self::WrongValueCount { expected, got } => {
+                write!(f, "{got} values given for {expected} bind markers")
+            }
+        }
+    }
+}
+
+impl Error for SerializeError {}
+
+/// A cell or row could not be read as the type that was asked for.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DeserializeError {
+    /// Bytes that are no value of the column's type.
+    BadValue {
+        /// Index of the column.
+        column: u16,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The rows' bytes are not CQL.
+    Malformed(Malformed),
+    /// A Rust type does not fit its column.
+    Type(TypeMismatch),
+    /// The cell is null and the Rust type has no place for that; `Option` has.
+    UnexpectedNull {
+        /// Index of the column.
+        column: u16,
+        /// The Rust type.
+        rust: &'static str,
+    },
+    /// The row has not as many columns as the Rust type.
+    WrongColumnCount {
+        /// Columns of the Rust type.
+        expected: u32,
+        /// Columns of the result.
+        got: u32,
+    },
+}
+
+impl DeserializeError {
+    /// A null that `T` cannot hold, in column 0 until a row says otherwise.
+    #[cold]
+    #[must_use]
+    pub fn unexpected_null<T: ?Sized>() -> Self {
+        Self::UnexpectedNull { column: 0, rust: core::any::type_name::<T>() }
+    }
+
+    /// Content that is no value of its type, in column 0 until a row says otherwise.
+    #[cold]
+    #[must_use]
+    pub fn bad_value(what: &'static str) -> Self {
+        Self::BadValue { column: 0, what }
+    }
+
+    /// The error for a row type of `expected` columns and a result of `got`.
+    #[cold]
+    #[must_use]
+    pub fn wrong_column_count(expected: usize, got: usize) -> Self {
+        Self::WrongColumnCount { expected: saturating_u32(expected), got: saturating_u32(got) }
+    }
+
+    /// The same error, in another column. Columns past 65,535 are reported as that.
+    #[cold]
+    #[must_use]
+    pub fn at_column(self, index: usize) -> Self {
+        let column = column_index(index);
+        match self {
+            Self::BadValue { what, .. } => Self::BadValue { column, what },
+            Self::Type(mismatch) => Self::Type(mismatch.at_column(index)),
+            Self::UnexpectedNull { rust, .. } => Self::UnexpectedNull { column, rust },
+            Self::Malformed(_) | Self::WrongColumnCount { .. } => self,
+        }
+    }
+}
+
+impl fmt::Display for DeserializeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadValue { column, what } => write!(f, "column {column}: {what}"),
+            Self::Malformed(error) => error.fmt(f),
+            Self::Type(mismatch) => mismatch.fmt(f),
+            Self::UnexpectedNull { column, rust } => {
+                write!(f, "column {column} is null, which {rust} cannot be")
+            }
+            Self::WrongColumnCount { expected, got } => {
+                write!(f, "row type has {expected} columns, the result {got}")
+            }
+        }
+    }
+}
+
+impl Error for DeserializeError {}
+
+/// `From` for each leaf, so that `?` works from the inside out.
+macro_rules! from_leaf {
+    ($($leaf:ident => $whole:ident :: $variant:ident,)*) => {$(
+        impl From<$leaf> for $whole {
+            #[inline]
+            fn from(error: $leaf) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )*};
+}
+
+from_leaf! {
+    Malformed => FrameError::Malformed,
+    PeerMisbehaved => FrameError::PeerMisbehaved,
+    TooLarge => FrameError::TooLarge,
+    Unsupported => FrameError::Unsupported,
+    LengthMismatch => SerializeError::Length,
+    TypeMismatch => SerializeError::Type,
+    Malformed => DeserializeError::Malformed,
+    TypeMismatch => DeserializeError::Type,
+}
+
+fn column_index(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
+}
+
+pub(crate) fn saturating_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+const _: () = assert!(size_of::<Malformed>() <= 32);
+const _: () = assert!(size_of::<FrameError>() <= 40);
+const _: () = assert!(size_of::<SerializeError>() <= 48);
+const _: () = assert!(size_of::<DeserializeError>() <= 48);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn messages_are_lower_case_and_name_the_place() {
+        let lines = [
+            FrameError::from(Malformed::Truncated { what: "paging state", offset: 12 }).to_string(),
+            FrameError::from(PeerMisbehaved::UnknownStream(7)).to_string(),
+            FrameError::from(Unsupported::Version(66)).to_string(),
+            FrameError::from(TooLarge { what: "body", len: 1 << 31, max: 1 << 28 }).to_string(),
+            SerializeError::from(LengthMismatch { announced: 4, written: 5 }).to_string(),
+            SerializeError::BadValue { column: 0, what: "odd" }.at_column(3).to_string(),
+            SerializeError::wrong_value_count(3, 2).to_string(),
+            DeserializeError::unexpected_null::<i32>().at_column(70_000).to_string(),
+        ];
+        expect![[r#"
+            body ends within paging state, which begins at byte 12
+            nothing in flight on stream 7
+            unsupported protocol version 66
+            body of 2147483648 bytes, at most 268435456 accepted
+            serializer: 4 bytes were announced, 5 written
+            column 3: odd
+            2 values given for 3 bind markers
+            column 65535 is null, which i32 cannot be"#]]
+        .assert_eq(&lines.join("\n"));
+    }
+}

@@ -1,0 +1,290 @@
+//! The nine bytes before each body.
+//!
+//! ```text
+//! 0        1      2        4       5              9
+//! version | flags | stream | opcode | body length | body …
+//! ```
+//!
+//! Both directions are here, because the embedded node reads what a driver writes. What a body
+//! contains is not this module's business. Next: `deframer.rs`.
+
+use core::fmt;
+
+use crate::error::{FrameError, Malformed, PeerMisbehaved, TooLarge, Unsupported};
+
+/// Length of a header in bytes.
+pub const HEADER_LEN: usize = 9;
+
+/// Longest body the protocol allows, in bytes (CQL v4 §2.5).
+pub const BODY_LEN_MAX: u32 = 256 << 20;
+
+/// The stream of frames that the server sends on its own accord.
+pub const EVENT_STREAM: i16 = -1;
+
+/// Bits of the header's second byte.
+pub mod flags {
+    /// The body is compressed.
+    pub const COMPRESSION: u8 = 0x01;
+    /// Request: trace it. Response: the body begins with a tracing id.
+    pub const TRACING: u8 = 0x02;
+    /// The body holds a custom payload.
+    pub const CUSTOM_PAYLOAD: u8 = 0x04;
+    /// The response holds warnings.
+    pub const WARNING: u8 = 0x08;
+    /// Opts into a beta version.
+    pub const USE_BETA: u8 = 0x10;
+}
+
+/// Version of the protocol; one per connection, fixed by its first message.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Version {
+    /// Version 3.
+    V3 = 3,
+    /// Version 4, the one that ScyllaDB speaks.
+    #[default]
+    V4 = 4,
+    /// Version 5, of Apache Cassandra.
+    V5 = 5,
+}
+
+impl Version {
+    /// The version with this number.
+    ///
+    /// # Errors
+    /// `Unsupported` for any other than 3, 4 and 5.
+    #[inline]
+    pub const fn from_u8(number: u8) -> Result<Self, Unsupported> {
+        match number {
+            3 => Ok(Self::V3),
+            4 => Ok(Self::V4),
+            5 => Ok(Self::V5),
+            _ => Err(Unsupported::Version(number)),
+        }
+    }
+
+    /// Its number.
+    #[inline]
+    #[must_use]
+    pub const fn as_u8(self) -> u8 {
+        self as u8
+    }
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the names are the specification's")]
+pub enum Opcode {
+    Error = 0x00,
+    Startup = 0x01,
+    Ready = 0x02,
+    Authenticate = 0x03,
+    Options = 0x05,
+    Supported = 0x06,
+    Query = 0x07,
+    Result = 0x08,
+    Prepare = 0x09,
+    Execute = 0x0A,
+    Register = 0x0B,
+    Event = 0x0C,
+    Batch = 0x0D,
+    AuthChallenge = 0x0E,
+    AuthResponse = 0x0F,
+    AuthSuccess = 0x10,
+}
+
+impl Opcode {
+    /// The opcode with this number.
+    ///
+    /// # Errors
+    /// `Malformed` where the protocol defines none.
+    #[inline]
+    pub const fn from_u8(number: u8) -> Result<Self, Malformed> {
+        Ok(match number {
+            0x00 => Self::Error,
+            0x01 => Self::Startup,
+            0x02 => Self::Ready,
+            0x03 => Self::Authenticate,
+            0x05 => Self::Options,
+            0x06 => Self::Supported,
+            0x07 => Self::Query,
+            0x08 => Self::Result,
+            0x09 => Self::Prepare,
+            0x0A => Self::Execute,
+            0x0B => Self::Register,
+            0x0C => Self::Event,
+            0x0D => Self::Batch,
+            0x0E => Self::AuthChallenge,
+            0x0F => Self::AuthResponse,
+            0x10 => Self::AuthSuccess,
+            _ => return Err(Malformed::UnknownOpcode(number)),
+        })
+    }
+
+    /// Its number.
+    #[inline]
+    #[must_use]
+    pub const fn as_u8(self) -> u8 {
+        self as u8
+    }
+}
+
+impl fmt::Display for Opcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "ERROR",
+            Self::Startup => "STARTUP",
+            Self::Ready => "READY",
+            Self::Authenticate => "AUTHENTICATE",
+            Self::Options => "OPTIONS",
+            Self::Supported => "SUPPORTED",
+            Self::Query => "QUERY",
+            Self::Result => "RESULT",
+            Self::Prepare => "PREPARE",
+            Self::Execute => "EXECUTE",
+            Self::Register => "REGISTER",
+            Self::Event => "EVENT",
+            Self::Batch => "BATCH",
+            Self::AuthChallenge => "AUTH_CHALLENGE",
+            Self::AuthResponse => "AUTH_RESPONSE",
+            Self::AuthSuccess => "AUTH_SUCCESS",
+        })
+    }
+}
+
+/// Header of a frame from client to server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RequestHeader {
+    /// Version of the protocol.
+    pub version: Version,
+    /// See [`flags`].
+    pub flags: u8,
+    /// Chosen by the client, echoed by the server. Not negative.
+    pub stream: i16,
+    /// What the body is.
+    pub opcode: Opcode,
+    /// Length of the body in bytes.
+    pub body_len: u32,
+}
+
+/// Header of a frame from server to client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ResponseHeader {
+    /// Version of the protocol.
+    pub version: Version,
+    /// See [`flags`].
+    pub flags: u8,
+    /// The request's, or [`EVENT_STREAM`].
+    pub stream: i16,
+    /// What the body is.
+    pub opcode: Opcode,
+    /// Length of the body in bytes.
+    pub body_len: u32,
+}
+
+macro_rules! header_codec {
+    ($name:ident, $direction:expr) => {
+        impl $name {
+            /// Writes the header's nine bytes.
+            #[inline]
+            pub fn encode(&self, out: &mut [u8; HEADER_LEN]) {
+                let [s0, s1] = self.stream.to_be_bytes();
+                let [l0, l1, l2, l3] = self.body_len.to_be_bytes();
+                *out = [
+                    self.version.as_u8() | $direction,
+                    self.flags,
+                    s0,
+                    s1,
+                    self.opcode.as_u8(),
+                    l0,
+                    l1,
+                    l2,
+                    l3,
+                ];
+            }
+
+            /// Reads a header's nine bytes.
+            ///
+            /// # Errors
+            /// A version or opcode that is not known, the other direction's bit, or a body longer
+            /// than [`BODY_LEN_MAX`].
+            #[inline]
+            pub fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Self, FrameError> {
+                let [version, flags, s0, s1, opcode, l0, l1, l2, l3] = *bytes;
+                let version = Version::from_u8(version & !DIRECTION)?;
+                if (bytes[0] & DIRECTION) != $direction {
+                    return Err(PeerMisbehaved::WrongDirection.into());
+                }
+                let opcode = Opcode::from_u8(opcode)?;
+                let body_len = u32::from_be_bytes([l0, l1, l2, l3]);
+                if body_len > BODY_LEN_MAX {
+                    let (len, max) = (u64::from(body_len), u64::from(BODY_LEN_MAX));
+                    return Err(TooLarge { what: "frame body", len, max }.into());
+                }
+                let stream = i16::from_be_bytes([s0, s1]);
+                Ok(Self { version, flags, stream, opcode, body_len })
+            }
+        }
+    };
+}
+
+header_codec!(RequestHeader, 0);
+header_codec!(ResponseHeader, DIRECTION);
+
+/// Bit of the version byte that says "from the server".
+const DIRECTION: u8 = 0x80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: [u8; 9] = [4, 0, 0, 7, 0x0A, 0, 0, 1, 2];
+
+    #[test]
+    fn encodes_and_decodes_both_directions() {
+        let header = RequestHeader::decode(&REQUEST).unwrap();
+        assert_eq!(header.stream, 7);
+        assert_eq!(header.opcode, Opcode::Execute);
+        assert_eq!(header.body_len, 0x102);
+        let mut out = [0; 9];
+        header.encode(&mut out);
+        assert_eq!(out, REQUEST);
+
+        let event = ResponseHeader {
+            version: Version::V4,
+            flags: flags::WARNING,
+            stream: EVENT_STREAM,
+            opcode: Opcode::Event,
+            body_len: 5,
+        };
+        event.encode(&mut out);
+        assert_eq!(out, [0x84, 8, 0xFF, 0xFF, 0x0C, 0, 0, 0, 5]);
+        assert_eq!(ResponseHeader::decode(&out), Ok(event));
+    }
+
+    #[test]
+    fn refuses_what_it_must() {
+        let with = |index: usize, byte: u8| {
+            let mut bytes = REQUEST;
+            bytes[index] = byte;
+            RequestHeader::decode(&bytes).unwrap_err()
+        };
+        assert_eq!(with(0, 0x84), PeerMisbehaved::WrongDirection.into());
+        assert_eq!(with(0, 66), Unsupported::Version(66).into());
+        assert_eq!(with(0, 0xC2), Unsupported::Version(66).into());
+        assert_eq!(with(4, 4), Malformed::UnknownOpcode(4).into());
+        assert!(matches!(with(5, 0x80), FrameError::TooLarge(_)));
+        assert!(matches!(with(5, 0x11), FrameError::TooLarge(_)));
+        assert_eq!(ResponseHeader::decode(&REQUEST), Err(PeerMisbehaved::WrongDirection.into()));
+    }
+
+    #[test]
+    fn every_opcode_survives() {
+        let known = (0..=255u8).filter_map(|number| Opcode::from_u8(number).ok());
+        assert_eq!(known.clone().count(), 16);
+        for opcode in known {
+            assert_eq!(Opcode::from_u8(opcode.as_u8()), Ok(opcode));
+        }
+    }
+}

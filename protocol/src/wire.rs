@@ -1,0 +1,668 @@
+//! The notations of CQL v4 §3, read and written: `[int]`, `[string]`, `[bytes]` and so on.
+//!
+//! [`Reader`] borrows from the body and never copies. [`Writer`] fills a slice that has exactly
+//! the announced length; running over it is noted and reported by [`Writer::finish`] instead of at
+//! each call, so that encoding is straight-line code. Which fields follow which is not known here.
+//! Next: `types.rs`.
+
+use core::net::{IpAddr, SocketAddr};
+
+use ascii::AsciiStr;
+use uuid::Uuid;
+
+use crate::consistency::Consistency;
+use crate::error::{LengthMismatch, Malformed, saturating_u32};
+
+/// Reads a body from its beginning.
+///
+/// Each method advances past what it returns. `what` arguments name the field in an error.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    /// Offset, in the frame's body, of the end of `rest`.
+    end: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `body`.
+    #[inline]
+    #[must_use]
+    pub const fn new(body: &'a [u8]) -> Self {
+        Self { rest: body, end: body.len() }
+    }
+
+    /// Reads `part`, which begins `offset` bytes into the body; errors tell offsets in the body.
+    #[inline]
+    #[must_use]
+    pub const fn with_offset(part: &'a [u8], offset: usize) -> Self {
+        Self { rest: part, end: offset.saturating_add(part.len()) }
+    }
+
+    /// Bytes not yet read.
+    #[inline]
+    #[must_use]
+    pub const fn remaining(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// How many bytes were read, counted from the start of the body.
+    #[inline]
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.end - self.rest.len()
+    }
+
+    /// `[byte]`
+    ///
+    /// # Errors
+    /// `Truncated`, as all methods, where the body ends too early.
+    #[inline]
+    pub fn u8(&mut self, what: &'static str) -> Result<u8, Malformed> {
+        self.array::<1>(what).map(|[byte]| byte)
+    }
+
+    /// `[short]`
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub fn u16(&mut self, what: &'static str) -> Result<u16, Malformed> {
+        self.array(what).map(u16::from_be_bytes)
+    }
+
+    /// `[int]`
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub fn i32(&mut self, what: &'static str) -> Result<i32, Malformed> {
+        self.array(what).map(i32::from_be_bytes)
+    }
+
+    /// `[int]` that is a set of bits.
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub fn u32(&mut self, what: &'static str) -> Result<u32, Malformed> {
+        self.array(what).map(u32::from_be_bytes)
+    }
+
+    /// `[long]`
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub fn i64(&mut self, what: &'static str) -> Result<i64, Malformed> {
+        self.array(what).map(i64::from_be_bytes)
+    }
+
+    /// `[int]` that counts things of at least `item_len_min` bytes each. What cannot fit into the
+    /// rest of the body is refused, so that the count may size an allocation.
+    ///
+    /// # Errors
+    /// `Truncated`, `Count`; `NegativeLength` for a negative one.
+    #[inline]
+    pub fn count(&mut self, what: &'static str, item_len_min: usize) -> Result<u32, Malformed> {
+        let Ok(count) = u32::try_from(self.i32(what)?) else {
+            return Err(self.negative(what));
+        };
+        let max = saturating_u32(self.rest.len() / item_len_min.max(1));
+        if count > max {
+            return Err(Malformed::Count { what, count, max, offset: self.offset_u32() });
+        }
+        Ok(count)
+    }
+
+    /// `len` bytes as they are.
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], Malformed> {
+        let Some((head, rest)) = self.rest.split_at_checked(len) else {
+            return Err(self.truncated(what));
+        };
+        self.rest = rest;
+        Ok(head)
+    }
+
+    /// `[string]`
+    ///
+    /// # Errors
+    /// `Truncated`, `Text`.
+    #[inline]
+    pub fn string(&mut self, what: &'static str) -> Result<&'a str, Malformed> {
+        let bytes = self.short_bytes(what)?;
+        self.text(bytes, what)
+    }
+
+    /// `[long string]`
+    ///
+    /// # Errors
+    /// `Truncated`, `Text`; `NegativeLength` for a negative one.
+    #[inline]
+    pub fn long_string(&mut self, what: &'static str) -> Result<&'a str, Malformed> {
+        let Some(bytes) = self.bytes(what)? else {
+            return Err(self.negative(what));
+        };
+        self.text(bytes, what)
+    }
+
+    /// `[short bytes]`
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub fn short_bytes(&mut self, what: &'static str) -> Result<&'a [u8], Malformed> {
+        let len = self.u16(what)?;
+        self.take(usize::from(len), what)
+    }
+
+    /// `[bytes]`; any negative length is null, `None`.
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub fn bytes(&mut self, what: &'static str) -> Result<Option<&'a [u8]>, Malformed> {
+        match usize::try_from(self.i32(what)?) {
+            Ok(len) => self.take(len, what).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// `[string list]`; all its strings were checked when this returns.
+    ///
+    /// # Errors
+    /// `Truncated`, `Text`.
+    pub fn string_list(&mut self, what: &'static str) -> Result<StringList<'a>, Malformed> {
+        let count = self.u16(what)?;
+        let list = StringList { reader: *self, left: count };
+        for _ in 0..count {
+            self.string(what)?;
+        }
+        Ok(list)
+    }
+
+    /// `[string map]`; all its strings were checked when this returns.
+    ///
+    /// # Errors
+    /// `Truncated`, `Text`.
+    pub fn string_map(&mut self, what: &'static str) -> Result<StringMap<'a>, Malformed> {
+        let count = self.u16(what)?;
+        let map = StringMap { reader: *self, left: count };
+        for _ in 0..count {
+            self.string(what)?;
+            self.string(what)?;
+        }
+        Ok(map)
+    }
+
+    /// `[string multimap]`; all its strings were checked when this returns.
+    ///
+    /// # Errors
+    /// `Truncated`, `Text`.
+    pub fn string_multimap(&mut self, what: &'static str) -> Result<StringMultimap<'a>, Malformed> {
+        let count = self.u16(what)?;
+        let map = StringMultimap { reader: *self, left: count };
+        for _ in 0..count {
+            self.string(what)?;
+            self.string_list(what)?;
+        }
+        Ok(map)
+    }
+
+    /// `[bytes map]`; it was walked to its end when this returns.
+    ///
+    /// # Errors
+    /// `Truncated`, `Text`.
+    pub fn bytes_map(&mut self, what: &'static str) -> Result<BytesMap<'a>, Malformed> {
+        let count = self.u16(what)?;
+        let map = BytesMap { reader: *self, left: count };
+        for _ in 0..count {
+            self.string(what)?;
+            self.bytes(what)?;
+        }
+        Ok(map)
+    }
+
+    /// `[inetaddr]`: an address without a port.
+    ///
+    /// # Errors
+    /// `Truncated`; `UnknownCode` where the length is neither 4 nor 16.
+    pub fn ip_addr(&mut self, what: &'static str) -> Result<IpAddr, Malformed> {
+        match self.u8(what)? {
+            4 => self.array(what).map(|octets: [u8; 4]| IpAddr::from(octets)),
+            16 => self.array(what).map(|octets: [u8; 16]| IpAddr::from(octets)),
+            len => Err(self.unknown_code(what, u32::from(len))),
+        }
+    }
+
+    /// `[inet]`: an address and a port.
+    ///
+    /// # Errors
+    /// `Truncated`; `UnknownCode` where the length is neither 4 nor 16 or the port exceeds 65,535.
+    pub fn inet(&mut self, what: &'static str) -> Result<SocketAddr, Malformed> {
+        let ip = self.ip_addr(what)?;
+        let port = self.u32(what)?;
+        match u16::try_from(port) {
+            Ok(port) => Ok(SocketAddr::new(ip, port)),
+            Err(_) => Err(self.unknown_code(what, port)),
+        }
+    }
+
+    /// `[uuid]`
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub fn uuid(&mut self, what: &'static str) -> Result<Uuid, Malformed> {
+        self.array(what).map(Uuid::from_bytes)
+    }
+
+    /// `[consistency]`
+    ///
+    /// # Errors
+    /// `Truncated`, `UnknownCode`.
+    pub fn consistency(&mut self, what: &'static str) -> Result<Consistency, Malformed> {
+        let number = self.u16(what)?;
+        Consistency::from_u16(number).ok_or_else(|| self.unknown_code(what, u32::from(number)))
+    }
+
+    /// `[unsigned vint]`
+    ///
+    /// # Errors
+    /// `Truncated`.
+    pub fn unsigned_vint(&mut self, what: &'static str) -> Result<u64, Malformed> {
+        let first = self.u8(what)?;
+        // The leading one bits of the first byte count the bytes that follow it.
+        let extra_len = first.leading_ones();
+        let mut value = u64::from(first) & (0xFF_u64 >> extra_len);
+        for _ in 0..extra_len {
+            value = (value << 8) | u64::from(self.u8(what)?);
+        }
+        Ok(value)
+    }
+
+    /// `[vint]`, zig-zag over an unsigned one.
+    ///
+    /// # Errors
+    /// `Truncated`.
+    pub fn vint(&mut self, what: &'static str) -> Result<i64, Malformed> {
+        let zigzag = self.unsigned_vint(what)?;
+        Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
+    }
+
+    /// An array of bytes as it is.
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Malformed> {
+        let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.truncated(what));
+        };
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    /// The error for a code, read just now, that has no meaning.
+    #[cold]
+    #[must_use]
+    pub fn unknown_code(&self, what: &'static str, code: u32) -> Malformed {
+        Malformed::UnknownCode { what, code, offset: self.offset_u32() }
+    }
+
+    /// The error for a field that begins here and does not end within the body.
+    #[cold]
+    #[must_use]
+    pub fn truncated(&self, what: &'static str) -> Malformed {
+        Malformed::Truncated { what, offset: self.offset_u32() }
+    }
+
+    /// [`Self::offset`] for an error.
+    #[must_use]
+    pub fn offset_u32(&self) -> u32 {
+        saturating_u32(self.offset())
+    }
+
+    #[cold]
+    fn negative(&self, what: &'static str) -> Malformed {
+        Malformed::NegativeLength { what, offset: self.offset_u32() }
+    }
+
+    #[inline]
+    fn text(&self, bytes: &'a [u8], what: &'static str) -> Result<&'a str, Malformed> {
+        str_from_bytes(bytes).ok_or_else(|| Malformed::Text { what, offset: self.offset_u32() })
+    }
+}
+
+/// The bytes as text, if they are UTF-8.
+///
+/// ASCII is tried first: for the short, unaligned texts in frames that takes half the time of
+/// std's UTF-8 check, and most text is ASCII.
+#[inline]
+#[must_use]
+pub fn str_from_bytes(bytes: &[u8]) -> Option<&str> {
+    match AsciiStr::from_ascii(bytes) {
+        Ok(text) => Some(text.as_str()),
+        Err(_) => core::str::from_utf8(bytes).ok(),
+    }
+}
+
+/// Strings of a `[string list]`, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct StringList<'a> {
+    reader: Reader<'a>,
+    left: u16,
+}
+
+/// Pairs of a `[string map]`, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct StringMap<'a> {
+    reader: Reader<'a>,
+    left: u16,
+}
+
+/// Pairs of a `[string multimap]`, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct StringMultimap<'a> {
+    reader: Reader<'a>,
+    left: u16,
+}
+
+/// Pairs of a `[bytes map]`, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct BytesMap<'a> {
+    reader: Reader<'a>,
+    left: u16,
+}
+
+/// Their contents were checked when they were made, hence no `Result`.
+macro_rules! walker {
+    ($name:ident, $item:ty, |$reader:ident| $read:expr) => {
+        impl<'a> Iterator for $name<'a> {
+            type Item = $item;
+
+            fn next(&mut self) -> Option<Self::Item> {
+                self.left = self.left.checked_sub(1)?;
+                let $reader = &mut self.reader;
+                $read
+            }
+
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                (usize::from(self.left), Some(usize::from(self.left)))
+            }
+        }
+
+        impl ExactSizeIterator for $name<'_> {}
+    };
+}
+
+walker!(StringList, &'a str, |reader| reader.string("").ok());
+walker!(StringMap, (&'a str, &'a str), |reader| {
+    Some((reader.string("").ok()?, reader.string("").ok()?))
+});
+walker!(StringMultimap, (&'a str, StringList<'a>), |reader| {
+    Some((reader.string("").ok()?, reader.string_list("").ok()?))
+});
+walker!(BytesMap, (&'a str, Option<&'a [u8]>), |reader| {
+    Some((reader.string("").ok()?, reader.bytes("").ok()?))
+});
+
+/// Fills a slice of exactly the announced length.
+///
+/// Nothing is ever written outside the slice: what does not fit is left out and remembered.
+#[derive(Debug)]
+#[must_use = "`finish` tells whether the announced length was kept"]
+pub struct Writer<'a> {
+    rest: &'a mut [u8],
+    len: usize,
+    /// The first broken promise.
+    fault: Option<LengthMismatch>,
+}
+
+impl<'a> Writer<'a> {
+    /// Fills `out` from its beginning.
+    #[inline]
+    pub const fn new(out: &'a mut [u8]) -> Self {
+        let len = out.len();
+        Self { rest: out, len, fault: None }
+    }
+
+    /// How many bytes were written.
+    #[inline]
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        self.len - self.rest.len()
+    }
+
+    /// Ends writing.
+    ///
+    /// # Errors
+    /// If not exactly the slice's length was written, or a value within it broke its promise.
+    #[inline]
+    pub fn finish(self) -> Result<(), LengthMismatch> {
+        match self.fault {
+            None if self.rest.is_empty() => Ok(()),
+            None => Err(LengthMismatch { announced: self.len, written: self.position() }),
+            Some(mismatch) => Err(mismatch),
+        }
+    }
+
+    /// Remembers a length that was announced and not kept; [`Self::finish`] reports the first.
+    #[cold]
+    pub fn set_fault(&mut self, mismatch: LengthMismatch) {
+        self.fault.get_or_insert(mismatch);
+    }
+
+    /// `[byte]`
+    #[inline]
+    pub fn put_u8(&mut self, value: u8) {
+        self.put_array([value]);
+    }
+
+    /// `[short]`
+    #[inline]
+    pub fn put_u16(&mut self, value: u16) {
+        self.put_array(value.to_be_bytes());
+    }
+
+    /// `[int]`
+    #[inline]
+    pub fn put_i32(&mut self, value: i32) {
+        self.put_array(value.to_be_bytes());
+    }
+
+    /// `[int]` that is a set of bits, or a length that is known to fit.
+    #[inline]
+    pub fn put_u32(&mut self, value: u32) {
+        self.put_array(value.to_be_bytes());
+    }
+
+    /// `[long]`
+    #[inline]
+    pub fn put_i64(&mut self, value: i64) {
+        self.put_array(value.to_be_bytes());
+    }
+
+    /// Bytes as they are; one bounds check and, for small `N`, one or two stores.
+    #[inline]
+    pub fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
+        match core::mem::take(&mut self.rest).split_first_chunk_mut::<N>() {
+            Some((head, rest)) => {
+                *head = bytes;
+                self.rest = rest;
+            }
+            None => self.overflow(),
+        }
+    }
+
+    /// Bytes as they are.
+    #[inline]
+    pub fn put_slice(&mut self, bytes: &[u8]) {
+        match core::mem::take(&mut self.rest).split_at_mut_checked(bytes.len()) {
+            Some((head, rest)) => {
+                head.copy_from_slice(bytes);
+                self.rest = rest;
+            }
+            None => self.overflow(),
+        }
+    }
+
+    /// A `[value]` or `[bytes]` whose content is `N` bytes: length and content at once.
+    #[inline]
+    pub fn put_fixed_value<const N: usize>(&mut self, content: [u8; N]) {
+        let rest = core::mem::take(&mut self.rest);
+        // Both halves are checked before either is written; the compiler makes one check of it.
+        if let Some((head, rest)) = rest.split_first_chunk_mut::<4>()
+            && let Some((body, rest)) = rest.split_first_chunk_mut::<N>()
+        {
+            *head = const { len_prefix(N) };
+            *body = content;
+            self.rest = rest;
+        } else {
+            self.overflow();
+        }
+    }
+
+    /// A `[value]` or `[bytes]` with this content. A content beyond 2 GiB - 1 is a fault.
+    #[inline]
+    pub fn put_bytes(&mut self, content: &[u8]) {
+        let Ok(len) = i32::try_from(content.len()) else {
+            return self.overflow();
+        };
+        let rest = core::mem::take(&mut self.rest);
+        if let Some((head, rest)) = rest.split_first_chunk_mut::<4>()
+            && let Some((body, rest)) = rest.split_at_mut_checked(content.len())
+        {
+            *head = len.to_be_bytes();
+            body.copy_from_slice(content);
+            self.rest = rest;
+        } else {
+            self.overflow();
+        }
+    }
+
+    /// `[string]`. A text beyond 65,535 bytes is a fault.
+    #[inline]
+    pub fn put_string(&mut self, text: &str) {
+        self.put_short_bytes(text.as_bytes());
+    }
+
+    /// `[long string]`. A text beyond 2 GiB - 1 is a fault.
+    #[inline]
+    pub fn put_long_string(&mut self, text: &str) {
+        self.put_bytes(text.as_bytes());
+    }
+
+    /// `[short bytes]`. More than 65,535 are a fault.
+    #[inline]
+    pub fn put_short_bytes(&mut self, content: &[u8]) {
+        match u16::try_from(content.len()) {
+            Ok(len) => {
+                self.put_u16(len);
+                self.put_slice(content);
+            }
+            Err(_) => self.overflow(),
+        }
+    }
+
+    /// `[string list]`. More than 65,535 are a fault.
+    pub fn put_string_list(&mut self, texts: &[&str]) {
+        match u16::try_from(texts.len()) {
+            Ok(count) => self.put_u16(count),
+            Err(_) => return self.overflow(),
+        }
+        for text in texts {
+            self.put_string(text);
+        }
+    }
+
+    /// `[inet]`
+    pub fn put_inet(&mut self, address: SocketAddr) {
+        match address.ip() {
+            IpAddr::V4(ip) => {
+                self.put_u8(4);
+                self.put_array(ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                self.put_u8(16);
+                self.put_array(ip.octets());
+            }
+        }
+        self.put_i32(i32::from(address.port()));
+    }
+
+    /// `[uuid]`
+    #[inline]
+    pub fn put_uuid(&mut self, uuid: Uuid) {
+        self.put_array(uuid.into_bytes());
+    }
+
+    /// `[consistency]`
+    #[inline]
+    pub fn put_consistency(&mut self, consistency: Consistency) {
+        self.put_u16(consistency.as_u16());
+    }
+
+    /// `[unsigned vint]`
+    pub fn put_unsigned_vint(&mut self, value: u64) {
+        let (bytes, skip) = vint_bytes(value);
+        self.put_slice(bytes.get(skip..).unwrap_or(&[]));
+    }
+
+    /// `[vint]`
+    pub fn put_vint(&mut self, value: i64) {
+        self.put_unsigned_vint(zigzag(value));
+    }
+
+    #[cold]
+    fn overflow(&mut self) {
+        // `rest` was taken, so position() is the end: what follows finds no room either.
+        self.rest = &mut [];
+        let mismatch = LengthMismatch { announced: self.len, written: self.len.saturating_add(1) };
+        self.set_fault(mismatch);
+    }
+}
+
+/// Length of an `[unsigned vint]` in bytes, 1 to 9.
+#[must_use]
+pub const fn unsigned_vint_len(value: u64) -> usize {
+    // Each byte beyond the first costs one bit of the first: 7 payload bits per byte, up to 9.
+    let bits = 64 - (value | 1).leading_zeros();
+    if bits > 56 { 9 } else { bits.div_ceil(7) as usize }
+}
+
+/// Length of a `[vint]` in bytes, 1 to 9.
+#[must_use]
+pub const fn vint_len(value: i64) -> usize {
+    unsigned_vint_len(zigzag(value))
+}
+
+const fn zigzag(value: i64) -> u64 {
+    ((value >> 63) ^ (value << 1)).cast_unsigned()
+}
+
+/// Nine bytes that end with the encoding of `value`, and how many of them to skip.
+fn vint_bytes(value: u64) -> ([u8; 9], usize) {
+    let len = unsigned_vint_len(value);
+    let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
+    let mut bytes = [0, a, b, c, d, e, f, g, h];
+    let skip = 9 - len;
+    if let Some(first) = bytes.get_mut(skip) {
+        // len - 1 leading ones; the value leaves those bits free.
+        *first |= !(0xFF_u16 >> (len - 1)).to_be_bytes()[1];
+    }
+    (bytes, skip)
+}
+
+/// The `[int]` before a content of `len` bytes, for lengths known when compiling.
+const fn len_prefix(len: usize) -> [u8; 4] {
+    assert!(len <= i32::MAX as usize, "a value's content is at most 2 GiB - 1");
+    #[expect(clippy::cast_possible_truncation, reason = "checked in the line above")]
+    (len as u32).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests;
