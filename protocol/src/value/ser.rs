@@ -1,1 +1,484 @@
+//! Bound values: from Rust to the bytes of a `[value]`.
+//!
+//! In two steps, because a request is encoded in place: first its exact length, then its content.
+//! Types are checked apart from that, once per statement and Rust type, so a value is written
+//! without looking at the column. Which column it goes to is the row's business.
+//! Next: `row/ser.rs`.
 
+use core::net::IpAddr;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{
+    Counter, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid, CqlVarint,
+    CqlVarintBorrowed, MaybeUnset, Unset,
+};
+use crate::error::{LengthMismatch, SerializeError, TypeMismatch, saturating_u32};
+use crate::types::ColumnType;
+use crate::wire::{Writer, vint_len};
+
+/// What stands in the length field of a `[value]`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ValueLen {
+    /// There is no value.
+    Null,
+    /// The column is left as it is.
+    Unset,
+    /// The content has that many bytes, at most 2 GiB - 1.
+    Bytes(u32),
+}
+
+impl ValueLen {
+    /// A content of `len` bytes.
+    ///
+    /// # Errors
+    /// `ValueTooLong` above 2 GiB - 1.
+    #[inline]
+    pub fn bytes(len: usize) -> Result<Self, SerializeError> {
+        match u32::try_from(len) {
+            Ok(len) if len <= i32::MAX.cast_unsigned() => Ok(Self::Bytes(len)),
+            _ => Err(SerializeError::ValueTooLong {
+                column: 0,
+                len: u64::try_from(len).unwrap_or(u64::MAX),
+            }),
+        }
+    }
+
+    /// Length of the whole `[value]` in bytes, its length field included.
+    #[inline]
+    #[must_use]
+    pub fn encoded_len(self) -> usize {
+        match self {
+            Self::Null | Self::Unset => 4,
+            // On 32 bits the sum of a row saturates and then finds no buffer.
+            Self::Bytes(len) => usize::try_from(len).unwrap_or(usize::MAX).saturating_add(4),
+        }
+    }
+}
+
+/// A Rust type that can be bound to a marker.
+///
+/// Implementations announce the length of what they write; a broken promise fails the request and
+/// never reaches the wire.
+pub trait SerializeValue {
+    /// Whether values of this Rust type fit a column of type `typ`. Depends on nothing else.
+    ///
+    /// # Errors
+    /// The part of `typ` that does not fit.
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch>;
+
+    /// Exact length of the content.
+    ///
+    /// # Errors
+    /// A value that the protocol cannot express.
+    fn value_len(&self) -> Result<ValueLen, SerializeError>;
+
+    /// Writes the content, as many bytes as [`Self::value_len`] tells; nothing for null and unset.
+    fn write(&self, out: &mut Writer<'_>);
+
+    /// The content, where it lies in memory as it is sent: text and blobs. A partition key is
+    /// then hashed without copying it.
+    #[inline]
+    fn as_bytes(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Writes length and content. Types of fixed length do both at once.
+    #[inline]
+    fn write_value(&self, out: &mut Writer<'_>) {
+        match self.value_len() {
+            Ok(ValueLen::Bytes(len)) => {
+                out.put_u32(len);
+                let start = out.position();
+                self.write(out);
+                let (announced, written) = (usize::try_from(len), out.position() - start);
+                if announced != Ok(written) {
+                    let announced = announced.unwrap_or(usize::MAX);
+                    out.set_fault(LengthMismatch { announced, written });
+                }
+            }
+            Ok(ValueLen::Null) => out.put_i32(-1),
+            Ok(ValueLen::Unset) => out.put_i32(-2),
+            // It was fine when the request was measured: the serializer is not constant.
+            Err(_) => out.set_fault(LengthMismatch { announced: 0, written: 0 }),
+        }
+    }
+}
+
+/// Content of `N` bytes, whatever the value.
+macro_rules! fixed_len {
+    ($($rust:ty => $($cql:ident)|+, |$value:ident| $bytes:expr;)*) => {$(
+        impl SerializeValue for $rust {
+            #[inline]
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                match typ {
+                    $(ColumnType::$cql)|+ => Ok(()),
+                    other => Err(TypeMismatch::of::<Self>(other)),
+                }
+            }
+
+            #[inline]
+            fn value_len(&self) -> Result<ValueLen, SerializeError> {
+                let $value = self;
+                ValueLen::bytes($bytes.len())
+            }
+
+            #[inline]
+            fn write(&self, out: &mut Writer<'_>) {
+                let $value = self;
+                out.put_array($bytes);
+            }
+
+            #[inline]
+            fn write_value(&self, out: &mut Writer<'_>) {
+                let $value = self;
+                out.put_fixed_value($bytes);
+            }
+        }
+    )*};
+}
+
+fixed_len! {
+    bool => Boolean, |value| [u8::from(*value)];
+    i8 => Tinyint, |value| value.to_be_bytes();
+    i16 => Smallint, |value| value.to_be_bytes();
+    i32 => Int, |value| value.to_be_bytes();
+    i64 => Bigint, |value| value.to_be_bytes();
+    f32 => Float, |value| value.to_be_bytes();
+    f64 => Double, |value| value.to_be_bytes();
+    Counter => Counter, |value| value.0.to_be_bytes();
+    CqlTimestamp => Timestamp, |value| value.0.to_be_bytes();
+    CqlDate => Date, |value| value.0.to_be_bytes();
+    CqlTime => Time, |value| value.0.to_be_bytes();
+    CqlTimeuuid => Timeuuid, |value| *value.as_bytes();
+    Uuid => Uuid | Timeuuid, |value| *value.as_bytes();
+}
+
+/// Content that lies in memory as it is sent.
+macro_rules! in_memory {
+    ($([$($param:tt)*] $rust:ty => $($cql:ident)|+, |$value:ident| $bytes:expr;)*) => {$(
+        impl<$($param)*> SerializeValue for $rust {
+            #[inline]
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                match typ {
+                    $(ColumnType::$cql)|+ => Ok(()),
+                    other => Err(TypeMismatch::of::<Self>(other)),
+                }
+            }
+
+            #[inline]
+            fn value_len(&self) -> Result<ValueLen, SerializeError> {
+                let $value = self;
+                ValueLen::bytes($bytes.len())
+            }
+
+            #[inline]
+            fn write(&self, out: &mut Writer<'_>) {
+                let $value = self;
+                out.put_slice($bytes);
+            }
+
+            #[inline]
+            fn write_value(&self, out: &mut Writer<'_>) {
+                let $value = self;
+                out.put_bytes($bytes);
+            }
+
+            #[inline]
+            fn as_bytes(&self) -> Option<&[u8]> {
+                let $value = self;
+                Some($bytes)
+            }
+        }
+    )*};
+}
+
+in_memory! {
+    [] str => Ascii | Text, |value| str::as_bytes(value);
+    [] String => Ascii | Text, |value| str::as_bytes(value);
+    [] Box<str> => Ascii | Text, |value| str::as_bytes(value);
+    ['s] Cow<'s, str> => Ascii | Text, |value| str::as_bytes(value);
+    [] [u8] => Blob, |value| value;
+    [] Vec<u8> => Blob, |value| value.as_slice();
+    [] Box<[u8]> => Blob, |value| &**value;
+    [] Bytes => Blob, |value| &**value;
+    [const N: usize] [u8; N] => Blob, |value| value.as_slice();
+    [] CqlVarint => Varint, |value| value.as_signed_bytes_be_slice();
+    ['b] CqlVarintBorrowed<'b> => Varint, |value| value.as_signed_bytes_be_slice();
+}
+
+impl SerializeValue for IpAddr {
+    #[inline]
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        match typ {
+            ColumnType::Inet => Ok(()),
+            other => Err(TypeMismatch::of::<Self>(other)),
+        }
+    }
+
+    #[inline]
+    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+        Ok(ValueLen::Bytes(if self.is_ipv4() { 4 } else { 16 }))
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Writer<'_>) {
+        match self {
+            Self::V4(ip) => out.put_array(ip.octets()),
+            Self::V6(ip) => out.put_array(ip.octets()),
+        }
+    }
+}
+
+impl SerializeValue for CqlDuration {
+    #[inline]
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        match typ {
+            ColumnType::Duration => Ok(()),
+            other => Err(TypeMismatch::of::<Self>(other)),
+        }
+    }
+
+    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+        let positive = self.months > 0 || self.days > 0 || self.nanoseconds > 0;
+        let negative = self.months < 0 || self.days < 0 || self.nanoseconds < 0;
+        if positive && negative {
+            let what = "the parts of a duration must have one sign";
+            return Err(SerializeError::BadValue { column: 0, what });
+        }
+        ValueLen::bytes(
+            vint_len(i64::from(self.months))
+                + vint_len(i64::from(self.days))
+                + vint_len(self.nanoseconds),
+        )
+    }
+
+    fn write(&self, out: &mut Writer<'_>) {
+        out.put_vint(i64::from(self.months));
+        out.put_vint(i64::from(self.days));
+        out.put_vint(self.nanoseconds);
+    }
+}
+
+impl SerializeValue for CqlDecimal {
+    #[inline]
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        match typ {
+            ColumnType::Decimal => Ok(()),
+            other => Err(TypeMismatch::of::<Self>(other)),
+        }
+    }
+
+    #[inline]
+    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+        let (unscaled, _) = self.as_signed_be_bytes_slice_and_exponent();
+        ValueLen::bytes(unscaled.len().saturating_add(4))
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Writer<'_>) {
+        let (unscaled, scale) = self.as_signed_be_bytes_slice_and_exponent();
+        out.put_i32(scale);
+        out.put_slice(unscaled);
+    }
+}
+
+impl SerializeValue for Unset {
+    #[inline]
+    fn type_check(_: &ColumnType) -> Result<(), TypeMismatch> {
+        Ok(())
+    }
+
+    #[inline]
+    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+        Ok(ValueLen::Unset)
+    }
+
+    #[inline]
+    fn write(&self, _: &mut Writer<'_>) {}
+}
+
+/// Passes everything on to the value within, if there is one.
+macro_rules! wrapper {
+    ($([$($param:tt)*] $rust:ty, $inner:ty, |$value:ident| $set:expr, $absent:expr;)*) => {$(
+        impl<$($param)*> SerializeValue for $rust {
+            #[inline]
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                <$inner>::type_check(typ)
+            }
+
+            #[inline]
+            fn value_len(&self) -> Result<ValueLen, SerializeError> {
+                let $value = self;
+                match $set {
+                    Some(inner) => inner.value_len(),
+                    None => Ok($absent),
+                }
+            }
+
+            #[inline]
+            fn write(&self, out: &mut Writer<'_>) {
+                let $value = self;
+                if let Some(inner) = $set {
+                    inner.write(out);
+                }
+            }
+
+            #[inline]
+            fn write_value(&self, out: &mut Writer<'_>) {
+                let $value = self;
+                match $set {
+                    Some(inner) => inner.write_value(out),
+                    None => out.put_i32(if $absent == ValueLen::Null { -1 } else { -2 }),
+                }
+            }
+
+            #[inline]
+            fn as_bytes(&self) -> Option<&[u8]> {
+                let $value = self;
+                $set.and_then(|inner| inner.as_bytes())
+            }
+        }
+    )*};
+}
+
+wrapper! {
+    [V: SerializeValue] Option<V>, V, |value| value.as_ref(), ValueLen::Null;
+    [V: SerializeValue] MaybeUnset<V>, V, |value| match value {
+        MaybeUnset::Set(inner) => Some(inner),
+        MaybeUnset::Unset => None,
+    }, ValueLen::Unset;
+    [V: SerializeValue + ?Sized] &V, V, |value| Some(&**value), ValueLen::Null;
+}
+
+/// Length of a value within a collection or tuple, its length field included.
+#[inline]
+fn element_len(element: &(impl SerializeValue + ?Sized)) -> Result<usize, SerializeError> {
+    match element.value_len()? {
+        ValueLen::Unset => {
+            let what = "a part of a collection or tuple cannot be unset";
+            Err(SerializeError::BadValue { column: 0, what })
+        }
+        len => Ok(len.encoded_len()),
+    }
+}
+
+/// Lists and sets: a count, then the elements.
+macro_rules! sequence {
+    ($([$($param:tt)*] $rust:ty => $($cql:ident)|+;)*) => {$(
+        impl<$($param)*> SerializeValue for $rust {
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                match typ {
+                    $(ColumnType::$cql(element))|+ => T::type_check(element),
+                    other => Err(TypeMismatch::of::<Self>(other)),
+                }
+            }
+
+            fn value_len(&self) -> Result<ValueLen, SerializeError> {
+                let mut len = 4_usize;
+                for element in self {
+                    len = len.saturating_add(element_len(element)?);
+                }
+                ValueLen::bytes(len)
+            }
+
+            fn write(&self, out: &mut Writer<'_>) {
+                // Each element takes four bytes at least: the count is as small as the length.
+                out.put_u32(saturating_u32(self.len()));
+                for element in self {
+                    element.write_value(out);
+                }
+            }
+        }
+    )*};
+}
+
+sequence! {
+    [T: SerializeValue] [T] => List | Set;
+    [T: SerializeValue] Vec<T> => List | Set;
+    [T: SerializeValue, const N: usize] [T; N] => List | Set;
+    [T: SerializeValue, S] HashSet<T, S> => Set;
+    [T: SerializeValue] BTreeSet<T> => Set;
+}
+
+macro_rules! map {
+    ($([$($param:tt)*] $rust:ty;)*) => {$(
+        impl<$($param)*> SerializeValue for $rust {
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                match typ {
+                    ColumnType::Map(pair) => {
+                        K::type_check(&pair.0)?;
+                        V::type_check(&pair.1)
+                    }
+                    other => Err(TypeMismatch::of::<Self>(other)),
+                }
+            }
+
+            fn value_len(&self) -> Result<ValueLen, SerializeError> {
+                let mut len = 4_usize;
+                for (key, value) in self {
+                    len = len.saturating_add(element_len(key)?);
+                    len = len.saturating_add(element_len(value)?);
+                }
+                ValueLen::bytes(len)
+            }
+
+            fn write(&self, out: &mut Writer<'_>) {
+                out.put_u32(saturating_u32(self.len()));
+                for (key, value) in self {
+                    key.write_value(out);
+                    value.write_value(out);
+                }
+            }
+        }
+    )*};
+}
+
+map! {
+    [K: SerializeValue, V: SerializeValue, S] HashMap<K, V, S>;
+    [K: SerializeValue, V: SerializeValue] BTreeMap<K, V>;
+}
+
+macro_rules! tuple {
+    ($($T:ident $i:tt),+) => {
+        impl<$($T: SerializeValue),+> SerializeValue for ($($T,)+) {
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                const COUNT: usize = [$($i),+].len();
+                let fields = match typ {
+                    ColumnType::Tuple(fields) if fields.len() == COUNT => fields,
+                    other => return Err(TypeMismatch::of::<Self>(other)),
+                };
+                let mut fields = fields.iter();
+                $(if let Some(field) = fields.next() {
+                    $T::type_check(field)?;
+                })+
+                Ok(())
+            }
+
+            fn value_len(&self) -> Result<ValueLen, SerializeError> {
+                let mut len = 0_usize;
+                $(len = len.saturating_add(element_len(&self.$i)?);)+
+                ValueLen::bytes(len)
+            }
+
+            fn write(&self, out: &mut Writer<'_>) {
+                $(self.$i.write_value(out);)+
+            }
+        }
+    };
+}
+
+tuple!(A 0);
+tuple!(A 0, B 1);
+tuple!(A 0, B 1, C 2);
+tuple!(A 0, B 1, C 2, D 3);
+tuple!(A 0, B 1, C 2, D 3, E 4);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! `counter`, `varint` and `decimal`.
+
+/// The value of a `counter`, or what is added to it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Counter(pub i64);
+
+/// A `varint`: two's complement, big-endian, in as few bytes as possible.
+///
+/// Always minimal, so that equal numbers have equal bytes: as a partition key they must find the
+/// same token.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct CqlVarint(Vec<u8>);
+
+/// A `varint` that lies elsewhere; see [`CqlVarint`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct CqlVarintBorrowed<'b>(&'b [u8]);
+
+impl CqlVarint {
+    /// From two's complement, big-endian bytes. None at all is zero.
+    #[must_use]
+    pub fn from_signed_bytes_be(mut digits: Vec<u8>) -> Self {
+        // Of no digits at all `minimal` makes one more than there are.
+        let skip = digits.len().saturating_sub(minimal(&digits).len());
+        digits.drain(..skip);
+        if digits.is_empty() {
+            digits.push(0);
+        }
+        Self(digits)
+    }
+
+    /// As [`Self::from_signed_bytes_be`], copying.
+    #[must_use]
+    pub fn from_signed_bytes_be_slice(digits: &[u8]) -> Self {
+        Self(minimal(digits).to_vec())
+    }
+
+    /// Its bytes, at least one.
+    #[inline]
+    #[must_use]
+    pub fn as_signed_bytes_be_slice(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The same number, borrowed.
+    #[inline]
+    #[must_use]
+    pub fn as_borrowed(&self) -> CqlVarintBorrowed<'_> {
+        CqlVarintBorrowed(&self.0)
+    }
+}
+
+impl<'b> CqlVarintBorrowed<'b> {
+    /// From two's complement, big-endian bytes. None at all is zero.
+    #[must_use]
+    pub fn from_signed_bytes_be_slice(digits: &'b [u8]) -> Self {
+        Self(minimal(digits))
+    }
+
+    /// Its bytes, at least one.
+    #[inline]
+    #[must_use]
+    pub fn as_signed_bytes_be_slice(&self) -> &'b [u8] {
+        self.0
+    }
+}
+
+impl From<i64> for CqlVarint {
+    fn from(value: i64) -> Self {
+        Self::from_signed_bytes_be_slice(&value.to_be_bytes())
+    }
+}
+
+impl From<i128> for CqlVarint {
+    fn from(value: i128) -> Self {
+        Self::from_signed_bytes_be_slice(&value.to_be_bytes())
+    }
+}
+
+/// A `decimal`: `unscaled · 10^-scale`. 1.0 and 1.00 differ, as in CQL.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct CqlDecimal {
+    unscaled: CqlVarint,
+    scale: i32,
+}
+
+impl CqlDecimal {
+    /// The number `unscaled · 10^-scale`.
+    #[must_use]
+    pub fn new(unscaled: CqlVarint, scale: i32) -> Self {
+        Self { unscaled, scale }
+    }
+
+    /// From the unscaled number's two's complement, big-endian bytes.
+    #[must_use]
+    pub fn from_signed_be_bytes_and_exponent(digits: Vec<u8>, scale: i32) -> Self {
+        Self::new(CqlVarint::from_signed_bytes_be(digits), scale)
+    }
+
+    /// The unscaled number's bytes and the scale.
+    #[must_use]
+    pub fn as_signed_be_bytes_slice_and_exponent(&self) -> (&[u8], i32) {
+        (self.unscaled.as_signed_bytes_be_slice(), self.scale)
+    }
+}
+
+/// Without the leading bytes that only repeat the sign.
+fn minimal(mut digits: &[u8]) -> &[u8] {
+    if digits.is_empty() {
+        return &[0];
+    }
+    while let [0x00, 0x00..=0x7F, ..] | [0xFF, 0x80..=0xFF, ..] = digits
+        && let [_, tail @ ..] = digits
+    {
+        digits = tail;
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_are_minimal() {
+        let vectors: [(i64, &[u8]); 7] = [
+            (0, &[0]),
+            (-1, &[0xFF]),
+            (127, &[0x7F]),
+            (128, &[0, 0x80]),
+            (-128, &[0x80]),
+            (-129, &[0xFF, 0x7F]),
+            (255, &[0, 0xFF]),
+        ];
+        for (value, bytes) in vectors {
+            assert_eq!(CqlVarint::from(value).as_signed_bytes_be_slice(), bytes);
+            let long = value.to_be_bytes().to_vec();
+            assert_eq!(CqlVarint::from_signed_bytes_be(long).as_signed_bytes_be_slice(), bytes);
+        }
+        assert_eq!(
+            CqlVarint::from(1_i128 << 63).as_signed_bytes_be_slice(),
+            [0, 0x80, 0, 0, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(CqlVarint::from_signed_bytes_be(vec![]), CqlVarint::from(0_i64));
+        assert_eq!(CqlVarintBorrowed::from_signed_bytes_be_slice(&[]).0, [0]);
+    }
+}
