@@ -16,3 +16,8 @@ pub mod types;
 
 pub mod row;
 pub mod value;
+
+pub mod metadata;
+pub mod response;
+pub mod rows;
+pub mod supported;

@@ -2,4 +2,7 @@
 //!
 //! Next: `row/ser.rs`.
 
+mod de;
 mod ser;
+
+pub use de::{Cells, DeserializeRow};

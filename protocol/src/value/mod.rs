@@ -5,10 +5,14 @@
 //!
 //! Next: `value/ser.rs`.
 
+mod de;
 mod number;
 mod ser;
 mod time;
 
+pub use de::{
+    COLLECTION_RESERVE_MAX, DeserializeValue, ListIter, ListView, MapIter, MapView, RawValue,
+};
 pub use number::{Counter, CqlDecimal, CqlVarint, CqlVarintBorrowed};
 pub use ser::{SerializeValue, ValueLen};
 pub use time::{CqlDate, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid};

@@ -1,0 +1,287 @@
+//! ERROR: why a request was refused.
+//!
+//! A code that is not known is kept with its message and without details: servers of tomorrow have
+//! more. What an error means for retries is the driver's business. Next: `response/result.rs`.
+
+use std::fmt;
+
+use crate::consistency::Consistency;
+use crate::error::Malformed;
+use crate::response::Agreed;
+use crate::wire::{Reader, StringList};
+
+/// Code of an error (CQL v4 §9).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ErrorCode(pub i32);
+
+/// Closed table of the specification's codes.
+macro_rules! error_codes {
+    ($($name:ident = $code:literal, $text:literal;)*) => {
+        #[expect(missing_docs, reason = "the names are the specification's")]
+        impl ErrorCode {
+            $(pub const $name: Self = Self($code);)*
+
+            /// What the specification calls it; `None` for a code of an extension.
+            #[must_use]
+            pub fn name(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+error_codes! {
+    SERVER_ERROR = 0x0000, "server error";
+    PROTOCOL_ERROR = 0x000A, "protocol error";
+    BAD_CREDENTIALS = 0x0100, "bad credentials";
+    UNAVAILABLE = 0x1000, "unavailable";
+    OVERLOADED = 0x1001, "overloaded";
+    IS_BOOTSTRAPPING = 0x1002, "is bootstrapping";
+    TRUNCATE_ERROR = 0x1003, "truncate error";
+    WRITE_TIMEOUT = 0x1100, "write timeout";
+    READ_TIMEOUT = 0x1200, "read timeout";
+    READ_FAILURE = 0x1300, "read failure";
+    FUNCTION_FAILURE = 0x1400, "function failure";
+    WRITE_FAILURE = 0x1500, "write failure";
+    SYNTAX_ERROR = 0x2000, "syntax error";
+    UNAUTHORIZED = 0x2100, "unauthorized";
+    INVALID = 0x2200, "invalid";
+    CONFIG_ERROR = 0x2300, "config error";
+    ALREADY_EXISTS = 0x2400, "already exists";
+    UNPREPARED = 0x2500, "unprepared";
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error {:#06x}", self.0),
+        }
+    }
+}
+
+/// Why a request was refused.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorBody<'a> {
+    /// What kind of error.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: &'a str,
+    /// For programs.
+    pub detail: ErrorDetail<'a>,
+}
+
+/// What an error says beyond its code.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub enum ErrorDetail<'a> {
+    /// Nothing, or nothing that is known.
+    None,
+    /// Not enough replicas are alive.
+    Unavailable {
+        /// The level asked for.
+        consistency: Consistency,
+        /// Replicas that it takes.
+        required: i32,
+        /// Replicas known to be alive.
+        alive: i32,
+    },
+    /// Not enough replicas confirmed the write in time.
+    WriteTimeout {
+        /// The level asked for.
+        consistency: Consistency,
+        /// Replicas that answered.
+        received: i32,
+        /// Replicas that it takes.
+        block_for: i32,
+        /// What was written.
+        write_type: WriteType<'a>,
+    },
+    /// Not enough replicas answered the read in time.
+    ReadTimeout {
+        /// The level asked for.
+        consistency: Consistency,
+        /// Replicas that answered.
+        received: i32,
+        /// Replicas that it takes.
+        block_for: i32,
+        /// Whether the replica asked for the data itself answered.
+        data_present: bool,
+    },
+    /// A replica could not carry out the read.
+    ReadFailure {
+        /// The level asked for.
+        consistency: Consistency,
+        /// Replicas that answered.
+        received: i32,
+        /// Replicas that it takes.
+        block_for: i32,
+        /// Replicas that failed.
+        failures: i32,
+        /// Whether the replica asked for the data itself answered.
+        data_present: bool,
+    },
+    /// A user's function failed.
+    FunctionFailure {
+        /// The function's keyspace.
+        keyspace: &'a str,
+        /// Its name.
+        function: &'a str,
+        /// Types of its arguments.
+        argument_types: StringList<'a>,
+    },
+    /// A replica could not carry out the write.
+    WriteFailure {
+        /// The level asked for.
+        consistency: Consistency,
+        /// Replicas that answered.
+        received: i32,
+        /// Replicas that it takes.
+        block_for: i32,
+        /// Replicas that failed.
+        failures: i32,
+        /// What was written.
+        write_type: WriteType<'a>,
+    },
+    /// What should be created is there.
+    AlreadyExists {
+        /// The keyspace.
+        keyspace: &'a str,
+        /// The table; empty if it is the keyspace that exists.
+        table: &'a str,
+    },
+    /// The node does not know the statement: prepare it again.
+    Unprepared {
+        /// Its id.
+        id: &'a [u8],
+    },
+    /// The partition is asked for too often (ScyllaDB).
+    RateLimited {
+        /// What is asked too often.
+        operation: RateLimitedOperation,
+        /// Whether the coordinator refused, without a replica's being asked.
+        rejected_by_coordinator: bool,
+    },
+}
+
+/// What kind of write timed out or failed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the names are the specification's")]
+pub enum WriteType<'a> {
+    Batch,
+    BatchLog,
+    Cas,
+    Cdc,
+    Counter,
+    Simple,
+    UnloggedBatch,
+    View,
+    /// One that the specification does not have.
+    Other(&'a str),
+}
+
+/// What a rate limit is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum RateLimitedOperation {
+    Read,
+    Write,
+    /// One that is not known.
+    Other(u8),
+}
+
+impl<'a> ErrorBody<'a> {
+    /// Reads an error. The code of a rate limit is what the server announced.
+    ///
+    /// # Errors
+    /// If the message, or the details that its code asks for, are not there.
+    pub fn parse(mut reader: Reader<'a>, agreed: &Agreed) -> Result<Self, Malformed> {
+        let code = ErrorCode(reader.i32("error code")?);
+        let message = reader.string("error message")?;
+        let detail = if agreed.rate_limit_error == Some(code.0) {
+            rate_limited(&mut reader)?
+        } else {
+            detail(code, &mut reader)?
+        };
+        Ok(Self { code, message, detail })
+    }
+}
+
+fn rate_limited<'a>(reader: &mut Reader<'a>) -> Result<ErrorDetail<'a>, Malformed> {
+    let operation = match reader.u8("rate limited operation")? {
+        0 => RateLimitedOperation::Read,
+        1 => RateLimitedOperation::Write,
+        other => RateLimitedOperation::Other(other),
+    };
+    let rejected_by_coordinator = reader.u8("rejected by coordinator")? != 0;
+    Ok(ErrorDetail::RateLimited { operation, rejected_by_coordinator })
+}
+
+/// Fields are read in the order in which they are written here: that of the specification.
+fn detail<'a>(code: ErrorCode, reader: &mut Reader<'a>) -> Result<ErrorDetail<'a>, Malformed> {
+    Ok(match code {
+        ErrorCode::UNAVAILABLE => ErrorDetail::Unavailable {
+            consistency: reader.consistency("consistency")?,
+            required: reader.i32("replicas required")?,
+            alive: reader.i32("replicas alive")?,
+        },
+        ErrorCode::WRITE_TIMEOUT => ErrorDetail::WriteTimeout {
+            consistency: reader.consistency("consistency")?,
+            received: reader.i32("replicas received")?,
+            block_for: reader.i32("replicas required")?,
+            write_type: write_type(reader)?,
+        },
+        ErrorCode::READ_TIMEOUT => ErrorDetail::ReadTimeout {
+            consistency: reader.consistency("consistency")?,
+            received: reader.i32("replicas received")?,
+            block_for: reader.i32("replicas required")?,
+            data_present: reader.u8("data present")? != 0,
+        },
+        ErrorCode::READ_FAILURE => ErrorDetail::ReadFailure {
+            consistency: reader.consistency("consistency")?,
+            received: reader.i32("replicas received")?,
+            block_for: reader.i32("replicas required")?,
+            failures: reader.i32("replicas failed")?,
+            data_present: reader.u8("data present")? != 0,
+        },
+        ErrorCode::FUNCTION_FAILURE => ErrorDetail::FunctionFailure {
+            keyspace: reader.string("function's keyspace")?,
+            function: reader.string("function")?,
+            argument_types: reader.string_list("argument types")?,
+        },
+        ErrorCode::WRITE_FAILURE => ErrorDetail::WriteFailure {
+            consistency: reader.consistency("consistency")?,
+            received: reader.i32("replicas received")?,
+            block_for: reader.i32("replicas required")?,
+            failures: reader.i32("replicas failed")?,
+            write_type: write_type(reader)?,
+        },
+        ErrorCode::ALREADY_EXISTS => ErrorDetail::AlreadyExists {
+            keyspace: reader.string("keyspace")?,
+            table: reader.string("table")?,
+        },
+        ErrorCode::UNPREPARED => {
+            ErrorDetail::Unprepared { id: reader.short_bytes("statement id")? }
+        }
+        _ => ErrorDetail::None,
+    })
+}
+
+fn write_type<'a>(reader: &mut Reader<'a>) -> Result<WriteType<'a>, Malformed> {
+    Ok(match reader.string("write type")? {
+        "BATCH" => WriteType::Batch,
+        "BATCH_LOG" => WriteType::BatchLog,
+        "CAS" => WriteType::Cas,
+        "CDC" => WriteType::Cdc,
+        "COUNTER" => WriteType::Counter,
+        "SIMPLE" => WriteType::Simple,
+        "UNLOGGED_BATCH" => WriteType::UnloggedBatch,
+        "VIEW" => WriteType::View,
+        other => WriteType::Other(other),
+    })
+}

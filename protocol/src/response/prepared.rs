@@ -1,0 +1,64 @@
+//! PREPARED: a statement's id and metadata.
+//!
+//! Next: `response/event.rs`.
+
+use crate::error::Malformed;
+use crate::metadata::{RawBindMetadata, RawColumns, result_flags};
+use crate::response::Agreed;
+use crate::types::{COLUMN_COUNT_MAX, GlobalTable};
+use crate::wire::Reader;
+
+/// A statement was prepared.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct PreparedBody<'a> {
+    /// What EXECUTE names the statement by.
+    pub id: &'a [u8],
+    /// What EXECUTE names the result's metadata by, where that was agreed.
+    pub result_metadata_id: Option<&'a [u8]>,
+    /// What the statement binds.
+    pub bind: RawBindMetadata<'a>,
+    /// The columns of its result; none for a statement that returns none, or if they can't be told
+    /// before it is executed.
+    pub result: RawColumns<'a>,
+}
+
+impl<'a> PreparedBody<'a> {
+    /// Reads what follows the kind of a RESULT.
+    ///
+    /// # Errors
+    /// Where the bytes are not CQL, or announce more columns than they can hold.
+    pub fn parse(mut reader: Reader<'a>, agreed: &Agreed) -> Result<Self, Malformed> {
+        let id = reader.short_bytes("statement id")?;
+        let result_metadata_id =
+            if agreed.metadata_id { Some(reader.short_bytes("result metadata id")?) } else { None };
+        let bind = RawBindMetadata::read(&mut reader)?;
+        let result = result_columns(&mut reader)?;
+        Ok(Self { id, result_metadata_id, bind, result })
+    }
+}
+
+/// Result metadata, in the form that rows have but with nothing to page through.
+fn result_columns<'a>(reader: &mut Reader<'a>) -> Result<RawColumns<'a>, Malformed> {
+    let flags = reader.u32("result metadata flags")?;
+    let count = reader.u32("column count")?;
+    if count > COLUMN_COUNT_MAX {
+        let offset = reader.offset_u32();
+        return Err(Malformed::Count {
+            what: "column count",
+            count,
+            max: COLUMN_COUNT_MAX,
+            offset,
+        });
+    }
+    if flags & result_flags::MORE_PAGES != 0 {
+        reader.bytes("paging state")?; // of no use here, and not allowed; harmless
+    }
+    if flags & result_flags::METADATA_CHANGED != 0 {
+        reader.short_bytes("new metadata id")?; // the same
+    }
+    if flags & result_flags::NO_METADATA != 0 {
+        return Ok(RawColumns::EMPTY);
+    }
+    RawColumns::read(reader, GlobalTable::from_flags(flags), count, None)
+}

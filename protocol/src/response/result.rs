@@ -1,0 +1,89 @@
+//! RESULT: what a request that was carried out gives back.
+//!
+//! Next: `response/prepared.rs`.
+
+use crate::error::Malformed;
+use crate::header::{Opcode, ResponseHeader};
+use crate::metadata::ResultMetadata;
+use crate::response::{Agreed, PreparedBody, SchemaChange};
+use crate::rows::RowsBody;
+use crate::wire::Reader;
+
+/// Which result it is (CQL v4 §4.2.5).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(i32)]
+#[expect(missing_docs, reason = "the names are the specification's")]
+pub enum ResultKind {
+    Void = 1,
+    Rows = 2,
+    SetKeyspace = 3,
+    Prepared = 4,
+    SchemaChange = 5,
+}
+
+/// What a request that was carried out gives back.
+#[derive(Clone, Copy, Debug)]
+pub enum ResultBody<'a> {
+    /// A statement was prepared.
+    Prepared(PreparedBody<'a>),
+    /// Rows, maybe none.
+    Rows(RowsBody<'a>),
+    /// The schema was changed, by this request.
+    SchemaChange(SchemaChange<'a>),
+    /// The connection's keyspace is now another.
+    SetKeyspace {
+        /// Its name.
+        keyspace: &'a str,
+    },
+    /// Nothing.
+    Void,
+}
+
+impl<'a> ResultBody<'a> {
+    /// Reads a result. `known` are the columns that rows may have, see [`RowsBody::parse`].
+    ///
+    /// # Errors
+    /// Where the bytes are not CQL, or the kind is none of the specification's.
+    #[inline]
+    pub fn parse(
+        mut reader: Reader<'a>,
+        agreed: &Agreed,
+        known: Option<&ResultMetadata>,
+    ) -> Result<Self, Malformed> {
+        match reader.u32("result kind")? {
+            1 => Ok(Self::Void),
+            2 => RowsBody::parse(reader, known).map(Self::Rows),
+            kind => Self::parse_rare(kind, reader, agreed),
+        }
+    }
+
+    #[inline(never)]
+    fn parse_rare(kind: u32, mut reader: Reader<'a>, agreed: &Agreed) -> Result<Self, Malformed> {
+        match kind {
+            3 => Ok(Self::SetKeyspace { keyspace: reader.string("keyspace")? }),
+            4 => PreparedBody::parse(reader, agreed).map(Self::Prepared),
+            5 => SchemaChange::parse(reader).map(Self::SchemaChange),
+            _ => Err(reader.unknown_code("result kind", kind)),
+        }
+    }
+
+    /// Which result it is.
+    #[must_use]
+    pub fn kind(&self) -> ResultKind {
+        match self {
+            Self::Prepared(_) => ResultKind::Prepared,
+            Self::Rows(_) => ResultKind::Rows,
+            Self::SchemaChange(_) => ResultKind::SchemaChange,
+            Self::SetKeyspace { .. } => ResultKind::SetKeyspace,
+            Self::Void => ResultKind::Void,
+        }
+    }
+}
+
+/// Whether the frame says "done" and nothing else: no warnings, no payload, no compression. So
+/// common an answer that it is worth knowing before its body is lent to anybody.
+#[inline]
+#[must_use]
+pub fn is_plain_void(header: &ResponseHeader, body: &[u8]) -> bool {
+    header.opcode == Opcode::Result && header.flags == 0 && body.starts_with(&[0, 0, 0, 1])
+}

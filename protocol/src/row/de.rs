@@ -1,0 +1,142 @@
+//! Reading one row as a Rust type.
+//!
+//! A row has no length of its own: it is its cells, one after the other. [`Cells`] walks them and
+//! knows the column that each belongs to, so that errors can say which.
+//!
+//! Next: `rows.rs`, which walks the rows of a reply.
+
+use crate::error::DeserializeError;
+use crate::types::ColumnSpec;
+use crate::value::DeserializeValue;
+use crate::wire::Reader;
+
+/// A Rust type that a row can be read as: tuples of up to 16 values, and what users derive.
+///
+/// `'frame` is how long the reply's body and the result's metadata live.
+pub trait DeserializeRow<'frame>: Sized {
+    /// Whether rows of these columns can be read as `Self`: once per result, not once per row.
+    ///
+    /// # Errors
+    /// [`DeserializeError::WrongColumnCount`], or [`DeserializeError::TypeMismatch`] with the index
+    /// of the column.
+    fn type_check(columns: &[ColumnSpec]) -> Result<(), DeserializeError>;
+
+    /// Reads the next row from `cells`. Cells that it leaves are skipped.
+    ///
+    /// # Errors
+    /// Those of the values, with the index of the column; [`DeserializeError::Malformed`] where the
+    /// body ends within the row.
+    fn deserialize(cells: &mut Cells<'frame, '_>) -> Result<Self, DeserializeError>;
+}
+
+/// The cells of one row, of which the next is read with [`value`](Self::value).
+#[derive(Clone, Debug)]
+pub struct Cells<'frame, 'meta: 'frame> {
+    reader: Reader<'frame>,
+    columns: &'meta [ColumnSpec],
+    index: usize, // of the next column; at most `columns.len()`
+}
+
+impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
+    /// The cells of a row that begins where `reader` is.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(reader: Reader<'frame>, columns: &'meta [ColumnSpec]) -> Self {
+        Self { reader, columns, index: 0 }
+    }
+
+    /// Reads the next cell.
+    ///
+    /// # Errors
+    /// [`DeserializeError::WrongColumnCount`] when the row has no further cell,
+    /// [`DeserializeError::Malformed`] where the body ends within the cell, and those of the value.
+    #[inline(always)]
+    pub fn value<T: DeserializeValue<'frame>>(&mut self) -> Result<T, DeserializeError> {
+        let Some(column) = self.columns.get(self.index) else {
+            return Err(self.no_column());
+        };
+        let content = self.reader.bytes("cell")?;
+        let index = self.index;
+        self.index += 1;
+        match T::deserialize(&column.typ, content) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.at_column(index)),
+        }
+    }
+
+    /// The columns of the row, read or not.
+    #[must_use]
+    pub fn columns(&self) -> &'meta [ColumnSpec] {
+        self.columns
+    }
+
+    /// Index of the column that [`value`](Self::value) reads next.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Skips the cells not read and stands where the next row begins.
+    ///
+    /// # Errors
+    /// [`DeserializeError::Malformed`] where the body ends within the row.
+    #[inline(always)]
+    pub fn finish(mut self) -> Result<Reader<'frame>, DeserializeError> {
+        while self.index < self.columns.len() {
+            self.reader.bytes("cell")?;
+            self.index += 1;
+        }
+        Ok(self.reader)
+    }
+
+    #[cold]
+    fn no_column(&self) -> DeserializeError {
+        DeserializeError::wrong_column_count(self.index.saturating_add(1), self.columns.len())
+    }
+}
+
+/// Closed table: one line per number of columns.
+macro_rules! tuples {
+    ($($($value:ident)+;)*) => {$(
+        impl<'frame, $($value: DeserializeValue<'frame>),+> DeserializeRow<'frame>
+            for ($($value,)+)
+        {
+            fn type_check(columns: &[ColumnSpec]) -> Result<(), DeserializeError> {
+                const COUNT: usize = [$(stringify!($value)),+].len();
+                if columns.len() != COUNT {
+                    return Err(DeserializeError::wrong_column_count(COUNT, columns.len()));
+                }
+                let mut columns = columns.iter().enumerate();
+                $(if let Some((index, column)) = columns.next() {
+                    $value::type_check(&column.typ)
+                        .map_err(|mismatch| mismatch.at_column(index))?;
+                })+
+                Ok(())
+            }
+
+            #[inline(always)]
+            fn deserialize(cells: &mut Cells<'frame, '_>) -> Result<Self, DeserializeError> {
+                Ok(($(cells.value::<$value>()?,)+))
+            }
+        }
+    )*};
+}
+
+tuples! {
+    A;
+    A B;
+    A B C;
+    A B C D;
+    A B C D E;
+    A B C D E F;
+    A B C D E F G;
+    A B C D E F G H;
+    A B C D E F G H I;
+    A B C D E F G H I J;
+    A B C D E F G H I J K;
+    A B C D E F G H I J K L;
+    A B C D E F G H I J K L M;
+    A B C D E F G H I J K L M N;
+    A B C D E F G H I J K L M N O;
+    A B C D E F G H I J K L M N O P;
+}

@@ -1,0 +1,214 @@
+//! The rows of a reply, in place.
+//!
+//! [`RowsBody`] knows where the parts of a Rows result lie; making one is a handful of comparisons.
+//! [`TypedRows`] walks the rows and decodes each as a Rust type. Neither allocates and neither
+//! owns: both point into the frame's body, which somebody else keeps.
+//!
+//! Step 11 of 12 in `docs/REQUEST.md`. Next: `driver/src/rows.rs`.
+
+use std::iter::FusedIterator;
+use std::marker::PhantomData;
+
+use crate::error::{DeserializeError, Malformed};
+use crate::metadata::{RawColumns, ResultMetadata, result_flags};
+use crate::row::{Cells, DeserializeRow};
+use crate::types::{COLUMN_COUNT_MAX, ColumnSpec, GlobalTable};
+use crate::wire::Reader;
+
+/// A Rows result (CQL v4 §4.2.5.2), not yet decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsBody<'a> {
+    /// See [`result_flags`].
+    pub flags: u32,
+    /// How many cells each row has; at least one where there are rows.
+    pub column_count: u32,
+    /// What to ask the next page with; `None` on the last page.
+    pub paging_state: Option<&'a [u8]>,
+    /// The id of the metadata, if it is not the one that the request named.
+    pub new_metadata_id: Option<&'a [u8]>,
+    /// The columns, unless the request asked to leave them out.
+    pub metadata: RowsMetadata<'a>,
+    /// How many rows there are. Each takes four bytes per column at least, so it is bounded by
+    /// the length of the body.
+    pub rows_count: u32,
+    cells: Reader<'a>,
+}
+
+/// The columns of a Rows result.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RowsMetadata<'a> {
+    /// Left out: they are those of the prepared statement.
+    Skipped,
+    /// Sent along.
+    Present {
+        /// As they were sent, see [`ResultMetadata::matches`].
+        raw: RawColumns<'a>,
+    },
+}
+
+impl<'a> RowsBody<'a> {
+    /// Reads what follows the kind of a RESULT. Columns equal to the `known` ones are not parsed
+    /// to find where they end.
+    ///
+    /// # Errors
+    /// Where the bytes are not CQL, or announce more columns or rows than they can hold.
+    #[inline]
+    pub fn parse(
+        mut reader: Reader<'a>,
+        known: Option<&ResultMetadata>,
+    ) -> Result<Self, Malformed> {
+        let flags = reader.u32("rows flags")?;
+        let column_count = reader.u32("column count")?;
+        if column_count > COLUMN_COUNT_MAX {
+            return Err(count_error("column count", column_count, COLUMN_COUNT_MAX, &reader));
+        }
+        let mut paging_state = None;
+        let mut new_metadata_id = None;
+        if flags & result_flags::MORE_PAGES != 0 {
+            paging_state = reader.bytes("paging state")?;
+        }
+        if flags & result_flags::METADATA_CHANGED != 0 {
+            new_metadata_id = Some(reader.short_bytes("new metadata id")?);
+        }
+        let metadata = if flags & result_flags::NO_METADATA != 0 {
+            if new_metadata_id.is_some() {
+                // A new id for columns that are not there: what to decode with is not known.
+                return Err(reader.unknown_code("rows flags", flags));
+            }
+            RowsMetadata::Skipped
+        } else {
+            let global_table = GlobalTable::from_flags(flags);
+            let raw = RawColumns::read(&mut reader, global_table, column_count, known)?;
+            RowsMetadata::Present { raw }
+        };
+        let rows_count = reader.u32("row count")?;
+        // At most 2^32 rows of 2^16 columns of 2^2 bytes: no overflow. A row of no cells would
+        // take no bytes, so that the body would not bound the count.
+        let len_min = u64::from(rows_count) * u64::from(column_count) * 4;
+        let cells_len = reader.remaining().len() as u64;
+        if len_min > cells_len || (column_count == 0 && rows_count != 0) {
+            let max = cells_len / (u64::from(column_count) * 4).max(1);
+            let max = if column_count == 0 { 0 } else { max };
+            let max = u32::try_from(max).unwrap_or(u32::MAX);
+            return Err(count_error("row count", rows_count, max, &reader));
+        }
+        Ok(Self {
+            flags,
+            column_count,
+            paging_state,
+            new_metadata_id,
+            metadata,
+            rows_count,
+            cells: reader,
+        })
+    }
+
+    /// All cells of all rows: one `[bytes]` after the other.
+    #[must_use]
+    pub fn cells(&self) -> &'a [u8] {
+        self.cells.remaining()
+    }
+
+    /// Whether a next page can be asked for.
+    #[must_use]
+    pub fn has_more_pages(&self) -> bool {
+        self.flags & result_flags::MORE_PAGES != 0
+    }
+
+    /// Walks the rows as `R`. `columns` are those of the statement, or of [`Self::metadata`].
+    ///
+    /// # Errors
+    /// If a row has not as many cells as there are `columns`, and the errors of
+    /// [`DeserializeRow::type_check`].
+    #[inline]
+    pub fn rows<'meta: 'a, R: DeserializeRow<'a>>(
+        &self,
+        columns: &'meta [ColumnSpec],
+    ) -> Result<TypedRows<'a, 'meta, R>, DeserializeError> {
+        R::type_check(columns)?;
+        self.rows_of_checked_type(columns)
+    }
+
+    /// As [`Self::rows`], where `R::type_check(columns)` is known to succeed. If it would not,
+    /// rows are errors or wrong.
+    ///
+    /// # Errors
+    /// If a row has not as many cells as there are `columns`.
+    #[inline]
+    pub fn rows_of_checked_type<'meta: 'a, R: DeserializeRow<'a>>(
+        &self,
+        columns: &'meta [ColumnSpec],
+    ) -> Result<TypedRows<'a, 'meta, R>, DeserializeError> {
+        let column_count = usize::try_from(self.column_count).unwrap_or(usize::MAX);
+        if columns.len() != column_count {
+            return Err(DeserializeError::wrong_column_count(columns.len(), column_count));
+        }
+        Ok(TypedRows {
+            end: self.cells.offset() + self.cells.remaining().len(),
+            cells: self.cells.remaining(),
+            columns,
+            left: self.rows_count,
+            row: PhantomData,
+        })
+    }
+}
+
+#[cold]
+fn count_error(what: &'static str, count: u32, max: u32, reader: &Reader<'_>) -> Malformed {
+    Malformed::Count { what, count, max, offset: reader.offset_u32() }
+}
+
+/// Rows decoded one after the other.
+///
+/// After an error it ends: whatever was wrong, where the next row begins is not certain.
+// The order of fields is fixed with `end`, of use to errors only, in front. The compiler takes the
+// `Result` this is wrapped in apart along the error's fields, which are two bytes long there: a
+// pointer in that place is put together from pieces again for each row, at ten instructions.
+#[derive(Clone, Debug)]
+#[must_use = "iterators are lazy"]
+#[repr(C)]
+pub struct TypedRows<'frame, 'meta, R> {
+    end: usize, // offset in the body of the end of `cells`
+    cells: &'frame [u8],
+    columns: &'meta [ColumnSpec],
+    left: u32,
+    row: PhantomData<fn() -> R>,
+}
+
+impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> Iterator for TypedRows<'frame, 'meta, R> {
+    type Item = Result<R, DeserializeError>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let reader = Reader::with_offset(self.cells, self.end.saturating_sub(self.cells.len()));
+        let mut cells = Cells::new(reader, self.columns);
+        let row = R::deserialize(&mut cells).and_then(|row| {
+            self.cells = cells.finish()?.remaining();
+            Ok(row)
+        });
+        if row.is_err() {
+            self.left = 0;
+        }
+        Some(row)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        (left, Some(left))
+    }
+}
+
+impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> ExactSizeIterator
+    for TypedRows<'frame, 'meta, R>
+{
+}
+
+impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> FusedIterator
+    for TypedRows<'frame, 'meta, R>
+{
+}
+
+#[cfg(test)]
+mod tests;

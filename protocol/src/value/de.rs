@@ -1,0 +1,336 @@
+//! Reading one cell as a Rust value.
+//!
+//! A cell is the content of a CQL `[bytes]`: `None` for null, else a slice of the reply's body.
+//! Borrowed types (`&str`, `&[u8]`, [`ListView`], [`MapView`]) point into that body and cost no
+//! allocation; owned ones copy and say so.
+//!
+//! Types are checked once per result (`type_check`) and cells decoded many times
+//! (`deserialize`), so the second trusts the first: reading a cell without the check gives an
+//! error or a wrong value, never a panic. What a Rust type accepts is what the official driver
+//! accepts:
+//!
+//! - a null is an error unless the type is an [`Option`] or a collection (for which CQL knows no
+//!   difference between null and empty);
+//! - a cell of zero length is an error for every type whose content has a fixed length, also
+//!   inside an [`Option`]: it is neither null nor a value. Such cells are left over from Thrift.
+//!
+//! Next: `row/de.rs`, which reads the cells of one row.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use ascii::AsciiStr;
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{
+    Counter, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid, CqlVarint,
+    CqlVarintBorrowed,
+};
+use crate::error::{DeserializeError, TypeMismatch};
+use crate::types::ColumnType;
+use crate::wire::Reader;
+
+mod collection;
+mod tuple;
+
+pub use collection::{COLLECTION_RESERVE_MAX, ListIter, ListView, MapIter, MapView};
+
+/// A Rust type that a CQL cell can be read as.
+///
+/// `'frame` is how long both the reply's body and the column's metadata live; what is borrowed
+/// from either lives no longer.
+pub trait DeserializeValue<'frame>: Sized {
+    /// Whether columns of type `typ` can be read as `Self`.
+    ///
+    /// # Errors
+    /// [`TypeMismatch`] with column 0; a row puts the column's index in.
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch>;
+
+    /// Reads a cell of a column that passed [`type_check`](Self::type_check).
+    ///
+    /// # Errors
+    /// [`DeserializeError::UnexpectedNull`] or [`DeserializeError::BadValue`] with column 0; a
+    /// row puts the column's index in.
+    fn deserialize(
+        typ: &'frame ColumnType,
+        cell: Option<&'frame [u8]>,
+    ) -> Result<Self, DeserializeError>;
+}
+
+// ---- shared by the impls below ----
+
+#[inline(always)]
+fn not_null<T: ?Sized>(cell: Option<&[u8]>) -> Result<&[u8], DeserializeError> {
+    cell.ok_or_else(DeserializeError::unexpected_null::<T>)
+}
+
+#[inline(always)]
+fn fixed<T, const LEN: usize>(cell: Option<&[u8]>) -> Result<[u8; LEN], DeserializeError> {
+    match <[u8; LEN]>::try_from(not_null::<T>(cell)?) {
+        Ok(content) => Ok(content),
+        Err(_) => Err(DeserializeError::bad_value("length of a fixed-length value")),
+    }
+}
+
+/// Closed table: one line per type whose content has a fixed length.
+macro_rules! fixed_length {
+    ($($rust:ty, $len:literal, $($cql:ident)|+, $read:expr;)*) => {$(
+        impl<'frame> DeserializeValue<'frame> for $rust {
+            #[inline]
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                match typ {
+                    $(ColumnType::$cql)|+ => Ok(()),
+                    _ => Err(TypeMismatch::of::<Self>(typ)),
+                }
+            }
+
+            #[inline(always)]
+            fn deserialize(
+                _: &'frame ColumnType,
+                cell: Option<&'frame [u8]>,
+            ) -> Result<Self, DeserializeError> {
+                let content: [u8; $len] = fixed::<Self, $len>(cell)?;
+                $read(content)
+            }
+        }
+    )*};
+}
+
+fixed_length! {
+    bool, 1, Boolean, |[byte]: [u8; 1]| Ok(byte != 0);
+    i8, 1, Tinyint, |content| Ok(i8::from_be_bytes(content));
+    i16, 2, Smallint, |content| Ok(i16::from_be_bytes(content));
+    i32, 4, Int, |content| Ok(i32::from_be_bytes(content));
+    i64, 8, Bigint, |content| Ok(i64::from_be_bytes(content));
+    f32, 4, Float, |content| Ok(f32::from_be_bytes(content));
+    f64, 8, Double, |content| Ok(f64::from_be_bytes(content));
+    Counter, 8, Counter, |content| Ok(Counter(i64::from_be_bytes(content)));
+    CqlDate, 4, Date, |content| Ok(CqlDate(u32::from_be_bytes(content)));
+    CqlTime, 8, Time, |content| time(i64::from_be_bytes(content));
+    CqlTimestamp, 8, Timestamp, |content| Ok(CqlTimestamp(i64::from_be_bytes(content)));
+    CqlTimeuuid, 16, Timeuuid, |content| Ok(CqlTimeuuid::from_bytes(content));
+    Uuid, 16, Uuid | Timeuuid, |content| Ok(Uuid::from_bytes(content));
+}
+
+/// Nanoseconds in a day: one more than the largest `time`.
+const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
+
+#[inline]
+fn time(nanoseconds: i64) -> Result<CqlTime, DeserializeError> {
+    if (0..DAY_NS).contains(&nanoseconds) {
+        Ok(CqlTime(nanoseconds))
+    } else {
+        Err(DeserializeError::bad_value("time outside of a day"))
+    }
+}
+
+// ---- text ----
+
+/// Text, borrowed. ASCII is tried first: the standard library's check for UTF-8 costs several times
+/// as much on short text, and nearly all text is ASCII.
+#[inline(always)]
+fn text<'frame, T: ?Sized>(
+    typ: &ColumnType,
+    cell: Option<&'frame [u8]>,
+) -> Result<&'frame str, DeserializeError> {
+    let content = not_null::<T>(cell)?;
+    let text = match AsciiStr::from_ascii(content) {
+        Ok(text) => Some(text.as_str()),
+        Err(_) => text_beyond_ascii(typ, content), // no error from there, to stay in registers
+    };
+    text.ok_or_else(|| DeserializeError::bad_value("text that is not of its encoding"))
+}
+
+#[inline(never)]
+fn text_beyond_ascii<'frame>(typ: &ColumnType, content: &'frame [u8]) -> Option<&'frame str> {
+    if matches!(typ, ColumnType::Ascii) {
+        return None;
+    }
+    std::str::from_utf8(content).ok()
+}
+
+macro_rules! text_types {
+    ($($rust:ty, $from:expr;)*) => {$(
+        impl<'frame> DeserializeValue<'frame> for $rust {
+            #[inline]
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                match typ {
+                    ColumnType::Ascii | ColumnType::Text => Ok(()),
+                    _ => Err(TypeMismatch::of::<Self>(typ)),
+                }
+            }
+
+            #[inline(always)]
+            fn deserialize(
+                typ: &'frame ColumnType,
+                cell: Option<&'frame [u8]>,
+            ) -> Result<Self, DeserializeError> {
+                text::<Self>(typ, cell).map($from)
+            }
+        }
+    )*};
+}
+
+text_types! {
+    &'frame str, |text| text;
+    Cow<'frame, str>, Cow::Borrowed;
+    String, str::to_owned; // Allocates.
+    Box<str>, Box::from; // Allocates.
+    Arc<str>, Arc::from; // Allocates.
+}
+
+// ---- bytes as they are ----
+
+macro_rules! bytes_types {
+    ($($rust:ty, $cql:ident, $from:expr;)*) => {$(
+        impl<'frame> DeserializeValue<'frame> for $rust {
+            #[inline]
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                match typ {
+                    ColumnType::$cql => Ok(()),
+                    _ => Err(TypeMismatch::of::<Self>(typ)),
+                }
+            }
+
+            #[inline(always)]
+            fn deserialize(
+                _: &'frame ColumnType,
+                cell: Option<&'frame [u8]>,
+            ) -> Result<Self, DeserializeError> {
+                not_null::<Self>(cell).map($from)
+            }
+        }
+    )*};
+}
+
+bytes_types! {
+    &'frame [u8], Blob, |content| content;
+    Cow<'frame, [u8]>, Blob, Cow::Borrowed;
+    Vec<u8>, Blob, <[u8]>::to_vec; // Allocates.
+    Box<[u8]>, Blob, Box::from; // Allocates.
+    Bytes, Blob, Bytes::copy_from_slice; // Allocates: it does not pin the body.
+    CqlVarintBorrowed<'frame>, Varint, CqlVarintBorrowed::from_signed_bytes_be_slice;
+    CqlVarint, Varint, CqlVarint::from_signed_bytes_be_slice; // Allocates.
+}
+
+// ---- scalars of variable length ----
+
+impl<'frame> DeserializeValue<'frame> for IpAddr {
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        match typ {
+            ColumnType::Inet => Ok(()),
+            _ => Err(TypeMismatch::of::<Self>(typ)),
+        }
+    }
+
+    fn deserialize(
+        _: &'frame ColumnType,
+        cell: Option<&'frame [u8]>,
+    ) -> Result<Self, DeserializeError> {
+        let content = not_null::<Self>(cell)?;
+        if let Ok(octets) = <[u8; 4]>::try_from(content) {
+            return Ok(IpAddr::V4(Ipv4Addr::from(octets)));
+        }
+        match <[u8; 16]>::try_from(content) {
+            Ok(octets) => Ok(IpAddr::V6(Ipv6Addr::from(octets))),
+            Err(_) => Err(DeserializeError::bad_value("length of an inet")),
+        }
+    }
+}
+
+impl<'frame> DeserializeValue<'frame> for CqlDuration {
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        match typ {
+            ColumnType::Duration => Ok(()),
+            _ => Err(TypeMismatch::of::<Self>(typ)),
+        }
+    }
+
+    fn deserialize(
+        _: &'frame ColumnType,
+        cell: Option<&'frame [u8]>,
+    ) -> Result<Self, DeserializeError> {
+        let mut reader = Reader::new(not_null::<Self>(cell)?);
+        let mut vint = || {
+            reader.vint("duration").map_err(|_| DeserializeError::bad_value("duration cut short"))
+        };
+        let (months, days, nanoseconds) = (vint()?, vint()?, vint()?);
+        let months = i32::try_from(months)
+            .map_err(|_| DeserializeError::bad_value("months of a duration"))?;
+        let days =
+            i32::try_from(days).map_err(|_| DeserializeError::bad_value("days of a duration"))?;
+        Ok(CqlDuration { months, days, nanoseconds })
+    }
+}
+
+/// Allocates.
+impl<'frame> DeserializeValue<'frame> for CqlDecimal {
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        match typ {
+            ColumnType::Decimal => Ok(()),
+            _ => Err(TypeMismatch::of::<Self>(typ)),
+        }
+    }
+
+    fn deserialize(
+        _: &'frame ColumnType,
+        cell: Option<&'frame [u8]>,
+    ) -> Result<Self, DeserializeError> {
+        let content = not_null::<Self>(cell)?;
+        let (scale, unscaled) = content
+            .split_first_chunk::<4>()
+            .ok_or_else(|| DeserializeError::bad_value("decimal cut short"))?;
+        let unscaled = CqlVarint::from_signed_bytes_be_slice(unscaled);
+        Ok(Self::new(unscaled, i32::from_be_bytes(*scale)))
+    }
+}
+
+// ---- null ----
+
+/// `None` for null. A cell of zero length is not null, see the module's notes.
+impl<'frame, T: DeserializeValue<'frame>> DeserializeValue<'frame> for Option<T> {
+    #[inline]
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        T::type_check(typ)
+    }
+
+    #[inline(always)]
+    fn deserialize(
+        typ: &'frame ColumnType,
+        cell: Option<&'frame [u8]>,
+    ) -> Result<Self, DeserializeError> {
+        match cell {
+            Some(_) => T::deserialize(typ, cell).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A cell of any type, as it came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RawValue<'frame> {
+    /// The column's (or element's) type.
+    pub typ: &'frame ColumnType,
+    /// The content, `None` for null.
+    pub content: Option<&'frame [u8]>,
+}
+
+impl<'frame> DeserializeValue<'frame> for RawValue<'frame> {
+    #[inline]
+    fn type_check(_: &ColumnType) -> Result<(), TypeMismatch> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn deserialize(
+        typ: &'frame ColumnType,
+        content: Option<&'frame [u8]>,
+    ) -> Result<Self, DeserializeError> {
+        Ok(Self { typ, content })
+    }
+}
+
+#[cfg(test)]
+mod tests;
