@@ -9,7 +9,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::header::Opcode;
+use crate::header::{Opcode, Version};
 
 /// The peer sent bytes that are not CQL. Never our fault; always closes the connection.
 #[non_exhaustive]
@@ -288,6 +288,8 @@ pub enum SerializeError {
     Length(LengthMismatch),
     /// A Rust type does not fit its column.
     Type(TypeMismatch),
+    /// The message has another layout in this version of the protocol.
+    UnsupportedVersion(Version),
     /// A value's content is longer than 2 GiB - 1.
     ValueTooLong {
         /// Index of the bind marker.
@@ -316,7 +318,10 @@ impl SerializeError {
             Self::KeyTooLong { len, .. } => Self::KeyTooLong { column, len },
             Self::Type(mismatch) => Self::Type(mismatch.at_column(index)),
             Self::ValueTooLong { len, .. } => Self::ValueTooLong { column, len },
-            Self::PartTooLong { .. } | Self::Length(_) | Self::WrongValueCount { .. } => self,
+            Self::PartTooLong { .. }
+            | Self::Length(_)
+            | Self::UnsupportedVersion(_)
+            | Self::WrongValueCount { .. } => self,
         }
     }
 
@@ -343,6 +348,9 @@ impl fmt::Display for SerializeError {
             }
             Self::Length(mismatch) => write!(f, "serializer: {mismatch}"),
             Self::Type(mismatch) => mismatch.fmt(f),
+            Self::UnsupportedVersion(version) => {
+                write!(f, "message has another layout in protocol version {}", version.as_u8())
+            }
             Self::ValueTooLong { column, len } => {
                 write!(f, "column {column}: {len} bytes are too many for a value")
             }

@@ -6,18 +6,37 @@
 
 #![forbid(unsafe_code)]
 
+// What all messages share.
 pub mod error;
 
-pub mod consistency;
 pub mod header;
+
+pub mod deframer;
+
+pub mod consistency;
+
 pub mod wire;
 
 pub mod types;
 
-pub mod row;
+pub mod metadata;
+
+// Values, and the rows they make up.
 pub mod value;
 
-pub mod metadata;
+pub mod row;
+
+// From a row to the shard that owns it.
+pub mod routing;
+
+// From client to server.
+pub mod request;
+
+// From server to client.
 pub mod response;
+
 pub mod rows;
+
 pub mod supported;
+
+pub mod compression;

@@ -1,0 +1,62 @@
+//! AUTH_RESPONSE: answers AUTHENTICATE and AUTH_CHALLENGE.
+
+use super::{Request, long_len};
+use crate::error::SerializeError;
+use crate::header::Opcode;
+use crate::wire::Writer;
+
+/// What proves who the client is.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub enum AuthResponse<'a> {
+    /// A token of whatever the server's authenticator expects.
+    Token(&'a [u8]),
+    /// SASL's PLAIN: `00 user 00 password`.
+    Plain {
+        /// Name of the role.
+        user: &'a str,
+        /// Its password.
+        password: &'a str,
+    },
+}
+
+/// Without the secret.
+impl core::fmt::Debug for AuthResponse<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Token(_) => f.write_str("Token(..)"),
+            Self::Plain { user, .. } => write!(f, "Plain {{ user: {user:?}, .. }}"),
+        }
+    }
+}
+
+impl AuthResponse<'_> {
+    fn token_len(&self) -> usize {
+        match self {
+            Self::Token(token) => token.len(),
+            Self::Plain { user, password } => {
+                2_usize.saturating_add(user.len()).saturating_add(password.len())
+            }
+        }
+    }
+}
+
+impl Request for AuthResponse<'_> {
+    const OPCODE: Opcode = Opcode::AuthResponse;
+
+    fn body_len(&self) -> Result<usize, SerializeError> {
+        long_len("authentication token", self.token_len())
+    }
+
+    fn write_body(&self, out: &mut Writer<'_>) {
+        match self {
+            Self::Token(token) => out.put_bytes(token),
+            Self::Plain { user, password } => {
+                out.put_u32(crate::error::saturating_u32(self.token_len()));
+                out.put_u8(0);
+                out.put_slice(user.as_bytes());
+                out.put_u8(0);
+                out.put_slice(password.as_bytes());
+            }
+        }
+    }
+}

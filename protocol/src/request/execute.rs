@@ -1,0 +1,184 @@
+//! EXECUTE: runs a prepared statement. The request path's own message.
+//!
+//! What is the same in all executions of a statement is encoded once, header included
+//! ([`ExecuteTemplate`]). A request copies that, patches what differs, and appends its values.
+//! Whether values fit the statement was checked before. Next: `request/parameters.rs`.
+
+use super::parameters::FLAG_VALUES;
+use super::{Parameters, Request, check_frame, frame_len_of_body, query, short_count, short_len};
+use crate::error::{LengthMismatch, SerializeError};
+use crate::header::{HEADER_LEN, Opcode, RequestHeader, Version};
+use crate::row::SerializeRow;
+use crate::types::ColumnSpec;
+use crate::wire::Writer;
+
+/// Runs a prepared statement.
+#[derive(Clone, Copy, Debug)]
+pub struct Execute<'a, R: ?Sized> {
+    /// The statement's id.
+    pub id: &'a [u8],
+    /// Id of the result metadata that the client has; only where the connection agreed on that.
+    pub result_metadata_id: Option<&'a [u8]>,
+    /// Its values.
+    pub values: &'a R,
+    /// Its markers.
+    pub columns: &'a [ColumnSpec],
+    /// How to run it.
+    pub parameters: Parameters<'a>,
+}
+
+impl<R: SerializeRow + ?Sized> Request for Execute<'_, R> {
+    const OPCODE: Opcode = Opcode::Execute;
+
+    fn body_len(&self) -> Result<usize, SerializeError> {
+        let ids_len = ids_len(self.id, self.result_metadata_id)?;
+        Ok(query::len(self.values, self.columns, &self.parameters)?.saturating_add(ids_len))
+    }
+
+    fn write_body(&self, out: &mut Writer<'_>) {
+        write_ids(self.id, self.result_metadata_id, out);
+        query::write(self.values, self.columns, &self.parameters, out);
+    }
+}
+
+/// The frames of one prepared statement, as far as they are alike.
+///
+/// ```text
+/// header | [short bytes] id | ([short bytes] metadata id) | consistency | flags | ([short] count)
+///  9                                                        2             1         2
+/// ```
+///
+/// Stream, body length, consistency and flags are patched; values and the parameters' tail follow.
+#[derive(Clone, Debug)]
+pub struct ExecuteTemplate {
+    prefix: Box<[u8]>,
+    /// Where consistency and flags stand in the prefix; at most `prefix.len() - 3`.
+    patch_at: usize,
+    value_count: u16,
+}
+
+impl ExecuteTemplate {
+    /// Encodes what is alike. Allocates: once per statement.
+    ///
+    /// `header_flags` are the frame's, see [`crate::header::flags`]; `value_count` is the number
+    /// of the statement's markers.
+    ///
+    /// # Errors
+    /// `UnsupportedVersion` for version 5, `PartTooLong` for an id that is.
+    pub fn new(
+        version: Version,
+        header_flags: u8,
+        id: &[u8],
+        result_metadata_id: Option<&[u8]>,
+        value_count: usize,
+    ) -> Result<Self, SerializeError> {
+        if version == Version::V5 {
+            return Err(SerializeError::UnsupportedVersion(version));
+        }
+        let value_count = short_count("values", value_count)?;
+        let patch_at = HEADER_LEN + ids_len(id, result_metadata_id)?;
+        let count_len = if value_count == 0 { 0 } else { 2 };
+        let mut prefix = vec![0; patch_at + 3 + count_len].into_boxed_slice();
+        let mut writer = Writer::new(&mut prefix);
+        let mut header = [0; HEADER_LEN];
+        let opcode = Opcode::Execute;
+        RequestHeader { version, flags: header_flags, stream: 0, opcode, body_len: 0 }
+            .encode(&mut header);
+        writer.put_array(header);
+        write_ids(id, result_metadata_id, &mut writer);
+        writer.put_array([0; 3]);
+        if value_count != 0 {
+            writer.put_u16(value_count);
+        }
+        writer.finish()?;
+        Ok(Self { prefix, patch_at, value_count })
+    }
+
+    /// Length of the whole frame, header included.
+    ///
+    /// # Errors
+    /// `WrongValueCount`; whatever the values report, or a frame that is too long.
+    #[inline]
+    pub fn frame_len<R: SerializeRow + ?Sized>(
+        &self,
+        row: &R,
+        columns: &[ColumnSpec],
+        parameters: &Parameters<'_>,
+    ) -> Result<usize, SerializeError> {
+        let count = row.value_count();
+        if count != usize::from(self.value_count) {
+            return Err(SerializeError::wrong_value_count(usize::from(self.value_count), count));
+        }
+        let body_len = (self.prefix.len() - HEADER_LEN)
+            .saturating_add(row.values_len(columns)?)
+            .saturating_add(parameters.tail_len()?);
+        frame_len_of_body(body_len)
+    }
+
+    /// Encodes a frame into `out`, which has exactly the length that [`Self::frame_len`] tells.
+    ///
+    /// # Errors
+    /// `Length` if a value, or the row as a whole, does not keep the length it announced. `out`
+    /// then holds no frame.
+    #[inline]
+    pub fn write<R: SerializeRow + ?Sized>(
+        &self,
+        stream: i16,
+        row: &R,
+        columns: &[ColumnSpec],
+        parameters: &Parameters<'_>,
+        out: &mut [u8],
+    ) -> Result<(), SerializeError> {
+        let announced = out.len();
+        let body_len = check_frame(out)?;
+        let flags = parameters.flags() | if self.value_count == 0 { 0 } else { FLAG_VALUES };
+        let [c0, c1] = parameters.consistency.as_u16().to_be_bytes();
+        // All servers' ids are MD5 sums: 9 + 2 + 16 + 2 + 1 + 2 bytes, two vector registers.
+        let split = match <&[u8; USUAL_LEN]>::try_from(&*self.prefix) {
+            Ok(prefix) => out.split_first_chunk_mut::<USUAL_LEN>().map(|(head, rest)| {
+                *head = *prefix;
+                (head.as_mut_slice(), rest)
+            }),
+            Err(_) => out.split_at_mut_checked(self.prefix.len()).map(|(head, rest)| {
+                head.copy_from_slice(&self.prefix);
+                (head, rest)
+            }),
+        };
+        let Some((prefix, rest)) = split else {
+            return Err(LengthMismatch { announced, written: self.prefix.len() }.into());
+        };
+        if let Some(header) = prefix.first_chunk_mut::<HEADER_LEN>() {
+            let [_, _, s0, s1, _, length @ ..] = header;
+            [*s0, *s1] = stream.to_be_bytes();
+            *length = body_len.to_be_bytes();
+        }
+        if let Some(patch) = prefix.get_mut(self.patch_at..self.patch_at + 3) {
+            patch.copy_from_slice(&[c0, c1, flags]);
+        }
+        let mut writer = Writer::new(rest);
+        row.write_values(columns, &mut writer);
+        parameters.write_tail(&mut writer);
+        writer.finish()?;
+        Ok(())
+    }
+}
+
+/// Length of the prefix for an id of 16 bytes and at least one value.
+const USUAL_LEN: usize = HEADER_LEN + 2 + 16 + 2 + 1 + 2;
+
+fn ids_len(id: &[u8], metadata_id: Option<&[u8]>) -> Result<usize, SerializeError> {
+    let id_len = short_len("statement id", id.len())?;
+    let metadata_id_len = match metadata_id {
+        Some(id) => short_len("result metadata id", id.len())?,
+        None => 0,
+    };
+    Ok(id_len + metadata_id_len)
+}
+
+#[inline]
+fn write_ids(id: &[u8], metadata_id: Option<&[u8]>, out: &mut Writer<'_>) {
+    out.put_short_bytes(id);
+    if let Some(id) = metadata_id {
+        out.put_short_bytes(id);
+    }
+}

@@ -1,0 +1,22 @@
+//! OPTIONS: asks what the server can do; also the keepalive.
+
+use super::Request;
+use crate::error::SerializeError;
+use crate::header::Opcode;
+use crate::wire::Writer;
+
+/// Asks for SUPPORTED. May be sent at any time, also before STARTUP.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Options;
+
+impl Request for Options {
+    const OPCODE: Opcode = Opcode::Options;
+
+    #[inline]
+    fn body_len(&self) -> Result<usize, SerializeError> {
+        Ok(0)
+    }
+
+    #[inline]
+    fn write_body(&self, _: &mut Writer<'_>) {}
+}

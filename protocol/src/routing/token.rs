@@ -1,0 +1,57 @@
+//! Where a partition lies on the ring.
+
+use core::fmt;
+
+/// A position on the ring.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Token(pub i64);
+
+impl Token {
+    /// The token of a hash: `i64::MIN` is the ring's open end and no partition's token.
+    #[inline]
+    #[must_use]
+    pub const fn of_hash(hash: i64) -> Self {
+        Self(if hash == i64::MIN { i64::MAX } else { hash })
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How a table's partition keys become tokens.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Partitioner {
+    /// Cassandra's variant of murmur3; all tables but CDC logs.
+    #[default]
+    Murmur3,
+    /// The first eight bytes of the key, which is a CDC stream's id.
+    Cdc,
+}
+
+impl Partitioner {
+    /// The partitioner with this Java class name. A database adds a package's name before it.
+    #[must_use]
+    pub fn from_class_name(class: &str) -> Option<Self> {
+        if class.ends_with("Murmur3Partitioner") {
+            Some(Self::Murmur3)
+        } else if class.ends_with("CDCPartitioner") {
+            Some(Self::Cdc)
+        } else {
+            None
+        }
+    }
+}
+
+/// The token of a CDC stream, of its key's first bytes. Too short a key has the least token,
+/// which here is not replaced by another.
+#[inline]
+pub(super) fn cdc(head: &[u8]) -> Token {
+    match head.first_chunk() {
+        Some(bytes) => Token(i64::from_be_bytes(*bytes)),
+        None => Token(i64::MIN),
+    }
+}
