@@ -146,3 +146,102 @@ fn after<'a>(name: &str, value: &'a str) -> &'a str {
 fn port(value: &str) -> Option<u16> {
     value.parse().ok().filter(|port| *port != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::{Opcode, ResponseHeader, Version};
+    use crate::response::tests::build;
+    use crate::response::{Agreed, Body, Response};
+
+    fn parse(options: &[(&str, &[&str])]) -> Supported {
+        let start = build().u16(u16::try_from(options.len()).unwrap());
+        let body = options.iter().fold(start, |body, (key, values)| body.string(key).list(values));
+        let header = ResponseHeader {
+            version: Version::V4,
+            flags: 0,
+            stream: 0,
+            opcode: Opcode::Supported,
+            body_len: 0,
+        };
+        let body = Body::parse(&header, &body.0).unwrap();
+        match body.response(&Agreed::default(), None).unwrap() {
+            Response::Supported(body) => Supported::from_body(&body),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const SHARDS: [(&str, &[&str]); 3] = [
+        ("SCYLLA_SHARD", &["3"]),
+        ("SCYLLA_NR_SHARDS", &["12"]),
+        ("SCYLLA_SHARDING_IGNORE_MSB", &["12"]),
+    ];
+
+    #[test]
+    fn all_that_scylla_says() {
+        let rest: [(&str, &[&str]); 11] = [
+            ("SCYLLA_PARTITIONER", &["org.apache.cassandra.dht.Murmur3Partitioner"]),
+            ("SCYLLA_SHARD_AWARE_PORT", &["19042"]),
+            ("SCYLLA_SHARD_AWARE_PORT_SSL", &["19142"]),
+            ("SCYLLA_LWT_ADD_METADATA_MARK", &["LWT_OPTIMIZATION_META_BIT_MASK=2147483648"]),
+            ("SCYLLA_RATE_LIMIT_ERROR", &["ERROR_CODE=61440"]),
+            ("TABLETS_ROUTING_V1", &[]),
+            ("SCYLLA_USE_METADATA_ID", &[""]),
+            ("SCYLLA_HOST_ID", &["11111111-2222-4333-8444-555555555555"]),
+            ("COMPRESSION", &["lz4", "snappy"]),
+            ("CQL_VERSION", &["3.3.1"]),
+            ("SOMETHING_NEW", &["1", "2"]),
+        ];
+        let supported = parse(&[&SHARDS[..], &rest[..]].concat());
+        let expected = Supported {
+            shard_info: Some(ShardInfo {
+                shard: 3,
+                nr_shards: NonZeroU16::new(12).unwrap(),
+                ignore_msb: 12,
+            }),
+            shard_aware_port: Some(19042),
+            shard_aware_port_tls: Some(19142),
+            lz4: true,
+            snappy: true,
+            lwt_mark: Some(1 << 31),
+            rate_limit_error: Some(0xF000),
+            tablets_v1: true,
+            metadata_id: true,
+            host_id: Some("11111111-2222-4333-8444-555555555555".parse().unwrap()),
+        };
+        assert_eq!(supported, expected);
+        assert!(supported.is_scylla());
+    }
+
+    #[test]
+    fn cassandra_has_no_shards() {
+        let supported = parse(&[("COMPRESSION", &["LZ4"]), ("CQL_VERSION", &["3.4.7"])]);
+        assert_eq!(supported, Supported { lz4: true, ..Supported::default() });
+        assert!(!supported.is_scylla());
+    }
+
+    #[test]
+    fn incomplete_or_absurd_shards_are_none() {
+        for missing in 0..3 {
+            let mut options = SHARDS.to_vec();
+            options.remove(missing);
+            assert_eq!(parse(&options).shard_info, None);
+        }
+        for (index, value) in
+            [(0, "12"), (0, "-1"), (1, "0"), (1, "70000"), (2, "64"), (2, ""), (2, "x")]
+        {
+            let mut options = SHARDS.to_vec();
+            let values = [value];
+            options[index].1 = &values;
+            assert_eq!(parse(&options).shard_info, None, "{index} {value}");
+        }
+        let absurd = parse(&[
+            ("SCYLLA_SHARD_AWARE_PORT", &["0"]),
+            ("SCYLLA_SHARD_AWARE_PORT_SSL", &["70000"]),
+            ("SCYLLA_RATE_LIMIT_ERROR", &["ERROR_CODE="]),
+            ("SCYLLA_LWT_ADD_METADATA_MARK", &[]),
+            ("SCYLLA_HOST_ID", &["me"]),
+        ]);
+        assert_eq!(absurd, Supported::default());
+    }
+}
