@@ -410,50 +410,65 @@ walker!(BytesMap, (&'a str, Option<&'a [u8]>), |reader| {
     Some((reader.string("").ok()?, reader.bytes("").ok()?))
 });
 
-/// Fills a slice of exactly the announced length.
+/// Fills a slice of exactly the announced length, at most 2 GiB - 1 of it.
 ///
 /// Nothing is ever written outside the slice: what does not fit is left out and remembered.
 #[derive(Debug)]
 #[must_use = "`finish` tells whether the announced length was kept"]
 pub struct Writer<'a> {
     rest: &'a mut [u8],
+    /// Length of the whole slice; [`FAULT`] is set once a promise was broken. In one word, so
+    /// that straight-line encoding keeps all of the writer in registers.
     len: usize,
-    /// The first broken promise.
-    fault: Option<LengthMismatch>,
 }
 
+/// See [`Writer::len`]. A slice is never longer than `isize::MAX`, so the bit is free.
+const FAULT: usize = 1 << (usize::BITS - 1);
+
 impl<'a> Writer<'a> {
-    /// Fills `out` from its beginning.
+    /// Fills `out` from its beginning. A slice beyond 2 GiB - 1 is a fault.
     #[inline]
     pub const fn new(out: &'a mut [u8]) -> Self {
         let len = out.len();
-        Self { rest: out, len, fault: None }
+        // So every length that fits into the slice fits into an `[int]`.
+        if len > i32::MAX as usize {
+            return Self { rest: &mut [], len: FAULT };
+        }
+        Self { rest: out, len }
     }
 
     /// How many bytes were written.
     #[inline]
     #[must_use]
     pub const fn position(&self) -> usize {
-        self.len - self.rest.len()
+        (self.len & !FAULT) - self.rest.len()
     }
 
     /// Ends writing.
     ///
     /// # Errors
-    /// If not exactly the slice's length was written, or a value within it broke its promise.
+    /// If not exactly the slice's length was written, or a value within it broke its promise; then
+    /// `written` is one more than announced, whatever the value did.
     #[inline]
     pub fn finish(self) -> Result<(), LengthMismatch> {
-        match self.fault {
-            None if self.rest.is_empty() => Ok(()),
-            None => Err(LengthMismatch { announced: self.len, written: self.position() }),
-            Some(mismatch) => Err(mismatch),
-        }
+        if self.rest.is_empty() && self.len & FAULT == 0 { Ok(()) } else { Err(self.mismatch()) }
     }
 
-    /// Remembers a length that was announced and not kept; [`Self::finish`] reports the first.
     #[cold]
-    pub fn set_fault(&mut self, mismatch: LengthMismatch) {
-        self.fault.get_or_insert(mismatch);
+    fn mismatch(&self) -> LengthMismatch {
+        let announced = self.len & !FAULT;
+        let written = match self.len & FAULT {
+            0 => self.position(),
+            _ => announced.saturating_add(1),
+        };
+        LengthMismatch { announced, written }
+    }
+
+    /// Remembers that a length was announced and not kept: [`Self::finish`] will fail.
+    #[inline]
+    pub fn set_fault(&mut self) {
+        self.len |= FAULT;
+        self.rest = &mut [];
     }
 
     /// `[byte]`
@@ -494,7 +509,7 @@ impl<'a> Writer<'a> {
                 *head = bytes;
                 self.rest = rest;
             }
-            None => self.overflow(),
+            None => self.set_fault(),
         }
     }
 
@@ -506,7 +521,7 @@ impl<'a> Writer<'a> {
                 head.copy_from_slice(bytes);
                 self.rest = rest;
             }
-            None => self.overflow(),
+            None => self.set_fault(),
         }
     }
 
@@ -522,25 +537,24 @@ impl<'a> Writer<'a> {
             *body = content;
             self.rest = rest;
         } else {
-            self.overflow();
+            self.set_fault();
         }
     }
 
     /// A `[value]` or `[bytes]` with this content. A content beyond 2 GiB - 1 is a fault.
     #[inline]
     pub fn put_bytes(&mut self, content: &[u8]) {
-        let Ok(len) = i32::try_from(content.len()) else {
-            return self.overflow();
-        };
         let rest = core::mem::take(&mut self.rest);
         if let Some((head, rest)) = rest.split_first_chunk_mut::<4>()
             && let Some((body, rest)) = rest.split_at_mut_checked(content.len())
         {
+            #[expect(clippy::cast_possible_truncation, reason = "`new` took 2 GiB - 1 at most")]
+            let len = content.len() as u32;
             *head = len.to_be_bytes();
             body.copy_from_slice(content);
             self.rest = rest;
         } else {
-            self.overflow();
+            self.set_fault();
         }
     }
 
@@ -564,7 +578,7 @@ impl<'a> Writer<'a> {
                 self.put_u16(len);
                 self.put_slice(content);
             }
-            Err(_) => self.overflow(),
+            Err(_) => self.set_fault(),
         }
     }
 
@@ -572,7 +586,7 @@ impl<'a> Writer<'a> {
     pub fn put_string_list(&mut self, texts: &[&str]) {
         match u16::try_from(texts.len()) {
             Ok(count) => self.put_u16(count),
-            Err(_) => return self.overflow(),
+            Err(_) => return self.set_fault(),
         }
         for text in texts {
             self.put_string(text);
@@ -615,14 +629,6 @@ impl<'a> Writer<'a> {
     /// `[vint]`
     pub fn put_vint(&mut self, value: i64) {
         self.put_unsigned_vint(zigzag(value));
-    }
-
-    #[cold]
-    fn overflow(&mut self) {
-        // `rest` was taken, so position() is the end: what follows finds no room either.
-        self.rest = &mut [];
-        let mismatch = LengthMismatch { announced: self.len, written: self.len.saturating_add(1) };
-        self.set_fault(mismatch);
     }
 }
 

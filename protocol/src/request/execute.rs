@@ -51,10 +51,17 @@ impl<R: SerializeRow + ?Sized> Request for Execute<'_, R> {
 /// Stream, body length, consistency and flags are patched; values and the parameters' tail follow.
 #[derive(Clone, Debug)]
 pub struct ExecuteTemplate {
-    prefix: Box<[u8]>,
-    /// Where consistency and flags stand in the prefix; at most `prefix.len() - 3`.
-    patch_at: usize,
+    prefix: Prefix,
     value_count: u16,
+}
+
+#[derive(Clone, Debug)]
+enum Prefix {
+    /// With values, an id of 16 bytes and no metadata id. All servers' ids are MD5 sums, so this
+    /// is copied by two vector registers and patched at places known when compiling.
+    Usual([u8; USUAL_LEN]),
+    /// Any other. Consistency and flags stand at `patch_at`, at most `bytes.len() - 3`.
+    Other { bytes: Box<[u8]>, patch_at: usize },
 }
 
 impl ExecuteTemplate {
@@ -91,7 +98,11 @@ impl ExecuteTemplate {
             writer.put_u16(value_count);
         }
         writer.finish()?;
-        Ok(Self { prefix, patch_at, value_count })
+        let prefix = match <[u8; USUAL_LEN]>::try_from(&*prefix) {
+            Ok(bytes) if patch_at == USUAL_PATCH_AT => Prefix::Usual(bytes),
+            _ => Prefix::Other { bytes: prefix, patch_at },
+        };
+        Ok(Self { prefix, value_count })
     }
 
     /// Length of the whole frame, header included.
@@ -109,7 +120,11 @@ impl ExecuteTemplate {
         if count != usize::from(self.value_count) {
             return Err(SerializeError::wrong_value_count(usize::from(self.value_count), count));
         }
-        let body_len = (self.prefix.len() - HEADER_LEN)
+        let prefix_len = match &self.prefix {
+            Prefix::Usual(_) => USUAL_LEN,
+            Prefix::Other { bytes, .. } => bytes.len(),
+        };
+        let body_len = (prefix_len - HEADER_LEN)
             .saturating_add(row.values_len(columns)?)
             .saturating_add(parameters.tail_len()?);
         frame_len_of_body(body_len)
@@ -129,42 +144,76 @@ impl ExecuteTemplate {
         parameters: &Parameters<'_>,
         out: &mut [u8],
     ) -> Result<(), SerializeError> {
-        let announced = out.len();
         let body_len = check_frame(out)?;
-        let flags = parameters.flags() | if self.value_count == 0 { 0 } else { FLAG_VALUES };
-        let [c0, c1] = parameters.consistency.as_u16().to_be_bytes();
-        // All servers' ids are MD5 sums: 9 + 2 + 16 + 2 + 1 + 2 bytes, two vector registers.
-        let split = match <&[u8; USUAL_LEN]>::try_from(&*self.prefix) {
-            Ok(prefix) => out.split_first_chunk_mut::<USUAL_LEN>().map(|(head, rest)| {
-                *head = *prefix;
-                (head.as_mut_slice(), rest)
-            }),
-            Err(_) => out.split_at_mut_checked(self.prefix.len()).map(|(head, rest)| {
-                head.copy_from_slice(&self.prefix);
-                (head, rest)
-            }),
+        let rest = match &self.prefix {
+            Prefix::Usual(bytes) => {
+                let Some((prefix, rest)) = out.split_first_chunk_mut::<USUAL_LEN>() else {
+                    return Err(no_room(out, USUAL_LEN));
+                };
+                *prefix = *bytes;
+                patch_header(prefix, stream, body_len);
+                patch_parameters(prefix, USUAL_PATCH_AT, parameters, FLAG_VALUES);
+                rest
+            }
+            Prefix::Other { bytes, patch_at } => {
+                let flags = if self.value_count == 0 { 0 } else { FLAG_VALUES };
+                copy_prefix(bytes, *patch_at, stream, body_len, parameters, flags, out)?
+            }
         };
-        let Some((prefix, rest)) = split else {
-            return Err(LengthMismatch { announced, written: self.prefix.len() }.into());
-        };
-        if let Some(header) = prefix.first_chunk_mut::<HEADER_LEN>() {
-            let [_, _, s0, s1, _, length @ ..] = header;
-            [*s0, *s1] = stream.to_be_bytes();
-            *length = body_len.to_be_bytes();
-        }
-        if let Some(patch) = prefix.get_mut(self.patch_at..self.patch_at + 3) {
-            patch.copy_from_slice(&[c0, c1, flags]);
-        }
         let mut writer = Writer::new(rest);
         row.write_values(columns, &mut writer);
-        parameters.write_tail(&mut writer);
-        writer.finish()?;
+        parameters.finish(writer)?;
         Ok(())
     }
 }
 
+/// Copies and patches a prefix of unusual length; what follows it.
+fn copy_prefix<'o>(
+    bytes: &[u8],
+    patch_at: usize,
+    stream: i16,
+    body_len: u32,
+    parameters: &Parameters<'_>,
+    flags: u8,
+    out: &'o mut [u8],
+) -> Result<&'o mut [u8], SerializeError> {
+    if out.len() < bytes.len() {
+        return Err(no_room(out, bytes.len()));
+    }
+    let (prefix, rest) = out.split_at_mut(bytes.len());
+    prefix.copy_from_slice(bytes);
+    patch_header(prefix, stream, body_len);
+    patch_parameters(prefix, patch_at, parameters, flags);
+    Ok(rest)
+}
+
+#[inline]
+fn patch_header(prefix: &mut [u8], stream: i16, body_len: u32) {
+    if let Some(header) = prefix.first_chunk_mut::<HEADER_LEN>() {
+        let [_, _, s0, s1, _, length @ ..] = header;
+        [*s0, *s1] = stream.to_be_bytes();
+        *length = body_len.to_be_bytes();
+    }
+}
+
+#[inline]
+fn patch_parameters(prefix: &mut [u8], at: usize, parameters: &Parameters<'_>, flags: u8) {
+    if let Some(patch) = prefix.get_mut(at..).and_then(|tail| tail.first_chunk_mut::<3>()) {
+        let [c0, c1] = parameters.consistency.as_u16().to_be_bytes();
+        *patch = [c0, c1, parameters.flags() | flags];
+    }
+}
+
+#[cold]
+fn no_room(out: &[u8], prefix_len: usize) -> SerializeError {
+    LengthMismatch { announced: out.len(), written: prefix_len }.into()
+}
+
+/// Length of the ids before consistency and flags, header included, for an id of 16 bytes.
+const USUAL_PATCH_AT: usize = HEADER_LEN + 2 + 16;
+
 /// Length of the prefix for an id of 16 bytes and at least one value.
-const USUAL_LEN: usize = HEADER_LEN + 2 + 16 + 2 + 1 + 2;
+const USUAL_LEN: usize = USUAL_PATCH_AT + 2 + 1 + 2;
 
 fn ids_len(id: &[u8], metadata_id: Option<&[u8]>) -> Result<usize, SerializeError> {
     let id_len = short_len("statement id", id.len())?;

@@ -1,7 +1,7 @@
 //! What QUERY and EXECUTE say besides statement and values.
 
 use crate::consistency::{Consistency, SerialConsistency};
-use crate::error::SerializeError;
+use crate::error::{LengthMismatch, SerializeError};
 use crate::wire::Writer;
 
 use super::long_len;
@@ -34,17 +34,40 @@ impl Parameters<'_> {
     /// The flags that say which parts follow, [`FLAG_VALUES`] aside.
     #[inline]
     pub(super) fn flags(&self) -> u8 {
+        if self.has_tail() { self.tail_flags() } else { self.skip_flag() }
+    }
+
+    #[inline]
+    fn skip_flag(&self) -> u8 {
+        if self.skip_metadata { FLAG_SKIP_METADATA } else { 0 }
+    }
+
+    fn tail_flags(&self) -> u8 {
         let flag = |present: bool, bit: u8| if present { bit } else { 0 };
-        flag(self.skip_metadata, FLAG_SKIP_METADATA)
+        self.skip_flag()
             | flag(self.page_size.is_some(), FLAG_PAGE_SIZE)
             | flag(self.paging_state.is_some(), FLAG_PAGING_STATE)
             | flag(self.serial_consistency.is_some(), FLAG_SERIAL_CONSISTENCY)
             | flag(self.timestamp.is_some(), FLAG_TIMESTAMP)
     }
 
+    /// Whether anything follows the values; nothing does in most writes and unpaged reads.
+    #[inline]
+    fn has_tail(&self) -> bool {
+        // Without `||`: four loads and one jump.
+        self.page_size.is_some()
+            | self.paging_state.is_some()
+            | self.serial_consistency.is_some()
+            | self.timestamp.is_some()
+    }
+
     /// Length of what [`Self::write_tail`] writes.
     #[inline]
     pub(super) fn tail_len(&self) -> Result<usize, SerializeError> {
+        if self.has_tail() { self.some_tail_len() } else { Ok(0) }
+    }
+
+    fn some_tail_len(&self) -> Result<usize, SerializeError> {
         let mut len = 0;
         if self.page_size.is_some() {
             len += 4;
@@ -64,6 +87,24 @@ impl Parameters<'_> {
     /// Writes what follows the values.
     #[inline]
     pub(super) fn write_tail(&self, out: &mut Writer<'_>) {
+        if self.has_tail() {
+            self.write_some_tail(out);
+        }
+    }
+
+    /// Writes what follows the values, and ends. By value: the address of a writer that does not
+    /// escape is never needed, and it stays in registers.
+    #[inline]
+    pub(super) fn finish(&self, out: Writer<'_>) -> Result<(), LengthMismatch> {
+        if self.has_tail() { self.finish_with_tail(out) } else { out.finish() }
+    }
+
+    fn finish_with_tail(&self, mut out: Writer<'_>) -> Result<(), LengthMismatch> {
+        self.write_some_tail(&mut out);
+        out.finish()
+    }
+
+    fn write_some_tail(&self, out: &mut Writer<'_>) {
         if let Some(page_size) = self.page_size {
             out.put_i32(page_size);
         }

@@ -260,7 +260,7 @@ fn a_broken_promise_never_becomes_a_frame() {
         template.write(1, &row, &[], &parameters, &mut out)
     };
     assert_eq!(encode((3, 3), (4, 4)), Ok(()));
-    let mismatch = LengthMismatch { announced: 3, written: 2 };
+    let mismatch = LengthMismatch { announced: 15, written: 16 };
     assert_eq!(encode((3, 2), (4, 4)), Err(mismatch.into()));
     assert_eq!(encode((3, 2), (4, 5)), Err(mismatch.into()));
     assert!(encode((3, 4), (4, 4)).is_err());

@@ -16,6 +16,9 @@ use super::token::{self, Partitioner, Token};
 /// Longest content, in bytes, that is encoded on the stack to be hashed.
 const SCRATCH_LEN: usize = 64;
 
+/// Length of the longest scalar that has to be encoded to be hashed: a UUID.
+const SHORT_LEN: usize = 16;
+
 /// Token of the partition that a row goes to, by the markers that make up its key, in the key's
 /// order. `None` if there are none: then the key is not all bound.
 ///
@@ -32,12 +35,9 @@ pub fn token_of_row<R: SerializeRow + ?Sized>(
     partitioner: Partitioner,
 ) -> Result<Option<Token>, SerializeError> {
     if let [index] = key_indexes {
-        let mut sink = KeySink { state: State::Single(partitioner, Token(0)) };
+        let mut sink = KeySink::new(State::Single { partitioner, token: None });
         row.hash_column(usize::from(*index), columns, &mut sink)?;
-        return Ok(match sink.state {
-            State::Single(_, token) => Some(token),
-            _ => None,
-        });
+        return Ok(Some(sink.into_token()));
     }
     if key_indexes.is_empty() {
         return Ok(None);
@@ -67,7 +67,7 @@ pub fn write_key_of_row<R: SerializeRow + ?Sized>(
     out: &mut Vec<u8>,
 ) -> Result<(), SerializeError> {
     let composite = key_indexes.len() > 1;
-    let mut sink = KeySink { state: State::Bytes { out, composite } };
+    let mut sink = KeySink::new(State::Bytes { out, composite });
     for index in key_indexes {
         row.hash_column(usize::from(*index), columns, &mut sink)?;
     }
@@ -77,13 +77,20 @@ pub fn write_key_of_row<R: SerializeRow + ?Sized>(
 /// Takes the columns of a partition key, one by one.
 #[derive(Debug)]
 pub struct KeySink<'a> {
+    /// Content of a key's only column, zeros after it: hashed when the row is done with it, so
+    /// that what is compiled for each column of each row type is a store.
+    short: [u8; SHORT_LEN],
+    short_len: usize,
     state: State<'a>,
 }
 
 #[derive(Debug)]
 enum State<'a> {
-    /// A key of one column, and its token when it was seen.
-    Single(Partitioner, Token),
+    /// A key of one column; no token if the content is in `short`.
+    Single {
+        partitioner: Partitioner,
+        token: Option<Token>,
+    },
     Composite(Murmur3),
     CompositeCdc {
         head: [u8; 8],
@@ -95,7 +102,12 @@ enum State<'a> {
     },
 }
 
-impl KeySink<'_> {
+impl<'a> KeySink<'a> {
+    #[inline]
+    fn new(state: State<'a>) -> Self {
+        Self { short: [0; SHORT_LEN], short_len: 0, state }
+    }
+
     /// Takes a column's value.
     ///
     /// # Errors
@@ -109,39 +121,66 @@ impl KeySink<'_> {
         let ValueLen::Bytes(len) = value.value_len()? else {
             return Err(SerializeError::KeyColumnNull { column: 0 });
         };
-        // Most values are short and of a length known when compiling: one load, no loop.
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        if len <= 16 {
-            self.encoded(value, &mut [0; 16], len)
-        } else if len <= SCRATCH_LEN {
-            self.encoded(value, &mut [0; SCRATCH_LEN], len)
-        } else {
-            // Allocates: see `token_of_row`.
-            self.encoded(value, &mut vec![0; len], len)
-        }
+        let Some(short) = self.short.get_mut(..len) else {
+            return self.long_column(value, len);
+        };
+        let mut writer = Writer::new(short);
+        value.write(&mut writer);
+        writer.finish()?;
+        self.short_len = len;
+        if matches!(self.state, State::Single { .. }) { Ok(()) } else { self.short_part() }
     }
 
-    #[inline]
-    fn encoded<V: SerializeValue + ?Sized>(
+    #[cold]
+    fn long_column<V: SerializeValue + ?Sized>(
         &mut self,
         value: &V,
-        scratch: &mut [u8],
         len: usize,
     ) -> Result<(), SerializeError> {
-        let content = scratch.get_mut(..len).unwrap_or_default();
+        let (mut scratch, mut heap) = ([0; SCRATCH_LEN], Vec::new());
+        let content = match scratch.get_mut(..len) {
+            Some(content) => content,
+            None => {
+                // Allocates: see `token_of_row`.
+                heap.resize(len, 0);
+                heap.as_mut_slice()
+            }
+        };
         let mut writer = Writer::new(content);
         value.write(&mut writer);
         writer.finish()?;
         self.content(content)
     }
 
-    #[inline]
+    /// Apart from `column`, because it does not depend on the value's type.
     fn content(&mut self, content: &[u8]) -> Result<(), SerializeError> {
-        if let State::Single(partitioner, token) = &mut self.state {
-            *token = token_of_key(content, *partitioner);
+        if let State::Single { partitioner, token } = &mut self.state {
+            *token = Some(token_of_key(content, *partitioner));
             return Ok(());
         }
         self.part(content)
+    }
+
+    fn short_part(&mut self) -> Result<(), SerializeError> {
+        let short = self.short;
+        self.part(short.get(..self.short_len).unwrap_or(&[]))
+    }
+
+    #[inline]
+    fn into_token(self) -> Token {
+        match self.state {
+            State::Single { token: Some(token), .. } => token,
+            State::Single { partitioner: Partitioner::Murmur3, token: None } => {
+                Token::of_hash(murmur3::hash_padded(&self.short, self.short_len))
+            }
+            State::Single { partitioner: Partitioner::Cdc, token: None } => {
+                token::cdc(self.short.get(..self.short_len).unwrap_or(&[]))
+            }
+            State::Composite(hasher) => Token::of_hash(hasher.finish()),
+            State::CompositeCdc { head, len } => token::cdc(head.get(..len).unwrap_or(&[])),
+            State::Bytes { .. } => Token::default(),
+        }
     }
 
     /// A column of several, or one whose bytes are asked for.
@@ -151,7 +190,7 @@ impl KeySink<'_> {
             len: saturating_u32(content.len()),
         });
         match &mut self.state {
-            State::Single(..) => {}
+            State::Single { .. } => {}
             State::Composite(hasher) => {
                 hasher.update(&len?.to_be_bytes());
                 hasher.update(content);
@@ -187,15 +226,11 @@ fn token_of_composite<R: SerializeRow + ?Sized>(
         Partitioner::Murmur3 => State::Composite(Murmur3::default()),
         Partitioner::Cdc => State::CompositeCdc { head: [0; 8], len: 0 },
     };
-    let mut sink = KeySink { state };
+    let mut sink = KeySink::new(state);
     for index in key_indexes {
         row.hash_column(usize::from(*index), columns, &mut sink)?;
     }
-    Ok(match sink.state {
-        State::Composite(hasher) => Token::of_hash(hasher.finish()),
-        State::CompositeCdc { head, len } => token::cdc(head.get(..len).unwrap_or(&[])),
-        State::Single(..) | State::Bytes { .. } => Token::default(),
-    })
+    Ok(sink.into_token())
 }
 
 #[cfg(test)]

@@ -19,6 +19,19 @@ pub fn hash(key: &[u8]) -> i64 {
     if key.len() < BLOCK_LEN { State::default().end(key, key.len()) } else { hash_long(key) }
 }
 
+/// The hash of the first `len` bytes, at most 16, of which those after them are zero: no load
+/// depends on the length.
+#[inline]
+pub(super) fn hash_padded(key: &[u8; BLOCK_LEN], len: usize) -> i64 {
+    let mut state = State::default();
+    if len >= BLOCK_LEN {
+        state.block(key);
+        return state.end_words(0, 0, BLOCK_LEN);
+    }
+    let (low, high) = halves(key);
+    state.end_words(sign_extended(low), sign_extended(high), len)
+}
+
 fn hash_long(key: &[u8]) -> i64 {
     let mut state = State::default();
     let (blocks, tail) = key.as_chunks::<BLOCK_LEN>();
@@ -83,9 +96,7 @@ struct State {
 impl State {
     #[inline]
     fn block(&mut self, block: &[u8; BLOCK_LEN]) {
-        let whole = u128::from_le_bytes(*block);
-        #[expect(clippy::cast_possible_truncation, reason = "the halves of the block")]
-        let (k1, k2) = (whole as u64, (whole >> 64) as u64);
+        let (k1, k2) = halves(block);
         self.h1 ^= mix_k1(k1);
         self.h1 = self.h1.rotate_left(27).wrapping_add(self.h2);
         self.h1 = self.h1.wrapping_mul(5).wrapping_add(0x52DC_E729);
@@ -97,11 +108,17 @@ impl State {
     /// The hash, after `tail` of fewer than 16 bytes.
     #[inline]
     fn end(self, tail: &[u8], len: usize) -> i64 {
-        let Self { mut h1, mut h2 } = self;
         let (low, high) = tail.split_at_checked(8).unwrap_or((tail, &[]));
+        self.end_words(sign_extended(le_word(low)), sign_extended(le_word(high)), len)
+    }
+
+    /// The same, of the tail's two words.
+    #[inline]
+    fn end_words(self, k1: u64, k2: u64, len: usize) -> i64 {
+        let Self { mut h1, mut h2 } = self;
         // A half without bytes is zero and mixes to zero, as if it were skipped.
-        h2 ^= mix_k2(sign_extended(high));
-        h1 ^= mix_k1(sign_extended(low));
+        h2 ^= mix_k2(k2);
+        h1 ^= mix_k1(k1);
         let len = len as u64;
         h1 ^= len;
         h2 ^= len;
@@ -132,13 +149,20 @@ fn fmix(mut k: u64) -> u64 {
     k ^ (k >> 33)
 }
 
-/// Up to eight bytes, each sign-extended to 64 bits, shifted to its place, all xor-ed.
+/// The two words of a block.
+#[inline]
+fn halves(block: &[u8; BLOCK_LEN]) -> (u64, u64) {
+    let whole = u128::from_le_bytes(*block);
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of the block")]
+    (whole as u64, (whole >> 64) as u64)
+}
+
+/// Up to eight bytes of a word, each sign-extended to 64 bits, shifted to its place, all xor-ed.
 ///
 /// A negative byte flips every bit above it. So a byte is flipped if an odd number of the bytes
 /// below it are negative, which is a prefix parity over the sign bits, all in one word.
 #[inline]
-fn sign_extended(bytes: &[u8]) -> u64 {
-    let word = le_word(bytes);
+fn sign_extended(word: u64) -> u64 {
     // The sign of byte i stands at bit 0 of byte i + 1.
     let mut parity = (word & 0x8080_8080_8080_8080) << 1;
     parity ^= parity << 8;
@@ -247,6 +271,10 @@ mod tests {
             }
             streamed.update(rest);
             prop_assert_eq!(streamed.finish(), slow(&key));
+            let mut padded = [0; 16];
+            let short = &key[..key.len().min(16)];
+            padded[..short.len()].copy_from_slice(short);
+            prop_assert_eq!(hash_padded(&padded, short.len()), slow(short));
         }
     }
 }
