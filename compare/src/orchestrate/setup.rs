@@ -1,0 +1,115 @@
+//! Creates the tables and writes the rows that reading workloads expect.
+//!
+//! It uses the official crate, so that what Shardwire reads was not written by Shardwire; what
+//! Shardwire writes it reads back itself in its own runs. Next: `process.rs`.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use anyhow::Context as _;
+use scylla::client::{session::Session, session_builder::SessionBuilder};
+use tokio::task::JoinSet;
+
+use crate::{
+    drivers::Failure,
+    workload::{
+        INSERT, INSERT_WIDE, KEYSPACE, PARTITIONS, TABLES, WIDE_PARTITIONS_STORED, WIDE_ROWS, blob,
+        text,
+    },
+};
+
+/// How many rows are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Rows {
+    /// One partition per table: of nodes that don't really store rows.
+    Few,
+    /// What the checking runs read.
+    Checked,
+    /// What timed runs on stored rows read.
+    All,
+}
+
+/// Partitions of one row that checking runs read.
+pub(super) const POINTS_CHECKED: u64 = 5_000;
+/// Partitions of a hundred rows that checking runs read.
+pub(super) const WIDE_PARTITIONS_CHECKED: u64 = 100;
+
+/// Creates the tables where there are none and writes `rows`.
+///
+/// # Errors
+///
+/// The statement that failed and why.
+pub(super) fn prepare(contact_points: &[String], rows: Rows) -> Result<(), Failure> {
+    let (points, wide) = match rows {
+        Rows::Few => (1, 1),
+        Rows::Checked => (POINTS_CHECKED, WIDE_PARTITIONS_CHECKED),
+        Rows::All => (PARTITIONS, WIDE_PARTITIONS_STORED),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let session = SessionBuilder::new().known_nodes(contact_points).build().await?;
+        create(&session).await?;
+        let session = Arc::new(session);
+        let insert = session.prepare(INSERT).await?;
+        fill(points, |number| {
+            let (session, insert) = (Arc::clone(&session), insert.clone());
+            let key = number as i64;
+            async move {
+                let values = (key, 0, blob(key, 0).to_vec());
+                session.execute_unpaged(&insert, values).await.map(drop)
+            }
+        })
+        .await?;
+        let insert = session.prepare(INSERT_WIDE).await?;
+        fill(wide * u64::from(WIDE_ROWS), |number| {
+            let (session, insert) = (Arc::clone(&session), insert.clone());
+            let key = (number / u64::from(WIDE_ROWS)) as i64;
+            let c = (number % u64::from(WIDE_ROWS)) as i32;
+            async move {
+                let text = String::from_utf8_lossy(&text(key, c)).into_owned();
+                let values = (key, c, text, blob(key, c).to_vec());
+                session.execute_unpaged(&insert, values).await.map(drop)
+            }
+        })
+        .await?;
+        Ok(())
+    })
+}
+
+async fn create(session: &Session) -> Result<(), Failure> {
+    let keyspace = format!(
+        "CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = \
+         {{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}}"
+    );
+    for cql in std::iter::once(keyspace.as_str()).chain(TABLES) {
+        session.query_unpaged(cql, ()).await.with_context(|| cql.to_owned())?;
+    }
+    Ok(())
+}
+
+/// Makes `count` requests, [`CONCURRENCY`] at a time.
+async fn fill<F, E>(count: u64, request: impl Fn(u64) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let next = AtomicU64::new(0);
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.len() < CONCURRENCY {
+            let number = next.fetch_add(1, Relaxed);
+            if number >= count {
+                break;
+            }
+            tasks.spawn(request(number));
+        }
+        match tasks.join_next().await {
+            None => return Ok(()),
+            Some(written) => written?.context("an insert failed")?,
+        }
+    }
+}
+
+const CONCURRENCY: usize = 128;

@@ -1,0 +1,218 @@
+//! Turns the requests of a workload into calls of a driver.
+//!
+//! One type per workload rather than one `match`: each task's future then holds the state of
+//! one kind of request, as in a program that makes only that kind. Next: `measure.rs`.
+
+use std::future::Future;
+
+use crate::{
+    drivers::{Driver, Failure},
+    fold::{Answer, Fold},
+    job::Job,
+    workload::{self, Action, SCAN_PAGES, Select, Workload},
+};
+
+/// Which request a task makes next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Step {
+    /// The number of the unit: a request, or of the scan a whole partition.
+    pub unit: u64,
+    /// The page within the unit; 0 but for the scan.
+    pub page: u32,
+}
+
+/// The requests of one task: every `stride`th unit, page after page.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps {
+    next: Step,
+    stride: u64,
+    pages: u32,
+}
+
+impl Steps {
+    /// The requests of task `index` of `job.concurrency`.
+    pub fn new(job: &Job, index: u64) -> Self {
+        Self {
+            next: Step { unit: index, page: 0 },
+            stride: u64::from(job.concurrency),
+            pages: pages_per_unit(job.workload),
+        }
+    }
+
+    /// The next request; there is no end.
+    #[inline]
+    pub fn advance(&mut self) -> Step {
+        let step = self.next;
+        self.next.page += 1;
+        if self.next.page >= self.pages {
+            self.next = Step { unit: step.unit + self.stride, page: 0 };
+        }
+        step
+    }
+}
+
+/// Requests that make up a unit.
+pub fn pages_per_unit(workload: Workload) -> u32 {
+    if workload == Workload::Scan { SCAN_PAGES } else { 1 }
+}
+
+/// The key of a unit.
+#[inline]
+pub fn key_of(job: &Job, unit: u64) -> i64 {
+    job.first_key.wrapping_add((unit % job.keys) as i64)
+}
+
+/// Rows that the reply to a request must have.
+#[inline]
+pub fn rows_expected(workload: Workload, unit: u64) -> u32 {
+    match workload.action(unit) {
+        Action::Insert | Action::Batch => 0,
+        Action::Select(select) => select.row_count(),
+        Action::Page => workload::PAGE_ROWS,
+    }
+}
+
+/// One kind of requests, and what a task keeps between two of them.
+pub trait Traffic<D: Driver>: Default + Send + 'static {
+    /// Makes one request.
+    fn request(
+        &mut self,
+        driver: &D,
+        key: i64,
+        step: Step,
+        fold: Fold,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+}
+
+/// [`Workload::Insert`].
+#[derive(Default)]
+pub struct Insert;
+
+impl<D: Driver> Traffic<D> for Insert {
+    async fn request(&mut self, driver: &D, key: i64, _: Step, _: Fold) -> Result<Answer, Failure> {
+        let blob = workload::blob(key, 0);
+        driver.insert(key, 0, &blob).await?;
+        Ok(Answer::default())
+    }
+}
+
+/// [`Workload::Select1`].
+#[derive(Default)]
+pub struct Select1;
+
+impl<D: Driver> Traffic<D> for Select1 {
+    fn request(
+        &mut self,
+        driver: &D,
+        key: i64,
+        _: Step,
+        fold: Fold,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send {
+        driver.select(Select::One, key, fold)
+    }
+}
+
+/// [`Workload::Select10`].
+#[derive(Default)]
+pub struct Select10;
+
+impl<D: Driver> Traffic<D> for Select10 {
+    fn request(
+        &mut self,
+        driver: &D,
+        key: i64,
+        _: Step,
+        fold: Fold,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send {
+        driver.select(Select::Ten, key, fold)
+    }
+}
+
+/// [`Workload::Select100`].
+#[derive(Default)]
+pub struct Select100;
+
+impl<D: Driver> Traffic<D> for Select100 {
+    fn request(
+        &mut self,
+        driver: &D,
+        key: i64,
+        _: Step,
+        fold: Fold,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send {
+        driver.select(Select::Hundred, key, fold)
+    }
+}
+
+/// [`Workload::Batch10`].
+#[derive(Default)]
+pub struct Batch10;
+
+impl<D: Driver> Traffic<D> for Batch10 {
+    async fn request(&mut self, driver: &D, key: i64, _: Step, _: Fold) -> Result<Answer, Failure> {
+        let rows = std::array::from_fn(|c| (c as i32, workload::blob(key, c as i32)));
+        driver.batch(key, &rows).await?;
+        Ok(Answer::default())
+    }
+}
+
+/// Reads back what [`Workload::Batch10`] wrote.
+#[derive(Default)]
+pub struct SelectGrouped;
+
+impl<D: Driver> Traffic<D> for SelectGrouped {
+    fn request(
+        &mut self,
+        driver: &D,
+        key: i64,
+        _: Step,
+        fold: Fold,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send {
+        driver.select_grouped(key, fold)
+    }
+}
+
+/// [`Workload::Mixed`].
+#[derive(Default)]
+pub struct Mixed;
+
+impl<D: Driver> Traffic<D> for Mixed {
+    async fn request(
+        &mut self,
+        driver: &D,
+        key: i64,
+        step: Step,
+        fold: Fold,
+    ) -> Result<Answer, Failure> {
+        if Workload::Mixed.action(step.unit) == Action::Insert {
+            let blob = workload::blob(key, 0);
+            driver.insert(key, 0, &blob).await?;
+            return Ok(Answer::default());
+        }
+        driver.select(Select::One, key, fold).await
+    }
+}
+
+/// [`Workload::Scan`].
+pub struct Scan<C>(C);
+
+impl<C: Default> Default for Scan<C> {
+    fn default() -> Self {
+        Self(C::default())
+    }
+}
+
+impl<D: Driver> Traffic<D> for Scan<D::Cursor> {
+    async fn request(
+        &mut self,
+        driver: &D,
+        key: i64,
+        step: Step,
+        fold: Fold,
+    ) -> Result<Answer, Failure> {
+        if step.page == 0 {
+            self.0 = D::Cursor::default();
+        }
+        driver.page(key, &mut self.0, fold).await
+    }
+}
