@@ -87,7 +87,9 @@ fn parse_class(rest: &mut &str, depth: u32) -> Option<ColumnType> {
             let (digits, tail) = rest.split_at_checked(len)?;
             *rest = tail;
             expect(rest, ")")?;
-            ColumnType::Vector(Box::new(element), digits.parse().ok()?)
+            // Of no elements there is none, and nested ones would make much of an empty cell.
+            let dimensions = digits.parse().ok().filter(|dimensions| *dimensions > 0)?;
+            ColumnType::Vector(Box::new(element), dimensions)
         }
         _ => return None,
     })
@@ -97,4 +99,21 @@ fn parse_class(rest: &mut &str, depth: u32) -> Option<ColumnType> {
 fn expect(rest: &mut &str, token: &str) -> Option<()> {
     *rest = rest.trim_start_matches(' ').strip_prefix(token)?.trim_start_matches(' ');
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_have_elements() {
+        let vector = |dimensions: &str| parse(&format!("VectorType(Int32Type, {dimensions})"));
+        assert_eq!(vector("1"), ColumnType::Vector(Box::new(ColumnType::Int), 1));
+        for dimensions in ["0", "", "65536", "-1"] {
+            assert!(matches!(vector(dimensions), ColumnType::Custom(_)), "{dimensions}");
+        }
+        // Its empty cell would hold 4,294,836,225 elements.
+        let nested = "VectorType(VectorType(VectorType(Int32Type, 0), 65535), 65535)";
+        assert_eq!(parse(nested), ColumnType::Custom(nested.into()));
+    }
 }
