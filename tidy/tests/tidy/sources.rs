@@ -21,10 +21,12 @@ fn files_open_with_their_purpose() {
 fn lines_fit() {
     let mut faults = Vec::new();
     for file in tree::files(&[".rs"]) {
-        for (index, line) in file.text.lines().enumerate() {
-            let columns = line.chars().count();
-            let is_link = line.contains("https://");
-            if columns > LINE_COLUMNS_MAX && !is_link {
+        let code = code_only(&file.text);
+        for (index, (line, code)) in file.text.lines().zip(code.lines()).enumerate() {
+            // Literals are as long as they are: expected output, names of Java classes.
+            let is_comment = line.trim_start().starts_with("//") && !line.contains("https://");
+            let columns = if is_comment { line } else { code.trim_end() }.chars().count();
+            if columns > LINE_COLUMNS_MAX {
                 faults.push(format!("{}:{} has {columns} columns", file.path, index + 1));
             }
         }
