@@ -17,7 +17,7 @@ pub trait DeserializeRow<'frame>: Sized {
     /// Whether rows of these columns can be read as `Self`: once per result, not once per row.
     ///
     /// # Errors
-    /// [`DeserializeError::WrongColumnCount`], or [`DeserializeError::TypeMismatch`] with the index
+    /// [`DeserializeError::WrongColumnCount`], or [`DeserializeError::Type`] with the index
     /// of the column.
     fn type_check(columns: &[ColumnSpec]) -> Result<(), DeserializeError>;
 

@@ -161,8 +161,10 @@ impl<'frame, T: DeserializeValue<'frame>> DeserializeValue<'frame> for ListView<
             (Some(content), Some(dimensions)) => {
                 let count = usize::from(dimensions);
                 let len = element_typ.vector_element_len();
-                // 1: the shortest vint.
-                if count.checked_mul(len.unwrap_or(1)).is_none_or(|len| len > content.len()) {
+                // At least 1, a vint: elements of no length (of a vector of none, which CQL does
+                // not have) would let 65,535 times 65,535 of them come from nothing.
+                let len_min = len.unwrap_or(1).max(1);
+                if count.checked_mul(len_min).is_none_or(|len| len > content.len()) {
                     return Err(short());
                 }
                 (count, len.map_or(Framing::Vint, Framing::Fixed))
