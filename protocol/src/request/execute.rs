@@ -52,6 +52,7 @@ impl<R: SerializeRow + ?Sized> Request for Execute<'_, R> {
 #[derive(Clone, Debug)]
 pub struct ExecuteTemplate {
     prefix: Prefix,
+    prefix_len: usize,
     value_count: u16,
 }
 
@@ -98,11 +99,12 @@ impl ExecuteTemplate {
             writer.put_u16(value_count);
         }
         writer.finish()?;
+        let prefix_len = prefix.len();
         let prefix = match <[u8; USUAL_LEN]>::try_from(&*prefix) {
             Ok(bytes) if patch_at == USUAL_PATCH_AT => Prefix::Usual(bytes),
             _ => Prefix::Other { bytes: prefix, patch_at },
         };
-        Ok(Self { prefix, value_count })
+        Ok(Self { prefix, prefix_len, value_count })
     }
 
     /// Length of the whole frame, header included.
@@ -120,11 +122,7 @@ impl ExecuteTemplate {
         if count != usize::from(self.value_count) {
             return Err(SerializeError::wrong_value_count(usize::from(self.value_count), count));
         }
-        let prefix_len = match &self.prefix {
-            Prefix::Usual(_) => USUAL_LEN,
-            Prefix::Other { bytes, .. } => bytes.len(),
-        };
-        let body_len = (prefix_len - HEADER_LEN)
+        let body_len = (self.prefix_len - HEADER_LEN)
             .saturating_add(row.values_len(columns)?)
             .saturating_add(parameters.tail_len()?);
         frame_len_of_body(body_len)
@@ -145,6 +143,7 @@ impl ExecuteTemplate {
         out: &mut [u8],
     ) -> Result<(), SerializeError> {
         let body_len = check_frame(out)?;
+        let flags = parameters.flags() | if self.value_count == 0 { 0 } else { FLAG_VALUES };
         let rest = match &self.prefix {
             Prefix::Usual(bytes) => {
                 let Some((prefix, rest)) = out.split_first_chunk_mut::<USUAL_LEN>() else {
@@ -152,22 +151,23 @@ impl ExecuteTemplate {
                 };
                 *prefix = *bytes;
                 patch_header(prefix, stream, body_len);
-                patch_parameters(prefix, USUAL_PATCH_AT, parameters, FLAG_VALUES);
+                patch_parameters(prefix, USUAL_PATCH_AT, parameters, flags);
                 rest
             }
             Prefix::Other { bytes, patch_at } => {
-                let flags = if self.value_count == 0 { 0 } else { FLAG_VALUES };
                 copy_prefix(bytes, *patch_at, stream, body_len, parameters, flags, out)?
             }
         };
         let mut writer = Writer::new(rest);
         row.write_values(columns, &mut writer);
-        parameters.finish(writer)?;
+        parameters.finish(writer, flags)?;
         Ok(())
     }
 }
 
-/// Copies and patches a prefix of unusual length; what follows it.
+/// Copies and patches a prefix of unusual length; what follows it. Not inlined, so that the usual
+/// path need not keep its registers out of the way of this one's.
+#[inline(never)]
 fn copy_prefix<'o>(
     bytes: &[u8],
     patch_at: usize,
@@ -200,7 +200,7 @@ fn patch_header(prefix: &mut [u8], stream: i16, body_len: u32) {
 fn patch_parameters(prefix: &mut [u8], at: usize, parameters: &Parameters<'_>, flags: u8) {
     if let Some(patch) = prefix.get_mut(at..).and_then(|tail| tail.first_chunk_mut::<3>()) {
         let [c0, c1] = parameters.consistency.as_u16().to_be_bytes();
-        *patch = [c0, c1, parameters.flags() | flags];
+        *patch = [c0, c1, flags];
     }
 }
 

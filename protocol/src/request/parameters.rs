@@ -29,6 +29,8 @@ const FLAG_PAGE_SIZE: u8 = 0x04;
 const FLAG_PAGING_STATE: u8 = 0x08;
 pub(super) const FLAG_SERIAL_CONSISTENCY: u8 = 0x10;
 pub(super) const FLAG_TIMESTAMP: u8 = 0x20;
+const FLAGS_TAIL: u8 =
+    FLAG_PAGE_SIZE | FLAG_PAGING_STATE | FLAG_SERIAL_CONSISTENCY | FLAG_TIMESTAMP;
 
 impl Parameters<'_> {
     /// The flags that say which parts follow, [`FLAG_VALUES`] aside.
@@ -54,11 +56,10 @@ impl Parameters<'_> {
     /// Whether anything follows the values; nothing does in most writes and unpaged reads.
     #[inline]
     fn has_tail(&self) -> bool {
-        // Without `||`: four loads and one jump.
         self.page_size.is_some()
-            | self.paging_state.is_some()
-            | self.serial_consistency.is_some()
-            | self.timestamp.is_some()
+            || self.paging_state.is_some()
+            || self.serial_consistency.is_some()
+            || self.timestamp.is_some()
     }
 
     /// Length of what [`Self::write_tail`] writes.
@@ -92,11 +93,11 @@ impl Parameters<'_> {
         }
     }
 
-    /// Writes what follows the values, and ends. By value: the address of a writer that does not
+    /// Writes what follows the values, and ends; `flags` are [`Self::flags`]. By value: the address of a writer that does not
     /// escape is never needed, and it stays in registers.
     #[inline]
-    pub(super) fn finish(&self, out: Writer<'_>) -> Result<(), LengthMismatch> {
-        if self.has_tail() { self.finish_with_tail(out) } else { out.finish() }
+    pub(super) fn finish(&self, out: Writer<'_>, flags: u8) -> Result<(), LengthMismatch> {
+        if flags & FLAGS_TAIL != 0 { self.finish_with_tail(out) } else { out.finish() }
     }
 
     fn finish_with_tail(&self, mut out: Writer<'_>) -> Result<(), LengthMismatch> {

@@ -37,7 +37,12 @@ pub fn token_of_row<R: SerializeRow + ?Sized>(
     if let [index] = key_indexes {
         let mut sink = KeySink::new(State::Single { partitioner, token: None });
         row.hash_column(usize::from(*index), columns, &mut sink)?;
-        return Ok(Some(sink.into_token()));
+        return Ok(Some(match sink.state {
+            State::Single { partitioner: Partitioner::Murmur3, token: None } => {
+                Token::of_hash(murmur3::hash_padded(&sink.short, sink.short_len))
+            }
+            _ => sink.into_token(),
+        }));
     }
     if key_indexes.is_empty() {
         return Ok(None);
@@ -167,7 +172,9 @@ impl<'a> KeySink<'a> {
         self.part(short.get(..self.short_len).unwrap_or(&[]))
     }
 
-    #[inline]
+    /// Not inlined, as all of composite keys: keys of one short column must not pay for saving the
+    /// registers that the others need.
+    #[inline(never)]
     fn into_token(self) -> Token {
         match self.state {
             State::Single { token: Some(token), .. } => token,
@@ -216,6 +223,7 @@ impl<'a> KeySink<'a> {
     }
 }
 
+#[inline(never)]
 fn token_of_composite<R: SerializeRow + ?Sized>(
     row: &R,
     key_indexes: &[u16],

@@ -24,12 +24,16 @@ pub fn hash(key: &[u8]) -> i64 {
 #[inline]
 pub(super) fn hash_padded(key: &[u8; BLOCK_LEN], len: usize) -> i64 {
     let mut state = State::default();
-    if len >= BLOCK_LEN {
-        state.block(key);
-        return state.end_words(0, 0, BLOCK_LEN);
-    }
     let (low, high) = halves(key);
-    state.end_words(sign_extended(low), sign_extended(high), len)
+    if len <= BLOCK_LEN / 2 {
+        // Half of the work is known to be zero.
+        return state.end_words(sign_extended(low), 0, len);
+    }
+    if len < BLOCK_LEN {
+        return state.end_words(sign_extended(low), sign_extended(high), len);
+    }
+    state.block(key);
+    state.end_words(0, 0, BLOCK_LEN)
 }
 
 fn hash_long(key: &[u8]) -> i64 {
