@@ -5,7 +5,7 @@
 //! parsed and nothing allocated. Flags and paging state, which differ from reply to reply, are not
 //! part of it; see `rows.rs`.
 //!
-//! Next: `request/`.
+//! Next: `value/mod.rs`.
 
 use crate::error::Malformed;
 use crate::types::{ColumnSpec, GlobalTable};

@@ -109,10 +109,11 @@ impl<'a> RowsBody<'a> {
         self.cells.remaining()
     }
 
-    /// Whether a next page can be asked for.
+    /// Whether a next page can be asked for. Not the flag: without a paging state, asking again
+    /// would begin at the first page, and never end.
     #[must_use]
     pub fn has_more_pages(&self) -> bool {
-        self.flags & result_flags::MORE_PAGES != 0
+        self.paging_state.is_some()
     }
 
     /// Walks the rows as `R`. `columns` are those of the statement, or of [`Self::metadata`].

@@ -4,7 +4,7 @@
 //! it. A key that is missing or makes no sense switches its feature off, it is never an error: the
 //! next version of a server may say more, or less.
 //!
-//! Next: `routing/`.
+//! Next: `compression.rs`.
 
 use std::num::NonZeroU16;
 

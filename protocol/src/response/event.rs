@@ -1,7 +1,7 @@
 //! EVENT: something happened to the cluster or the schema.
 //!
 //! An event, or a kind of change, that is not known is [`EventBody::Other`] and no error: it would
-//! cost the connection, and not knowing is all that it asks of us. Next: `metadata.rs`.
+//! cost the connection, and not knowing is all that it asks of us. Next: `rows.rs`.
 
 use std::net::SocketAddr;
 

@@ -14,7 +14,7 @@
 //! - a cell of zero length is an error for every type whose content has a fixed length, also
 //!   inside an [`Option`]: it is neither null nor a value. Such cells are left over from Thrift.
 //!
-//! Next: `row/de.rs`, which reads the cells of one row.
+//! Next: `value/de/collection.rs`.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
