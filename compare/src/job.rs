@@ -200,7 +200,7 @@ mod tests {
     fn a_job_is_one_readable_line() {
         let mode = Mode::Timed { warm_up_seconds: 0.25, seconds: 1.0, rate: None };
         let line = serde_json::to_string(&job(mode)).unwrap();
-        expect_test::expect![[r#"{"driver":"floor","contact_points":["127.0.0.1:9042"],"workload":"select-100","concurrency":128,"first_key":0,"keys":100000,"mode":{"kind":"timed","warm_up_seconds":0.25,"seconds":1.0,"rate":null},"compression":"none","runtime":"current-thread","threads":1,"shards":8}"#]].assert_eq(&line);
+        expect_test::expect_file!["golden/job.json"].assert_eq(&(line + "\n"));
     }
 
     #[test]

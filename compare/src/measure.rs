@@ -141,6 +141,12 @@ impl Counting {
         Ok(Self { from, to: from + requests, heap_profile, instrument, ends: Mutex::default() })
     }
 
+    /// Requests that come before the counted ones.
+    #[inline]
+    pub fn from(&self) -> u64 {
+        self.from
+    }
+
     /// To be called for each completed request, with how many there are by now; each number is
     /// seen once.
     #[inline]

@@ -260,8 +260,10 @@ async fn counted_task<D: Driver, T: Traffic<D>>(
         let step = steps.advance();
         let key = key_of(&shared.job, step.unit);
         let answer = traffic.request(&driver, key, step, Fold::ends(key)).await;
-        shared.count(&mut tally, step.unit, answer);
         let completed = shared.requests.fetch_add(1, Relaxed) + 1;
+        if completed > counting.from() {
+            shared.count(&mut tally, step.unit, answer);
+        }
         if counting.completed(completed) == Go::Over {
             return tally;
         }

@@ -36,7 +36,8 @@ pub struct Options {
     pub shards: Vec<u16>,
 
     /// Embedded nodes (all in one process, on one core)
-    #[arg(long, default_value_t = 1, value_parser = RangedU64ValueParser::<u16>::new().range(1..=64))]
+    #[arg(long, default_value_t = 1,
+        value_parser = RangedU64ValueParser::<u16>::new().range(1..=64))]
     pub nodes: u16,
 
     /// Runtime of the Rust drivers

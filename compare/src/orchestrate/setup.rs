@@ -9,14 +9,18 @@ use std::sync::{
 };
 
 use anyhow::Context as _;
-use scylla::client::{session::Session, session_builder::SessionBuilder};
+use scylla::{
+    client::{session::Session, session_builder::SessionBuilder},
+    frame::Compression,
+    response::{PagingState, PagingStateResponse},
+};
 use tokio::task::JoinSet;
 
 use crate::{
     drivers::Failure,
     workload::{
-        INSERT, INSERT_WIDE, KEYSPACE, PARTITIONS, TABLES, WIDE_PARTITIONS_STORED, WIDE_ROWS, blob,
-        text,
+        INSERT, INSERT_WIDE, KEYSPACE, PAGE_ROWS, PARTITIONS, SCAN, SELECT_1, SELECT_10,
+        SELECT_100, TABLES, WIDE_PARTITIONS_STORED, WIDE_ROWS, blob, text,
     },
 };
 
@@ -42,40 +46,94 @@ pub(super) const WIDE_PARTITIONS_CHECKED: u64 = 100;
 ///
 /// The statement that failed and why.
 pub(super) fn prepare(contact_points: &[String], rows: Rows) -> Result<(), Failure> {
-    let (points, wide) = match rows {
-        Rows::Few => (1, 1),
-        Rows::Checked => (POINTS_CHECKED, WIDE_PARTITIONS_CHECKED),
-        Rows::All => (PARTITIONS, WIDE_PARTITIONS_STORED),
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let session = SessionBuilder::new().known_nodes(contact_points).build().await?;
         create(&session).await?;
-        let session = Arc::new(session);
-        let insert = session.prepare(INSERT).await?;
-        fill(points, |number| {
-            let (session, insert) = (Arc::clone(&session), insert.clone());
-            let key = number as i64;
-            async move {
-                let values = (key, 0, blob(key, 0).to_vec());
-                session.execute_unpaged(&insert, values).await.map(drop)
+        match rows {
+            Rows::Few => {
+                write_few(&session).await?;
+                for compression in [None, Some(Compression::Lz4)] {
+                    can(contact_points, compression).await?;
+                }
+                Ok(())
             }
-        })
-        .await?;
-        let insert = session.prepare(INSERT_WIDE).await?;
-        fill(wide * u64::from(WIDE_ROWS), |number| {
-            let (session, insert) = (Arc::clone(&session), insert.clone());
-            let key = (number / u64::from(WIDE_ROWS)) as i64;
-            let c = (number % u64::from(WIDE_ROWS)) as i32;
-            async move {
-                let text = String::from_utf8_lossy(&text(key, c)).into_owned();
-                let values = (key, c, text, blob(key, c).to_vec());
-                session.execute_unpaged(&insert, values).await.map(drop)
-            }
-        })
-        .await?;
-        Ok(())
+            Rows::Checked => write_many(session, POINTS_CHECKED, WIDE_PARTITIONS_CHECKED).await,
+            Rows::All => write_many(session, PARTITIONS, WIDE_PARTITIONS_STORED).await,
+        }
     })
+}
+
+/// Writes the rows of key 0 by unprepared statements, the only ones a canned node executes each.
+async fn write_few(session: &Session) -> Result<(), Failure> {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let point = hex(&blob(0, 0));
+    let mut statements =
+        vec![format!("INSERT INTO shardwire_compare.point (k, c, v) VALUES (0, 0, 0x{point})")];
+    for c in 0..WIDE_ROWS as i32 {
+        let (bytes, value) = (text(0, c), hex(&blob(0, c)));
+        let text = String::from_utf8_lossy(&bytes);
+        statements.push(format!(
+            "INSERT INTO shardwire_compare.wide (k, c, t, v) VALUES (0, {c}, '{text}', 0x{value})"
+        ));
+    }
+    for cql in statements {
+        session.query_unpaged(cql.as_str(), ()).await.context(cql)?;
+    }
+    Ok(())
+}
+
+/// Makes each read of the workloads once, for the key that has rows, so that a canned node keeps
+/// replies that hold them.
+async fn can(contact_points: &[String], compression: Option<Compression>) -> Result<(), Failure> {
+    let session =
+        SessionBuilder::new().known_nodes(contact_points).compression(compression).build().await?;
+    for cql in [SELECT_1, SELECT_10, SELECT_100, SCAN] {
+        let mut statement = session.prepare(cql).await.context(cql)?;
+        statement.set_use_cached_result_metadata(true);
+        if cql != SCAN {
+            session.execute_unpaged(&statement, (0_i64,)).await.context(cql)?;
+            continue;
+        }
+        statement.set_page_size(PAGE_ROWS as i32);
+        let mut state = PagingState::start();
+        loop {
+            let (_, next) =
+                session.execute_single_page(&statement, (0_i64,), state).await.context(cql)?;
+            match next {
+                PagingStateResponse::HasMorePages { state: next } => state = next,
+                PagingStateResponse::NoMorePages => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes `points` partitions of one row and `wide` ones of a hundred.
+async fn write_many(session: Session, points: u64, wide: u64) -> Result<(), Failure> {
+    let session = Arc::new(session);
+    let insert = session.prepare(INSERT).await?;
+    fill(points, |number| {
+        let (session, insert) = (Arc::clone(&session), insert.clone());
+        let key = number as i64;
+        async move {
+            let values = (key, 0, blob(key, 0).to_vec());
+            session.execute_unpaged(&insert, values).await.map(drop)
+        }
+    })
+    .await?;
+    let insert = session.prepare(INSERT_WIDE).await?;
+    fill(wide * u64::from(WIDE_ROWS), |number| {
+        let (session, insert) = (Arc::clone(&session), insert.clone());
+        let key = (number / u64::from(WIDE_ROWS)) as i64;
+        let c = (number % u64::from(WIDE_ROWS)) as i32;
+        async move {
+            let text = String::from_utf8_lossy(&text(key, c)).into_owned();
+            let values = (key, c, text, blob(key, c).to_vec());
+            session.execute_unpaged(&insert, values).await.map(drop)
+        }
+    })
+    .await
 }
 
 async fn create(session: &Session) -> Result<(), Failure> {

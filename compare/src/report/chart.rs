@@ -26,7 +26,8 @@ pub(super) fn bars(title: &str, bars: &[Bar<'_>]) -> String {
         let _ = write!(
             svg,
             "<text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\
-             <rect class=\"fill{}\" x=\"{BARS_X}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"14\" rx=\"2\"/>\
+             <rect class=\"fill{}\" x=\"{BARS_X}\" y=\"{y:.1}\" width=\"{:.1}\" \
+             height=\"14\" rx=\"2\"/>\
              <text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             BARS_X - 6.0,
             y + 11.5,

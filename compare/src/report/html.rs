@@ -82,7 +82,8 @@ fn legend(drivers: &[&str]) -> String {
 /// A card with bars per case.
 fn bar_section(cases: &[CaseRows<'_>], drivers: &[&str], title: &str, figure: &Figure) -> String {
     let mut section = format!(
-        "<h2>{}</h2><p>{}; shorter is better. Each chart has its own scale.</p><div class=\"cards\">",
+        "<h2>{}</h2><p>{}; shorter is better. Each chart has its own scale.</p>\
+         <div class=\"cards\">",
         escape(title),
         escape(figure.unit)
     );

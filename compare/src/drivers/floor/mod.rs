@@ -240,8 +240,10 @@ impl Plan for Counted<'_> {
 
     #[inline]
     fn completes(&mut self, slot: &mut Slot, answer: Result<Answer, Failure>) {
-        judge(&mut self.tally, rows_expected(self.job.workload, slot.step.unit), answer);
         self.completed += 1;
+        if self.completed > self.counting.from() {
+            judge(&mut self.tally, rows_expected(self.job.workload, slot.step.unit), answer);
+        }
         if self.go == Go::On {
             self.go = self.counting.completed(self.completed);
         }
