@@ -93,8 +93,9 @@ impl Parameters<'_> {
         }
     }
 
-    /// Writes what follows the values, and ends; `flags` are [`Self::flags`]. By value: the address of a writer that does not
-    /// escape is never needed, and it stays in registers.
+    /// Writes what follows the values, and ends; `flags` are [`Self::flags`].
+    ///
+    /// The writer comes by value: one whose address is never taken stays in registers.
     #[inline]
     pub(super) fn finish(&self, out: Writer<'_>, flags: u8) -> Result<(), LengthMismatch> {
         if flags & FLAGS_TAIL != 0 { self.finish_with_tail(out) } else { out.finish() }
