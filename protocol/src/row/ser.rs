@@ -22,7 +22,7 @@ pub trait SerializeRow {
     fn type_check(&self, columns: &[ColumnSpec]) -> Result<(), SerializeError>;
 
     /// Identity of the check. Equal keys mean the same outcome of [`Self::type_check`] for the
-    /// same columns, so it need not be repeated; `None` means that it must.
+    /// same columns, so it need not be repeated; `None` means that it must. Never zero.
     fn type_key(&self) -> Option<usize>;
 
     /// How many values there are.
@@ -53,12 +53,13 @@ pub trait SerializeRow {
 impl SerializeRow for () {
     #[inline]
     fn type_check(&self, columns: &[ColumnSpec]) -> Result<(), SerializeError> {
-        check_count(0, columns)
+        check_none(columns)
     }
 
     #[inline]
     fn type_key(&self) -> Option<usize> {
-        Some(0)
+        // Not 0, which a caller may keep for "not checked yet".
+        Some((check_none as TypeCheck as *const ()).addr())
     }
 
     #[inline]
@@ -289,6 +290,10 @@ trait Tuple {
 
 type TypeCheck = fn(&[ColumnSpec]) -> Result<(), SerializeError>;
 
+fn check_none(columns: &[ColumnSpec]) -> Result<(), SerializeError> {
+    check_count(0, columns)
+}
+
 fn check_tuple<T: Tuple>(columns: &[ColumnSpec]) -> Result<(), SerializeError> {
     check_count(T::COUNT, columns)?;
     T::check_types(columns)
@@ -403,6 +408,7 @@ mod tests {
         assert_ne!((1, "a").type_key(), (1, 2).type_key());
         assert_ne!([1].type_key(), [1, 2].type_key());
         assert_eq!(vec![1].type_key(), None);
+        assert_ne!(().type_key(), Some(0));
     }
 
     #[test]
