@@ -2,13 +2,16 @@
 
 use std::{env, process::ExitCode};
 
-use shardwire_compare::orchestrate::{compare, options::Options, run_node};
+use shardwire_compare::orchestrate::{compare, options::Options, run_node, run_tables};
 
 fn main() -> ExitCode {
-    // The node runs in a process of its own, from this same binary.
     let mut arguments = env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == "node") {
-        return run_node(arguments);
+    match arguments.next().as_ref().and_then(|first| first.to_str()) {
+        // The node runs in a process of its own, from this same binary.
+        Some("node") => return run_node(arguments),
+        // For those who start clients themselves, as `bench/instructions` does.
+        Some("tables") => return run_tables(arguments),
+        _ => {}
     }
     match compare(&Options::parse_or_exit()) {
         Ok(true) => ExitCode::SUCCESS,

@@ -38,6 +38,7 @@ use crate::{
 };
 
 pub use node::run_node;
+pub use setup::run_tables;
 
 /// Does everything, and says whether all answers were right.
 ///

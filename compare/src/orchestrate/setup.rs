@@ -3,9 +3,13 @@
 //! It uses the official crate, so that what Shardwire reads was not written by Shardwire; what
 //! Shardwire writes it reads back itself in its own runs. Next: `process.rs`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    ffi::OsString,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use anyhow::Context as _;
@@ -134,6 +138,20 @@ async fn write_many(session: Session, points: u64, wide: u64) -> Result<(), Fail
         }
     })
     .await
+}
+
+/// The body of the hidden subcommand `tables`: creates the tables at the contact points that are
+/// its arguments and writes one partition into each, as a canned node needs it.
+pub fn run_tables(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let contact_points: Vec<_> =
+        arguments.map(|point| point.to_string_lossy().into_owned()).collect();
+    match prepare(&contact_points, Rows::Few) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn create(session: &Session) -> Result<(), Failure> {
