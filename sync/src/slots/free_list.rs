@@ -1,0 +1,140 @@
+//! The packed head of the list of free slots, and the memory behind the slots.
+//!
+//! The list is a stack linked through `Slot::next`: what was freed last is claimed next, which
+//! keeps few slots hot. The head's tag changes with every claim, so a claim whose view of the head
+//! is out of date fails its exchange (no ABA).
+//! Next: `sync/src/slots/tests.rs`.
+
+use std::ptr::{self, NonNull};
+
+use super::slot::Slot;
+use crate::shim::{AtomicPtr, Ordering};
+
+#[cfg(not(loom))]
+pub(super) const FIRST_BITS: u32 = 6;
+#[cfg(not(loom))]
+const INDEX_BITS: u32 = 15;
+// Small enough to explore; growing still happens, at the third slot.
+#[cfg(loom)]
+pub(super) const FIRST_BITS: u32 = 1;
+#[cfg(loom)]
+const INDEX_BITS: u32 = 2;
+
+/// Slots of the first segment, and of a block that shares one bound of deadlines.
+pub(super) const FIRST_LEN: usize = 1 << FIRST_BITS;
+/// The most slots a table may have: a stream id is a positive 16-bit integer.
+pub const SLOTS_MAX: usize = 1 << INDEX_BITS;
+/// Blocks of [`FIRST_LEN`] slots.
+pub(super) const BLOCKS: usize = SLOTS_MAX / FIRST_LEN;
+const SEGMENTS: usize = (INDEX_BITS - FIRST_BITS + 1) as usize;
+
+/// ```text
+/// 63 .. 32 | 31 .. 16 | 15 ............... 0
+///   tag    |  in use  | first free, or 0xFFFF
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(transparent)]
+pub(super) struct Head(pub(super) u64);
+
+/// Stands for "no slot"; never the index of one.
+pub(super) const NONE: u16 = u16::MAX;
+
+impl Head {
+    const ONE_IN_USE: u64 = 1 << 16;
+    const ONE_TAG: u64 = 1 << 32;
+    const INDEX: u64 = 0xFFFF;
+
+    pub(super) const EMPTY: Head = Head(Self::INDEX);
+
+    #[inline]
+    pub(super) const fn index(self) -> u16 {
+        (self.0 & Self::INDEX) as u16
+    }
+
+    #[inline]
+    pub(super) const fn in_use(self) -> u32 {
+        ((self.0 >> 16) & 0xFFFF) as u32
+    }
+
+    /// After the first slot was taken, `next` being the one behind it.
+    #[inline]
+    pub(super) const fn popped(self, next: u32) -> Head {
+        let rest = (self.0 & !Self::INDEX).wrapping_add(Self::ONE_TAG + Self::ONE_IN_USE);
+        Head(rest | (next as u64 & Self::INDEX))
+    }
+
+    /// After slot `index` was given back.
+    #[inline]
+    pub(super) const fn pushed(self, index: u16) -> Head {
+        Head((self.0 & !Self::INDEX).wrapping_sub(Self::ONE_IN_USE) | index as u64)
+    }
+
+    /// With another list, but the same slots in use.
+    pub(super) const fn relinked(self, index: u16) -> Head {
+        Head((self.0 & !Self::INDEX).wrapping_add(Self::ONE_TAG) | index as u64)
+    }
+}
+
+/// Slots in segments of 64, 64, 128, 256 ... that are allocated when needed and never move.
+pub(super) struct Segments<R>([AtomicPtr<Slot<R>>; SEGMENTS]);
+
+impl<R> Segments<R> {
+    pub(super) fn new() -> Segments<R> {
+        Segments(std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())))
+    }
+
+    /// The slot with this index, if its segment exists.
+    #[inline]
+    pub(super) fn slot(&self, index: u16) -> Option<&Slot<R>> {
+        let index = usize::from(index);
+        let segment = (usize::BITS - (index >> FIRST_BITS).leading_zeros()) as usize;
+        // Acquire: pairs with the `Release` in `grow`; the slots were written before.
+        let first = NonNull::new(self.0.get(segment)?.load(Ordering::Acquire))?;
+        // SAFETY: the segment has `segment_len` slots, and `index - first_index` is below that by
+        // the definition of `segment`. `grow` made the allocation; nothing frees it before `drop`.
+        let slot = unsafe { first.add(index - first_index(segment)) };
+        // SAFETY: initialised by `grow`, alive as long as `self`, and only ever shared.
+        Some(unsafe { slot.as_ref() })
+    }
+
+    /// Allocates the segment that begins at `linked`; returns its length.
+    ///
+    /// Only one thread at a time may call it, each `linked` once: the table's growth lock sees to
+    /// that. Were it otherwise, memory would leak, no more.
+    pub(super) fn grow(&self, linked: usize) -> usize {
+        let segment = (usize::BITS - (linked >> FIRST_BITS).leading_zeros()) as usize;
+        let Some(place) = self.0.get(segment) else { return 0 };
+        // Allocates: at most 10 times in a table's life.
+        let slots: Box<[Slot<R>]> = (0..segment_len(segment)).map(|_| Slot::new()).collect();
+        let len = slots.len();
+        // Release: pairs with the `Acquire` in `slot`.
+        place.store(Box::into_raw(slots).cast(), Ordering::Release);
+        len
+    }
+}
+
+impl<R> Drop for Segments<R> {
+    fn drop(&mut self) {
+        for (segment, place) in self.0.iter().enumerate() {
+            let first = place.load(Ordering::Relaxed); // exclusive
+            if first.is_null() {
+                continue;
+            }
+            let slots = ptr::slice_from_raw_parts_mut(first, segment_len(segment));
+            // SAFETY: exactly the box that `grow` took apart; `&mut self` proves that it is unused.
+            drop(unsafe { Box::from_raw(slots) });
+        }
+    }
+}
+
+/// Index of a segment's first slot: 0, 64, 128, 256 ...
+#[inline]
+const fn first_index(segment: usize) -> usize {
+    ((FIRST_LEN << segment) >> 1) & !(FIRST_LEN - 1)
+}
+
+const fn segment_len(segment: usize) -> usize {
+    if segment == 0 { FIRST_LEN } else { FIRST_LEN << (segment - 1) }
+}
+
+const _: () = assert!(first_index(SEGMENTS - 1) + segment_len(SEGMENTS - 1) == SLOTS_MAX);
