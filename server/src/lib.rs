@@ -1,1 +1,39 @@
-//! The embedded node: an in-memory CQL server for tests, benchmarks and demos
+//! The embedded node: an in-memory CQL server for tests, benchmarks and demos.
+//!
+//! A [`Cluster`] is any number of nodes on consecutive loopback addresses, each with any number of
+//! shards, a plain and a shard-aware port. It speaks CQL v4 with ScyllaDB's sharding extensions,
+//! stores rows in memory, counts where requests arrive, and goes wrong on demand. It treats every
+//! client alike and forgets everything when it is dropped.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let cluster = shardwire_server::Cluster::builder().nodes(2).shards(4).start().await?;
+//! println!("contact points: {:?}", cluster.contact_points());
+//! # std::io::Result::Ok(()) }).unwrap();
+//! ```
+//!
+//! Next: `cluster.rs`.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod admin;
+mod cluster;
+mod connection;
+mod counters;
+mod cql;
+mod error;
+mod exec;
+mod faults;
+mod node;
+mod routing;
+mod schema;
+mod state;
+mod store;
+mod value;
+mod wire;
+
+pub use address::Addresses;
+pub use cluster::{Cluster, ClusterBuilder};
+pub use counters::{ClusterCounters, NodeCounters, ShardCounters};
+pub use faults::{FaultAction, FaultRule};

@@ -1,0 +1,120 @@
+//! The admin port: one JSON object per line in, one per line out. `README.md` lists the commands.
+
+use std::rc::Rc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::cluster::Command;
+use crate::faults::FaultRule;
+use crate::state::Shared;
+
+/// Longest line, in bytes.
+const LINE_LEN_MAX: u64 = 64 * 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "cmd", rename_all = "snake_case")]
+enum Request {
+    Counters,
+    Reset,
+    Fault { rule: FaultRule },
+    ClearFaults,
+    StopNode { node: usize },
+    StartNode { node: usize },
+    Quit,
+}
+
+/// Serves admin clients until the cluster stops.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    shared: Rc<Shared>,
+    commands: mpsc::WeakSender<Command>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (shared, commands) = (Rc::clone(&shared), commands.clone());
+        tokio::task::spawn_local(async move {
+            let _ = serve_client(stream, &shared, &commands).await;
+        });
+    }
+}
+
+async fn serve_client(
+    mut stream: TcpStream,
+    shared: &Shared,
+    commands: &mpsc::WeakSender<Command>,
+) -> std::io::Result<()> {
+    let (read, mut write) = stream.split();
+    let mut reader = BufReader::new(read);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if (&mut reader).take(LINE_LEN_MAX).read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let answer = match serde_json::from_str(&line) {
+            Ok(request) => answer(request, shared, commands).await,
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        write.write_all(format!("{answer}\n").as_bytes()).await?;
+    }
+}
+
+async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<Command>) -> Value {
+    let result = match request {
+        Request::Counters => return counters(shared),
+        Request::Reset => {
+            shared.counters.reset();
+            Ok(())
+        }
+        Request::Fault { rule } => {
+            shared.faults.add(rule);
+            Ok(())
+        }
+        Request::ClearFaults => {
+            shared.faults.clear();
+            Ok(())
+        }
+        Request::StopNode { node } => command(commands, |done| Command::StopNode(node, done)).await,
+        Request::StartNode { node } => {
+            command(commands, |done| Command::StartNode(node, done)).await
+        }
+        Request::Quit => match commands.upgrade() {
+            Some(commands) => commands.send(Command::Quit).await.map_err(|e| e.to_string()),
+            None => Ok(()),
+        },
+    };
+    match result {
+        Ok(()) => json!({ "ok": true }),
+        Err(error) => json!({ "error": error }),
+    }
+}
+
+async fn command(
+    commands: &mpsc::WeakSender<Command>,
+    command: impl FnOnce(oneshot::Sender<std::io::Result<()>>) -> Command,
+) -> Result<(), String> {
+    let commands = commands.upgrade().ok_or("the cluster is stopping")?;
+    let (done, is_done) = oneshot::channel();
+    commands.send(command(done)).await.map_err(|error| error.to_string())?;
+    match is_done.await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn counters(shared: &Shared) -> Value {
+    let mut counters = json!(shared.counters.read());
+    if let Some(object) = counters.as_object_mut() {
+        object.insert("cpu_seconds".to_owned(), json!(cpu_seconds()));
+    }
+    counters
+}
+
+/// CPU time that the process has used, user and system, in seconds.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    std::time::Duration::try_from(time).unwrap_or_default().as_secs_f64()
+}

@@ -1,0 +1,495 @@
+//! A cluster and the thread it runs on.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::address::{Addresses, Listeners, ShardAware, Wanted, bind, bind_all};
+use crate::admin;
+use crate::counters::{ClusterCounters, Counters};
+use crate::faults::{FaultRule, Faults};
+use crate::node::RunningNode;
+use crate::routing::{Location, NODES_MAX, NodeIndex, Ring, Sharding};
+use crate::schema::catalog::NodeInfo;
+use crate::state::{Parts, Shared};
+use crate::wire::frame::BODY_LEN_MAX;
+use crate::wire::write::Writer;
+
+/// Bits of a token that sharding ignores: ScyllaDB's default.
+const IGNORE_MSB: u8 = 12;
+/// Tokens of each node.
+const TOKENS_PER_NODE: usize = 16;
+/// Commands that may wait for the cluster's thread.
+const COMMANDS_MAX: usize = 16;
+
+/// Settings of a [`Cluster`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `start`"]
+pub struct ClusterBuilder {
+    nodes: usize,
+    shards: u16,
+    addresses: Addresses,
+    port: u16,
+    shard_aware: ShardAware,
+    canned: bool,
+    compression: bool,
+    seed: u64,
+    datacenter: String,
+    racks: usize,
+    body_len_max: usize,
+    admin: Option<SocketAddr>,
+}
+
+impl Default for ClusterBuilder {
+    fn default() -> Self {
+        Self {
+            nodes: 1,
+            shards: 1,
+            addresses: Addresses::Auto,
+            port: 0,
+            shard_aware: ShardAware::Default,
+            canned: false,
+            compression: true,
+            seed: 0,
+            datacenter: "datacenter1".to_owned(),
+            racks: 1,
+            body_len_max: BODY_LEN_MAX,
+            admin: None,
+        }
+    }
+}
+
+impl ClusterBuilder {
+    /// Number of nodes, 1 to 254; 1 unless set.
+    pub fn nodes(mut self, nodes: usize) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// Shards of each node, at least 1; 1 unless set.
+    pub fn shards(mut self, shards: u16) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Address of the first node; the others follow it. A free loopback net unless set.
+    pub fn address(mut self, address: impl Into<Addresses>) -> Self {
+        self.addresses = address.into();
+        self
+    }
+
+    /// Plain port of all nodes; 0, the default, takes one that is free on all of them.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Whether there is a shard-aware port; there is unless set to false.
+    pub fn shard_aware_port(mut self, enabled: bool) -> Self {
+        self.shard_aware = if enabled { ShardAware::Default } else { ShardAware::None };
+        self
+    }
+
+    /// Shard-aware port of all nodes; 0 takes a free one. The plain port plus 10,000 unless set, or
+    /// any free one if the plain port is 0.
+    pub fn shard_aware_port_number(mut self, port: u16) -> Self {
+        self.shard_aware = ShardAware::Port(port);
+        self
+    }
+
+    /// Whether EXECUTE is answered with replies encoded once per statement (see `README.md`).
+    pub fn canned(mut self, canned: bool) -> Self {
+        self.canned = canned;
+        self
+    }
+
+    /// Whether clients may ask for LZ4; they may unless set to false.
+    pub fn compression(mut self, compression: bool) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Seed of the nodes' tokens and of the fault rules' chances.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Name of the datacenter; `datacenter1` unless set.
+    pub fn datacenter(mut self, datacenter: impl Into<String>) -> Self {
+        self.datacenter = datacenter.into();
+        self
+    }
+
+    /// Number of racks that the nodes are dealt to in turn; 1 unless set.
+    pub fn racks(mut self, racks: usize) -> Self {
+        self.racks = racks;
+        self
+    }
+
+    /// Longest request body in bytes; a longer one is refused. 256 MiB unless set.
+    pub fn body_len_max(mut self, body_len_max: usize) -> Self {
+        self.body_len_max = body_len_max;
+        self
+    }
+
+    /// Address of the admin port (see `README.md`), port 0 for any. There is none unless set.
+    pub fn admin(mut self, address: SocketAddr) -> Self {
+        self.admin = Some(address);
+        self
+    }
+
+    /// Starts the cluster; when this returns, all nodes accept connections.
+    ///
+    /// # Errors
+    ///
+    /// If the settings make no sense or the addresses cannot be listened on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops what was started.
+    pub async fn start(self) -> io::Result<Cluster> {
+        self.check()?;
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let (ready, is_ready) = oneshot::channel();
+        let weak = commands.downgrade();
+        let thread = std::thread::Builder::new()
+            .name("shardwire-server".to_owned())
+            .spawn(move || run_thread(&self, ready, receiver, &weak))?;
+        // From here on, dropping `cluster` stops the thread.
+        let mut cluster = Cluster { commands: Some(commands), thread: Some(thread), ready: None };
+        let ended = |_| io::Error::other("the cluster's thread ended");
+        cluster.ready = Some(is_ready.await.map_err(ended)??);
+        Ok(cluster)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let bad = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        match () {
+            () if self.nodes == 0 || self.nodes > NODES_MAX => bad("nodes must be 1 to 254"),
+            () if self.shards == 0 => bad("shards must be at least 1"),
+            () if self.racks == 0 => bad("racks must be at least 1"),
+            () => Ok(()),
+        }
+    }
+
+    fn locations(&self) -> Vec<Location> {
+        (0..self.nodes)
+            .map(|node| Location {
+                datacenter: self.datacenter.clone(),
+                rack: format!("rack{}", node % self.racks + 1),
+            })
+            .collect()
+    }
+
+    /// Binds the listeners and builds the state behind them.
+    fn prepare(&self) -> io::Result<(Vec<Listeners>, Rc<Shared>)> {
+        let listeners = bind_all(Wanted {
+            addresses: self.addresses,
+            nodes: self.nodes,
+            port: self.port,
+            shard_aware: self.shard_aware,
+        })?;
+        let first = listeners.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let port = first.plain.local_addr()?.port();
+        let shard_aware_port = match &first.shard_aware {
+            Some(listener) => Some(listener.local_addr()?.port()),
+            None => None,
+        };
+        let locations = self.locations();
+        let nodes = listeners.iter().zip(&locations).map(|(node, location)| NodeInfo {
+            address: node.address,
+            host_id: host_id(node.address),
+            datacenter: location.datacenter.clone(),
+            rack: location.rack.clone(),
+        });
+        let addresses = listeners.iter().map(|node| node.address.to_string());
+        let shared = Shared::new(Parts {
+            sharding: Sharding { nr_shards: self.shards, ignore_msb: IGNORE_MSB },
+            nodes: nodes.collect(),
+            ring: Ring::new(locations.clone(), TOKENS_PER_NODE, self.seed),
+            port,
+            shard_aware_port,
+            canned: self.canned,
+            compression: self.compression,
+            body_len_max: self.body_len_max.min(BODY_LEN_MAX),
+            counters: Arc::new(Counters::new(addresses, self.shards)),
+            faults: Arc::new(Faults::new(self.seed)),
+        });
+        let shared = shared.map_err(|error| io::Error::other(error.message))?;
+        Ok((listeners, Rc::new(shared)))
+    }
+}
+
+/// A version 4 UUID that says which address it belongs to.
+fn host_id(address: Ipv4Addr) -> [u8; 16] {
+    let mut bytes = [0x5A; 16];
+    if let Some(tail) = bytes.last_chunk_mut() {
+        *tail = address.octets();
+    }
+    uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes()
+}
+
+/// What the caller of [`ClusterBuilder::start`] gets to know.
+#[derive(Clone, Debug)]
+struct Ready {
+    contact_points: Vec<SocketAddr>,
+    shard_aware_port: Option<u16>,
+    admin: Option<SocketAddr>,
+    counters: Arc<Counters>,
+    faults: Arc<Faults>,
+}
+
+/// What the cluster's thread is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    StartNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    StopNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    Quit,
+}
+
+fn run_thread(
+    builder: &ClusterBuilder,
+    ready: oneshot::Sender<io::Result<Ready>>,
+    commands: mpsc::Receiver<Command>,
+    sender: &mpsc::WeakSender<Command>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        match Nodes::start(builder, sender) {
+            Ok((mut nodes, facts)) => {
+                let _ = ready.send(Ok(facts));
+                nodes.serve(commands).await;
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        }
+    });
+}
+
+/// The nodes, as their thread holds them; `None` for one that is stopped.
+struct Nodes {
+    shared: Rc<Shared>,
+    running: Vec<Option<RunningNode>>,
+}
+
+impl Nodes {
+    fn start(
+        builder: &ClusterBuilder,
+        sender: &mpsc::WeakSender<Command>,
+    ) -> io::Result<(Self, Ready)> {
+        let (listeners, shared) = builder.prepare()?;
+        let mut admin_address = None;
+        if let Some(address) = builder.admin {
+            let listener = match address {
+                SocketAddr::V4(v4) => TcpListener::from_std(bind(*v4.ip(), v4.port())?)?,
+                SocketAddr::V6(_) => return Err(io::ErrorKind::Unsupported.into()),
+            };
+            admin_address = Some(listener.local_addr()?);
+            tokio::task::spawn_local(admin::serve(listener, Rc::clone(&shared), sender.clone()));
+        }
+        let mut running = Vec::new();
+        for (node, listeners) in listeners.into_iter().enumerate() {
+            running.push(Some(RunningNode::start(&shared, node, listeners)?));
+        }
+        let point = |node: &NodeInfo| SocketAddr::from((node.address, shared.port));
+        let ready = Ready {
+            contact_points: shared.nodes.iter().map(point).collect(),
+            shard_aware_port: shared.shard_aware_port,
+            admin: admin_address,
+            counters: Arc::clone(&shared.counters),
+            faults: Arc::clone(&shared.faults),
+        };
+        Ok((Self { shared, running }, ready))
+    }
+
+    async fn serve(&mut self, mut commands: mpsc::Receiver<Command>) {
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::StopNode(node, done) => {
+                    let _ = done.send(self.stop_node(node).await);
+                }
+                Command::StartNode(node, done) => {
+                    let _ = done.send(self.start_node(node));
+                }
+                Command::Quit => return,
+            }
+        }
+    }
+
+    async fn stop_node(&mut self, node: NodeIndex) -> io::Result<()> {
+        let slot = self.running.get_mut(node).ok_or(io::ErrorKind::NotFound)?;
+        let Some(running) = slot.take() else { return Ok(()) };
+        running.stop().await;
+        if let Some(state) = self.shared.node_states.get(node) {
+            // A node that comes back knows no statement and no listener any more.
+            state.prepared.borrow_mut().clear();
+            state.listeners.borrow_mut().clear();
+        }
+        self.status_event("DOWN", node);
+        Ok(())
+    }
+
+    fn start_node(&mut self, node: NodeIndex) -> io::Result<()> {
+        let slot = self.running.get_mut(node).ok_or(io::ErrorKind::NotFound)?;
+        if slot.is_none() {
+            *slot = Some(RunningNode::restart(&self.shared, node)?);
+            self.status_event("UP", node);
+        }
+        Ok(())
+    }
+
+    fn status_event(&self, status: &str, node: NodeIndex) {
+        let Some(info) = self.shared.nodes.get(node) else { return };
+        let body = |out: &mut Writer<'_>| {
+            out.string("STATUS_CHANGE");
+            out.string(status);
+            out.byte(4);
+            out.raw(&info.address.octets());
+            out.int(self.shared.port.into());
+        };
+        self.shared.send_event(Some(node), |kinds| kinds.status, body);
+    }
+}
+
+/// A running cluster. It stops when this is dropped.
+///
+/// It has a thread and a runtime of its own and works beside any runtime of its user's.
+#[derive(Debug)]
+#[must_use = "the cluster stops when this is dropped"]
+pub struct Cluster {
+    commands: Option<mpsc::Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+    /// `Some` from the end of `start` on.
+    ready: Option<Ready>,
+}
+
+impl Cluster {
+    /// Settings of a new cluster: one node with one shard on a free loopback address.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder::default()
+    }
+
+    /// Address and plain port of every node.
+    #[must_use]
+    pub fn contact_points(&self) -> Vec<SocketAddr> {
+        self.ready.as_ref().map(|ready| ready.contact_points.clone()).unwrap_or_default()
+    }
+
+    /// Shard-aware port of every node, if they have one.
+    #[must_use]
+    pub fn shard_aware_port(&self) -> Option<u16> {
+        self.ready.as_ref()?.shard_aware_port
+    }
+
+    /// Address of the admin port, if there is one.
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.ready.as_ref()?.admin
+    }
+
+    /// Where requests have arrived since the start or the last reset.
+    #[must_use]
+    pub fn counters(&self) -> ClusterCounters {
+        match &self.ready {
+            Some(ready) => ready.counters.read(),
+            None => ClusterCounters { nodes: Vec::new() },
+        }
+    }
+
+    /// Sets all counters to 0, except those of open connections.
+    pub fn reset_counters(&self) {
+        if let Some(ready) = &self.ready {
+            ready.counters.reset();
+        }
+    }
+
+    /// Adds a fault rule behind those there are.
+    pub fn add_fault(&self, rule: FaultRule) {
+        if let Some(ready) = &self.ready {
+            ready.faults.add(rule);
+        }
+    }
+
+    /// Removes all fault rules.
+    pub fn clear_faults(&self) {
+        if let Some(ready) = &self.ready {
+            ready.faults.clear();
+        }
+    }
+
+    /// Stops a node: its ports and connections are closed when this returns, and the clients of the
+    /// other nodes are told that it is down. Does nothing if it is stopped.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node is stopped even if the future is dropped after its first poll.
+    pub async fn stop_node(&self, node: usize) -> io::Result<()> {
+        self.command(|done| Command::StopNode(node, done)).await
+    }
+
+    /// Starts a stopped node on its old ports, without the statements it had prepared, and tells the
+    /// clients of the other nodes that it is up. Does nothing if it runs.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or its ports are in use by now.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node is started even if the future is dropped after its first poll.
+    pub async fn start_node(&self, node: usize) -> io::Result<()> {
+        self.command(|done| Command::StartNode(node, done)).await
+    }
+
+    async fn command(
+        &self,
+        command: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Command,
+    ) -> io::Result<()> {
+        let ended = || io::Error::other("the cluster has stopped");
+        let commands = self.commands.as_ref().ok_or_else(ended)?;
+        let (done, is_done) = oneshot::channel();
+        commands.send(command(done)).await.map_err(|_| ended())?;
+        is_done.await.map_err(|_| ended())?
+    }
+
+    /// Waits until the cluster has stopped, which an admin client can ask for.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again at any time.
+    pub async fn stopped(&self) {
+        if let Some(commands) = &self.commands {
+            commands.closed().await;
+        }
+    }
+
+    /// Stops the cluster; all ports are closed when this returns. Dropping it does the same.
+    pub fn shutdown(self) {}
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // The thread ends when the last sender is gone.
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

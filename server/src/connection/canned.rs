@@ -1,0 +1,259 @@
+//! The fast path of `--canned`: replies that were encoded once.
+//!
+//! The first EXECUTE of a statement in a form (skip metadata or not, compressed or not, page size,
+//! paging state) is really executed; its reply is kept and answers every later one of that form,
+//! whatever values it binds. A SELECT that finds nothing is not kept. A BATCH whose first statement
+//! is prepared is answered with VOID. Where requests arrived is counted as ever.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::Connection;
+use super::params::{Params, batch_head, flag};
+use crate::counters::Arrival;
+use crate::error::CqlError;
+use crate::exec::plan::{Action, Plan};
+use crate::exec::result::{Metadata, Outcome, write_outcome};
+use crate::routing::write_composite;
+use crate::state::Statement;
+use crate::wire::frame::{Header, begin, end, opcode, set_stream};
+use crate::wire::read::{Reader, Value};
+
+/// Pages that are kept per statement; further ones are executed.
+const PAGES_MAX: usize = 4096;
+
+/// What a reply depends on beside the statement.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Form {
+    skips_metadata: bool,
+    is_compressed: bool,
+    page_size: Option<usize>,
+}
+
+/// The kept replies of one statement.
+#[derive(Debug, Default)]
+pub(crate) struct Canned {
+    inner: RefCell<Replies>,
+}
+
+#[derive(Debug, Default)]
+struct Replies {
+    plan: Option<(u64, Rc<Plan>)>,
+    /// Replies to requests without a paging state: there are few forms.
+    first: Vec<(Form, Vec<u8>)>,
+    /// Replies by form and paging state.
+    pages: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Canned {
+    pub(crate) fn clear(&self) {
+        *self.inner.borrow_mut() = Replies::default();
+    }
+}
+
+fn page_key(form: Form, state: &[u8], key: &mut Vec<u8>) {
+    key.clear();
+    key.push(u8::from(form.skips_metadata) | u8::from(form.is_compressed) << 1);
+    key.extend_from_slice(&form.page_size.unwrap_or(0).to_be_bytes());
+    key.extend_from_slice(state);
+}
+
+/// The parts of an EXECUTE that the fast path looks at.
+struct Sketch<'a> {
+    form: Form,
+    state: Option<&'a [u8]>,
+    arrival: Arrival,
+}
+
+impl Connection {
+    /// Answers from what is kept; `false` if the request has to be executed.
+    #[inline]
+    pub(super) fn try_canned(&mut self, header: Header, body: &[u8]) -> bool {
+        // Compression is the only flag that changes nothing here: the body is plain by now.
+        if !self.shared.canned || !self.is_started || header.flags & !1 != 0 || header.stream < 0 {
+            return false;
+        }
+        match header.opcode {
+            opcode::EXECUTE => self.canned_execute(header.stream, body).unwrap_or(false),
+            opcode::BATCH => self.canned_batch(header.stream, body).unwrap_or(false),
+            _ => false,
+        }
+    }
+
+    fn canned_execute(&mut self, stream: i16, body: &[u8]) -> Result<bool, CqlError> {
+        let shared = Rc::clone(&self.shared);
+        let mut reader = Reader::new(body);
+        let id = reader.short_bytes("the statement's id")?;
+        let Some(state) = shared.node_states.get(self.node) else { return Ok(false) };
+        let prepared = state.prepared.borrow();
+        let Some(statement) = prepared.get(id) else { return Ok(false) };
+        let replies = statement.canned.inner.borrow();
+        let Some((epoch, plan)) = &replies.plan else { return Ok(false) };
+        if *epoch != shared.epoch.get() {
+            return Ok(false);
+        }
+        let Some(sketch) = self.sketch(plan, &mut reader)? else { return Ok(false) };
+        let reply = match sketch.state {
+            None => replies.first.iter().find(|(form, _)| *form == sketch.form).map(|(_, r)| r),
+            Some(state) => {
+                page_key(sketch.form, state, &mut self.scratch);
+                replies.pages.get(&self.scratch)
+            }
+        };
+        let Some(reply) = reply else { return Ok(false) };
+        let at = self.out.len();
+        self.out.extend_from_slice(reply);
+        set_stream(&mut self.out, at, stream);
+        if let Some(shard) = shared.counters.shard(self.node, self.shard) {
+            shard.arrived(sketch.arrival);
+        }
+        Ok(true)
+    }
+
+    /// Reads the parameters of an EXECUTE, values only as far as needed.
+    #[inline]
+    fn sketch<'a>(
+        &mut self,
+        plan: &Plan,
+        reader: &mut Reader<'a>,
+    ) -> Result<Option<Sketch<'a>>, CqlError> {
+        reader.short("the consistency")?;
+        let flags = reader.byte("the flags")?;
+        if flags & flag::NAMES != 0 {
+            return Ok(None);
+        }
+        let count = if flags & flag::VALUES != 0 { reader.short("the values")? } else { 0 };
+        let arrival = self.sketch_arrival(plan, count, reader, flags)?;
+        let mut form = Form {
+            skips_metadata: flags & flag::SKIP_METADATA != 0,
+            is_compressed: self.compressor.is_some(),
+            page_size: None,
+        };
+        let mut state = None;
+        if flags & flag::PAGE_SIZE != 0 {
+            let size = reader.int("the page size")?;
+            form.page_size = usize::try_from(size).ok().filter(|size| *size > 0);
+        }
+        if flags & flag::PAGING_STATE != 0 {
+            state = reader.bytes("the paging state")?;
+        }
+        Ok(Some(Sketch { form, state, arrival }))
+    }
+
+    #[inline]
+    fn sketch_arrival(
+        &mut self,
+        plan: &Plan,
+        count: u16,
+        reader: &mut Reader<'_>,
+        flags: u8,
+    ) -> Result<Arrival, CqlError> {
+        let walks_all = flags & (flag::PAGE_SIZE | flag::PAGING_STATE) != 0;
+        if let ([0], false, true) = (plan.key_indexes.as_slice(), walks_all, count > 0) {
+            let Value::Bytes(key) = reader.value()? else { return Ok(Arrival::Unrouted) };
+            return Ok(self.shared.arrival_of(plan, key, self.node, self.shard));
+        }
+        let mut values = reader.clone();
+        if walks_all {
+            for _ in 0..count {
+                reader.value()?;
+            }
+        }
+        self.arrival_by_walk(plan, count, &mut values)
+    }
+
+    /// Judges the arrival of a request with any key, without keeping its values.
+    fn arrival_by_walk(
+        &mut self,
+        plan: &Plan,
+        count: u16,
+        values: &mut Reader<'_>,
+    ) -> Result<Arrival, CqlError> {
+        if plan.key_indexes.is_empty() {
+            return Ok(Arrival::Unrouted);
+        }
+        self.scratch.clear();
+        for wanted in &plan.key_indexes {
+            // Columns of a key may be bound in any order; keys are short, so start over for each.
+            let mut reader = values.clone();
+            let mut value = Value::Unset;
+            for _ in 0..=(*wanted).min(count.saturating_sub(1)) {
+                value = reader.value()?;
+            }
+            match value {
+                Value::Bytes(part) if *wanted < count => match plan.key_indexes.as_slice() {
+                    [_] => self.scratch.extend_from_slice(part),
+                    _ => write_composite(part, &mut self.scratch),
+                },
+                _ => return Ok(Arrival::Unrouted),
+            }
+        }
+        Ok(self.shared.arrival_of(plan, &self.scratch, self.node, self.shard))
+    }
+
+    fn canned_batch(&mut self, stream: i16, body: &[u8]) -> Result<bool, CqlError> {
+        let shared = Rc::clone(&self.shared);
+        let mut reader = Reader::new(body);
+        let count = batch_head(&mut reader)?;
+        if count == 0 || reader.byte("the kind of a statement")? != 1 {
+            return Ok(false);
+        }
+        let id = reader.short_bytes("the statement's id")?;
+        let Some(statement) = self.statement(id) else { return Ok(false) };
+        let plan = shared.current_plan(&statement)?;
+        if plan.placement.is_none() || !matches!(plan.action, Action::Modify(_)) {
+            return Ok(false);
+        }
+        let values = reader.short("the values")?;
+        let arrival = self.arrival_by_walk(&plan, values, &mut reader)?;
+        let at = begin(&mut self.out, stream, opcode::RESULT);
+        write_outcome(&Outcome::Void, Metadata::Full, &mut self.out);
+        end(&mut self.out, at);
+        if let Some(compressor) = &mut self.compressor {
+            compressor.compress(&mut self.out, at);
+        }
+        if let Some(shard) = shared.counters.shard(self.node, self.shard) {
+            shard.arrived(arrival);
+        }
+        Ok(true)
+    }
+
+    /// Keeps the reply that stands at `at` in the output.
+    pub(super) fn keep_canned(
+        &mut self,
+        statement: &Statement,
+        plan: &Rc<Plan>,
+        params: &Params<'_>,
+        outcome: &Outcome,
+        at: usize,
+    ) {
+        let is_kept = match outcome {
+            Outcome::Void => matches!(&plan.action, Action::Modify(_)),
+            Outcome::Rows(rows) => {
+                matches!(&plan.action, Action::Select(_))
+                    && (rows.row_count > 0 || params.page.state.is_some())
+            }
+            _ => false,
+        };
+        if !is_kept || plan.placement.is_none() {
+            return;
+        }
+        let form = Form {
+            skips_metadata: params.metadata == Metadata::Skipped,
+            is_compressed: self.compressor.is_some(),
+            page_size: params.page.size,
+        };
+        let reply = self.out.get(at..).unwrap_or_default().to_vec();
+        let mut replies = statement.canned.inner.borrow_mut();
+        replies.plan = Some((self.shared.epoch.get(), Rc::clone(plan)));
+        match params.page.state {
+            None if replies.first.len() < PAGES_MAX => replies.first.push((form, reply)),
+            Some(state) if replies.pages.len() < PAGES_MAX => {
+                page_key(form, state, &mut self.scratch);
+                replies.pages.insert(self.scratch.clone(), reply);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! QUERY, PREPARE, EXECUTE and BATCH, really executed.
+
+use std::rc::Rc;
+
+use super::Connection;
+use super::params::{BatchItem, BatchStatement, Params, batch_head, batch_item, batch_tail};
+use crate::error::CqlError;
+use crate::exec::plan::{Action, Plan};
+use crate::exec::result::{
+    Metadata, Outcome, Prepared, write_change, write_outcome, write_prepared,
+};
+use crate::state::{Bindings, Statement};
+use crate::wire::frame::opcode;
+use crate::wire::read::{Reader, Value};
+
+type Result<T> = std::result::Result<T, CqlError>;
+
+impl Connection {
+    pub(super) fn query(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
+        let text = reader.long_string("the statement")?;
+        let mut params = Params::read(reader)?;
+        let plan = self.shared.plan(text, self.keyspace.as_deref())?;
+        params.arrange(&plan.markers)?;
+        let outcome = self.run_plan(&plan, &params)?;
+        self.reply_outcome(stream, &outcome, params.metadata);
+        Ok(())
+    }
+
+    pub(super) fn prepare(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
+        let text = reader.long_string("the statement")?;
+        let (statement, plan) = self.shared.prepare(self.node, text, self.keyspace.as_deref())?;
+        let prepared = Prepared {
+            id: &statement.id,
+            markers: &plan.markers,
+            key_indexes: &plan.key_indexes,
+            table: (&plan.table.0, &plan.table.1),
+            columns: plan.columns.as_deref(),
+            is_lwt: plan.is_conditional(),
+        };
+        self.reply(stream, opcode::RESULT, |out| write_prepared(&prepared, out));
+        Ok(())
+    }
+
+    pub(super) fn statement(&self, id: &[u8]) -> Option<Rc<Statement>> {
+        let state = self.shared.node_states.get(self.node)?;
+        state.prepared.borrow().get(id).cloned()
+    }
+
+    pub(super) fn execute(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
+        let id = reader.short_bytes("the statement's id")?;
+        let statement = self.statement(id).ok_or_else(|| CqlError::unprepared(id))?;
+        let mut params = Params::read(reader)?;
+        let plan = self.shared.current_plan(&statement)?;
+        params.arrange(&plan.markers)?;
+        self.count(&plan, &params.values);
+        let outcome = self.run_plan(&plan, &params)?;
+        let at = self.out.len();
+        self.reply_outcome(stream, &outcome, params.metadata);
+        if self.shared.canned {
+            self.keep_canned(&statement, &plan, &params, &outcome, at);
+        }
+        Ok(())
+    }
+
+    fn count(&self, plan: &Plan, values: &[Value<'_>]) {
+        let arrival = self.shared.arrival(plan, values, self.node, self.shard);
+        let shard = self.shared.counters.shard(self.node, self.shard);
+        if let (Some(arrival), Some(shard)) = (arrival, shard) {
+            shard.arrived(arrival);
+        }
+    }
+
+    fn run_plan(&mut self, plan: &Plan, params: &Params<'_>) -> Result<Outcome> {
+        let bindings =
+            Bindings { values: &params.values, page: params.page, timestamp: params.timestamp };
+        let outcome = self.shared.run(self.node, plan, self.keyspace.as_deref(), bindings)?;
+        match &outcome {
+            Outcome::SetKeyspace(name) => self.keyspace = Some(name.clone()),
+            Outcome::SchemaChange(change) => {
+                self.shared.send_event(
+                    None,
+                    |kinds| kinds.schema,
+                    |out| {
+                        out.string("SCHEMA_CHANGE");
+                        write_change(change, out);
+                    },
+                );
+            }
+            _ => {}
+        }
+        Ok(outcome)
+    }
+
+    fn reply_outcome(&mut self, stream: i16, outcome: &Outcome, metadata: Metadata) {
+        self.reply(stream, opcode::RESULT, |out| write_outcome(outcome, metadata, out));
+    }
+
+    pub(super) fn batch(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
+        let count = batch_head(reader)?;
+        let items = (0..count).map(|_| batch_item(reader)).collect::<Result<Vec<_>>>()?;
+        let timestamp = batch_tail(reader)?;
+        let when = self.shared.when(timestamp);
+        let mut mutations = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let plan = self.batch_plan(item, index == 0)?;
+            let Action::Modify(modify) = &plan.action else {
+                return Err(CqlError::invalid("Only modifications can stand in a batch"));
+            };
+            if modify.is_conditional() {
+                return Err(CqlError::invalid("conditions in a batch are not supported"));
+            }
+            if item.values.len() != plan.markers.len() {
+                let (expected, got) = (plan.markers.len(), item.values.len());
+                let message = format!(
+                    "There were {expected} markers in statement {index} of the batch, got {got} values"
+                );
+                return Err(CqlError::invalid(message));
+            }
+            mutations.extend(modify.mutations(&item.values, when)?);
+        }
+        mutations.into_iter().for_each(|mutation| mutation.apply());
+        self.reply_outcome(stream, &Outcome::Void, Metadata::Full);
+        Ok(())
+    }
+
+    fn batch_plan(&mut self, item: &BatchItem<'_>, is_first: bool) -> Result<Rc<Plan>> {
+        match item.statement {
+            BatchStatement::Text(text) => {
+                self.shared.plan(text, self.keyspace.as_deref()).map(Rc::new)
+            }
+            BatchStatement::Id(id) => {
+                let statement = self.statement(id).ok_or_else(|| CqlError::unprepared(id))?;
+                let plan = self.shared.current_plan(&statement)?;
+                if is_first {
+                    self.count(&plan, &item.values);
+                }
+                Ok(plan)
+            }
+        }
+    }
+}

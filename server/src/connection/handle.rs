@@ -1,0 +1,164 @@
+//! Handles requests that are not on the fast path: everything but canned EXECUTE and BATCH.
+
+use super::{Connection, Flow};
+use crate::error::CqlError;
+use crate::routing::Sharding;
+use crate::schema::catalog::{CQL_VERSION, PARTITIONER};
+use crate::state::EventKinds;
+use crate::wire::frame::{
+    Compressor, FLAG_CUSTOM_PAYLOAD, FLAG_TRACING, Header, begin, end, opcode,
+};
+use crate::wire::read::Reader;
+use crate::wire::write::Writer;
+
+type Result<T> = std::result::Result<T, CqlError>;
+
+impl Connection {
+    /// Handles one request and appends its reply to the output.
+    pub(super) fn handle(&mut self, header: Header, body: &[u8]) -> Flow {
+        match self.answer(header, body) {
+            Ok(()) => Flow::Continue,
+            Err(error) => {
+                self.reply_error(header.stream, &error);
+                let is_fatal = error.code == crate::error::code::PROTOCOL && self.is_started;
+                // Before STARTUP a client may still be finding out what the node speaks.
+                if is_fatal { Flow::Close } else { Flow::Continue }
+            }
+        }
+    }
+
+    fn answer(&mut self, header: Header, body: &[u8]) -> Result<()> {
+        let name = opcode::name(header.opcode);
+        let name = name.ok_or_else(|| {
+            CqlError::protocol(format!("Unknown or unexpected opcode {}", header.opcode))
+        })?;
+        if header.stream < 0 {
+            return Err(CqlError::protocol("negative stream id in a request"));
+        }
+        let mut reader = Reader::new(body);
+        if header.flags & FLAG_CUSTOM_PAYLOAD != 0 {
+            skip_payload(&mut reader)?;
+        }
+        match header.opcode {
+            opcode::OPTIONS => self.options(header.stream),
+            opcode::STARTUP if !self.is_started => return self.startup(header.stream, &mut reader),
+            _ if !self.is_started => {
+                return Err(CqlError::protocol(format!("Unexpected {name}, expecting STARTUP")));
+            }
+            opcode::REGISTER => return self.register(header.stream, &mut reader),
+            opcode::QUERY => return self.query(header.stream, &mut reader),
+            opcode::PREPARE => return self.prepare(header.stream, &mut reader),
+            opcode::EXECUTE => return self.execute(header.stream, &mut reader),
+            opcode::BATCH => return self.batch(header.stream, &mut reader),
+            _ => return Err(CqlError::protocol(format!("Unexpected message {name}"))),
+        }
+        // Tracing is accepted and ignored: no trace is kept, so no tracing id is sent.
+        let _ = header.flags & FLAG_TRACING;
+        Ok(())
+    }
+
+    /// Appends a reply whose body `write` appends.
+    pub(super) fn reply(&mut self, stream: i16, opcode: u8, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = begin(&mut self.out, stream, opcode);
+        write(&mut self.out);
+        end(&mut self.out, at);
+        if let Some(compressor) = &mut self.compressor {
+            compressor.compress(&mut self.out, at);
+        }
+    }
+
+    pub(super) fn reply_error(&mut self, stream: i16, error: &CqlError) {
+        self.reply(stream, opcode::ERROR, |out| {
+            let mut out = Writer::new(out);
+            out.int(error.code);
+            out.string(&error.message);
+            out.raw(&error.extra);
+        });
+    }
+
+    fn options(&mut self, stream: i16) {
+        let Sharding { nr_shards, ignore_msb } = self.shared.sharding;
+        let mut keys = vec![
+            ("CQL_VERSION", CQL_VERSION.to_owned()),
+            (
+                "SCYLLA_LWT_ADD_METADATA_MARK",
+                "LWT_OPTIMIZATION_META_BIT_MASK=2147483648".to_owned(),
+            ),
+            ("SCYLLA_NR_SHARDS", nr_shards.to_string()),
+            ("SCYLLA_PARTITIONER", PARTITIONER.to_owned()),
+            ("SCYLLA_SHARD", self.shard.to_string()),
+            ("SCYLLA_SHARDING_ALGORITHM", "biased-token-round-robin".to_owned()),
+            ("SCYLLA_SHARDING_IGNORE_MSB", ignore_msb.to_string()),
+        ];
+        if let Some(port) = self.shared.shard_aware_port {
+            keys.push(("SCYLLA_SHARD_AWARE_PORT", port.to_string()));
+        }
+        let compression = self.shared.compression;
+        self.reply(stream, opcode::SUPPORTED, |out| {
+            let mut out = Writer::new(out);
+            out.short_len(keys.len() + 1);
+            // The key must be there even if its list is empty.
+            out.string("COMPRESSION");
+            out.short(u16::from(compression));
+            if compression {
+                out.string("lz4");
+            }
+            for (key, value) in &keys {
+                out.string(key);
+                out.short(1);
+                out.string(value);
+            }
+        });
+    }
+
+    fn startup(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
+        let options = reader.string_map("the STARTUP options")?;
+        let option =
+            |name: &str| options.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        if option("CQL_VERSION").is_none() {
+            return Err(CqlError::protocol("Missing value CQL_VERSION in STARTUP message"));
+        }
+        let compression = option("COMPRESSION").unwrap_or_default();
+        let compressor = match compression.to_ascii_lowercase().as_str() {
+            "" => None,
+            "lz4" if self.shared.compression => Some(Compressor::new()),
+            other => {
+                return Err(CqlError::protocol(format!("Unknown compression algorithm: {other}")));
+            }
+        };
+        self.is_started = true;
+        self.reply(stream, opcode::READY, |_| {});
+        // READY itself goes out plain; everything after it may be compressed.
+        self.compressor = compressor;
+        Ok(())
+    }
+
+    fn register(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
+        let mut kinds = EventKinds::default();
+        for kind in reader.string_list("the event types")? {
+            match kind {
+                "TOPOLOGY_CHANGE" => kinds.topology = true,
+                "STATUS_CHANGE" => kinds.status = true,
+                "SCHEMA_CHANGE" => kinds.schema = true,
+                other => return Err(CqlError::protocol(format!("Invalid event type {other}"))),
+            }
+        }
+        self.kinds = kinds;
+        let state = self.shared.node_states.get(self.node);
+        if let (Some(state), Some(sender)) = (state, self.events_sender.take()) {
+            state.listeners.borrow_mut().push((kinds, sender));
+        }
+        self.reply(stream, opcode::READY, |_| {});
+        Ok(())
+    }
+}
+
+/// A custom payload is legal on requests and means nothing to this node.
+fn skip_payload(reader: &mut Reader<'_>) -> Result<()> {
+    let what = "the custom payload";
+    for _ in 0..reader.short(what)? {
+        reader.string(what)?;
+        reader.bytes(what)?;
+    }
+    Ok(())
+}

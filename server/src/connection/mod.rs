@@ -1,0 +1,260 @@
+//! One client's connection: reads as much as is there, handles every frame found, writes all
+//! replies at once.
+//!
+//! Nothing is read while replies cannot be written, so a client that does not read its replies
+//! holds up itself and nobody else, and the output buffer stays bounded.
+
+pub(crate) mod canned;
+mod execute;
+mod fault;
+mod handle;
+mod params;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::error::CqlError;
+use crate::routing::NodeIndex;
+use crate::state::{EVENTS_MAX, EventFrame, EventKinds, Shared};
+use crate::wire::frame::{Compressor, Decompressor, Header, Split, split};
+use fault::Delayed;
+
+/// Length of the input buffer when no frame is longer, in bytes.
+const INPUT_LEN: usize = 128 * 1024;
+/// Replies are written out when they are this long, even if more requests wait, in bytes.
+const OUTPUT_LEN: usize = 256 * 1024;
+/// How long a client has to read the error that closes its connection.
+const CLOSE_WAIT: Duration = Duration::from_millis(500);
+/// Bytes of a refused client that are read and thrown away, so that it sees the error.
+const CLOSE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Flow {
+    Continue,
+    /// Write what has gathered, then close.
+    Close,
+}
+
+/// Why handling stopped.
+enum Stop {
+    /// The input has no whole frame left; this many bytes are needed for one.
+    Input(usize),
+    /// The output is long enough to be written.
+    Output,
+    Close,
+}
+
+/// State of one connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    shared: Rc<Shared>,
+    node: NodeIndex,
+    shard: u16,
+    is_started: bool,
+    keyspace: Option<String>,
+    compressor: Option<Compressor>,
+    /// Events that the client has registered for, and where they come from.
+    kinds: EventKinds,
+    events: mpsc::Receiver<EventFrame>,
+    events_sender: Option<mpsc::Sender<EventFrame>>,
+    /// Replies to be written; empty between writes.
+    out: Vec<u8>,
+    delayed: Delayed,
+    /// Reused for composite partition keys and keys of canned pages.
+    scratch: Vec<u8>,
+}
+
+/// Counts the connection as closed when its task ends or is aborted.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.counters.connection_closed(self.node, self.shard);
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(shared: Rc<Shared>, node: NodeIndex, shard: u16) -> Self {
+        shared.counters.connection_opened(node, shard);
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        Self {
+            shared,
+            node,
+            shard,
+            is_started: false,
+            keyspace: None,
+            compressor: None,
+            kinds: EventKinds::default(),
+            events,
+            events_sender: Some(sender),
+            out: Vec::with_capacity(INPUT_LEN),
+            delayed: Delayed::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Serves the client until it or the node ends the connection.
+    pub(crate) async fn run(mut self, mut stream: TcpStream) -> std::io::Result<()> {
+        let mut input = Input::default();
+        let mut decompressor = Decompressor::default();
+        loop {
+            let stop = self.handle_input(&mut input, &mut decompressor);
+            if !self.out.is_empty() {
+                stream.write_all(&self.out).await?;
+                self.out.clear();
+                self.out.shrink_to(2 * OUTPUT_LEN);
+            }
+            match stop {
+                Stop::Output => {}
+                Stop::Input(frame_len) => {
+                    input.make_room(frame_len);
+                    if self.wait(&mut stream, &mut input).await? == Flow::Close {
+                        return Ok(());
+                    }
+                }
+                Stop::Close => {
+                    stream.shutdown().await?;
+                    let _ = tokio::time::timeout(CLOSE_WAIT, drain(&mut stream)).await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Waits for bytes from the client, an event, or a delayed reply that is due.
+    async fn wait(&mut self, stream: &mut TcpStream, input: &mut Input) -> std::io::Result<Flow> {
+        if self.kinds == EventKinds::default() && self.delayed.is_empty() {
+            let len = stream.read(input.spare()).await?;
+            input.filled += len;
+            return Ok(if len == 0 { Flow::Close } else { Flow::Continue });
+        }
+        let due = self.delayed.next_due().unwrap_or_else(|| Instant::now() + CLOSE_WAIT);
+        tokio::select! {
+            read = stream.read(input.spare()), if !self.delayed.is_full() => {
+                let len = read?;
+                input.filled += len;
+                if len == 0 {
+                    return Ok(Flow::Close);
+                }
+            }
+            Some(frame) = self.events.recv() => self.out.extend_from_slice(&frame),
+            () = tokio::time::sleep_until(due), if !self.delayed.is_empty() => {
+                self.delayed.take_due(Instant::now(), &mut self.out);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn handle_input(&mut self, input: &mut Input, decompressor: &mut Decompressor) -> Stop {
+        let Input { buffer, start, filled } = input;
+        loop {
+            if self.out.len() >= OUTPUT_LEN {
+                return Stop::Output;
+            }
+            let bytes = buffer.get(*start..*filled).unwrap_or_default();
+            match split(bytes, self.shared.body_len_max) {
+                Split::Frame { header, body, rest } => {
+                    *start = *filled - rest.len();
+                    if self.handle_frame(header, body, decompressor) == Flow::Close {
+                        return Stop::Close;
+                    }
+                }
+                Split::Partial { frame_len } => return Stop::Input(frame_len),
+                Split::Refused { stream, error } => {
+                    self.reply_error(stream, &error);
+                    return Stop::Close;
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn handle_frame(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        decompressor: &mut Decompressor,
+    ) -> Flow {
+        use crate::wire::frame::FLAG_COMPRESSION;
+        if header.flags & FLAG_COMPRESSION == 0 {
+            return self.dispatch(header, body);
+        }
+        if self.compressor.is_none() {
+            let error = CqlError::protocol("compressed frame without negotiated compression");
+            self.reply_error(header.stream, &error);
+            return Flow::Close;
+        }
+        match decompressor.decompress(body, self.shared.body_len_max) {
+            Ok(body) => self.dispatch(header, body),
+            Err(error) => {
+                self.reply_error(header.stream, &error);
+                Flow::Close
+            }
+        }
+    }
+
+    #[inline]
+    fn dispatch(&mut self, header: Header, body: &[u8]) -> Flow {
+        if self.shared.faults.is_active() {
+            return self.handle_with_faults(header, body);
+        }
+        if self.try_canned(header, body) {
+            return Flow::Continue;
+        }
+        self.handle(header, body)
+    }
+}
+
+/// Received bytes; `start <= filled <= buffer.len()`, what lies between is not handled yet.
+#[derive(Debug)]
+struct Input {
+    buffer: Vec<u8>,
+    start: usize,
+    filled: usize,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self { buffer: vec![0; INPUT_LEN], start: 0, filled: 0 }
+    }
+}
+
+impl Input {
+    fn spare(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Makes room to read more of a frame of `frame_len` bytes.
+    ///
+    /// The buffer grows only when it is full of bytes that have really arrived, and at most to
+    /// twice its length: an announced length costs the client as many bytes as it costs the node.
+    fn make_room(&mut self, frame_len: usize) {
+        self.buffer.copy_within(self.start..self.filled, 0);
+        self.filled -= self.start;
+        self.start = 0;
+        if self.filled == self.buffer.len() {
+            let len = frame_len.min(self.buffer.len() * 2);
+            self.buffer.resize(len.max(INPUT_LEN), 0);
+        } else if self.filled == 0 && self.buffer.len() > INPUT_LEN {
+            self.buffer.truncate(INPUT_LEN);
+            self.buffer.shrink_to_fit();
+        }
+    }
+}
+
+/// Reads what a refused client still sends. Closing with unread bytes would reset the connection
+/// and could take the error message with it.
+async fn drain(stream: &mut TcpStream) {
+    let mut buffer = [0; 4096];
+    let mut left = CLOSE_BYTES_MAX;
+    while let Ok(len) = stream.read(&mut buffer).await {
+        left = left.saturating_sub(len);
+        if len == 0 || left == 0 {
+            return;
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The node's CQL: text to tokens to syntax tree. `README.md` of the crate lists the grammar.
+
+pub(crate) mod ast;
+pub(crate) mod lexer;
+pub(crate) mod parser;
+mod parser_ddl;
+mod parser_term;

@@ -1,0 +1,451 @@
+//! Recursive-descent parser: tokens to syntax tree. Data statements are here, schema statements in
+//! `parser_ddl`, terms and types in `parser_term`.
+
+use super::ast::*;
+use super::lexer::{Token, tokens};
+use crate::error::CqlError;
+
+pub(super) type Result<T> = std::result::Result<T, CqlError>;
+
+/// Parses one statement; a trailing `;` is allowed.
+pub(crate) fn parse(text: &str) -> Result<Parsed> {
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, markers: Vec::new(), depth: 0 };
+    let statement = parser.statement()?;
+    while parser.symbol(";") {}
+    if parser.peek().is_some() {
+        return Err(parser.unexpected("end of statement"));
+    }
+    Ok(Parsed { statement, markers: parser.markers })
+}
+
+/// Terms and types nest no deeper than this.
+pub(super) const DEPTH_MAX: usize = 32;
+
+pub(super) struct Parser {
+    tokens: Vec<Token>,
+    at: usize,
+    pub(super) markers: Vec<Option<String>>,
+    pub(super) depth: usize,
+}
+
+/// The helpers that every part of the grammar uses.
+impl Parser {
+    pub(super) fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.at)
+    }
+
+    pub(super) fn peek_at(&self, ahead: usize) -> Option<&Token> {
+        self.tokens.get(self.at + ahead)
+    }
+
+    pub(super) fn next(&mut self) -> Option<Token> {
+        let token = self.tokens.get(self.at).cloned();
+        self.at += 1;
+        token
+    }
+
+    pub(super) fn unexpected(&self, wanted: &str) -> CqlError {
+        let found = match self.peek() {
+            None => "end of text".to_owned(),
+            Some(token) => format!("{token:?}"),
+        };
+        CqlError::syntax(format!("line 1:0 expected {wanted}, found {found} (token {})", self.at))
+    }
+
+    fn is_word(&self, ahead: usize, word: &str) -> bool {
+        matches!(self.peek_at(ahead), Some(Token::Word(w)) if w == word)
+    }
+
+    /// Takes the keyword if it is next.
+    pub(super) fn word(&mut self, word: &str) -> bool {
+        let found = self.is_word(0, word);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Takes all the keywords if they are next, or none.
+    pub(super) fn words(&mut self, words: &[&str]) -> bool {
+        let found = words.iter().enumerate().all(|(i, word)| self.is_word(i, word));
+        if found {
+            self.at += words.len();
+        }
+        found
+    }
+
+    pub(super) fn expect_word(&mut self, word: &str) -> Result<()> {
+        if self.word(word) { Ok(()) } else { Err(self.unexpected(word)) }
+    }
+
+    /// Takes the symbol if it is next.
+    pub(super) fn symbol(&mut self, symbol: &str) -> bool {
+        let found = matches!(self.peek(), Some(Token::Symbol(s)) if *s == symbol);
+        self.at += usize::from(found);
+        found
+    }
+
+    pub(super) fn expect_symbol(&mut self, symbol: &str) -> Result<()> {
+        if self.symbol(symbol) { Ok(()) } else { Err(self.unexpected(symbol)) }
+    }
+
+    pub(super) fn name(&mut self) -> Result<String> {
+        match self.peek().cloned() {
+            Some(Token::Word(name) | Token::Quoted(name)) => {
+                self.at += 1;
+                Ok(name)
+            }
+            _ => Err(self.unexpected("a name")),
+        }
+    }
+
+    pub(super) fn table_name(&mut self) -> Result<TableName> {
+        let first = self.name()?;
+        if self.symbol(".") {
+            return Ok(TableName { keyspace: Some(first), name: self.name()? });
+        }
+        Ok(TableName { keyspace: None, name: first })
+    }
+
+    /// `( item, … )`
+    pub(super) fn parenthesised<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        self.expect_symbol("(")?;
+        let mut items = Vec::new();
+        if self.symbol(")") {
+            return Ok(items);
+        }
+        loop {
+            items.push(item(self)?);
+            if self.symbol(")") {
+                return Ok(items);
+            }
+            self.expect_symbol(",")?;
+        }
+    }
+
+    pub(super) fn if_exists(&mut self) -> bool {
+        self.words(&["if", "exists"])
+    }
+
+    pub(super) fn if_not_exists(&mut self) -> bool {
+        self.words(&["if", "not", "exists"])
+    }
+}
+
+impl Parser {
+    fn statement(&mut self) -> Result<Statement> {
+        let Some(Token::Word(first)) = self.peek().cloned() else {
+            return Err(self.unexpected("a statement"));
+        };
+        match first.as_str() {
+            "begin" => self.batch(),
+            "truncate" => {
+                self.at += 1;
+                self.word("table");
+                let table = self.table_name()?;
+                self.using_timeout()?;
+                Ok(Statement::Truncate(table))
+            }
+            "use" => {
+                self.at += 1;
+                Ok(Statement::Use(self.name()?))
+            }
+            "create" | "alter" | "drop" => self.ddl().map(Statement::Ddl),
+            _ => self.data_statement(),
+        }
+    }
+
+    fn data_statement(&mut self) -> Result<Statement> {
+        if self.word("select") {
+            self.select().map(Statement::Select)
+        } else if self.word("insert") {
+            self.insert().map(Statement::Insert)
+        } else if self.word("update") {
+            self.update().map(Statement::Update)
+        } else if self.word("delete") {
+            self.delete().map(Statement::Delete)
+        } else {
+            Err(self.unexpected("a statement"))
+        }
+    }
+
+    fn batch(&mut self) -> Result<Statement> {
+        self.expect_word("begin")?;
+        let _ = self.word("unlogged") || self.word("logged") || self.word("counter");
+        self.expect_word("batch")?;
+        let using = self.using()?;
+        let mut statements = Vec::new();
+        while !self.words(&["apply", "batch"]) {
+            if self.is_word(0, "select") {
+                return Err(self.unexpected("a modification"));
+            }
+            statements.push(self.data_statement()?);
+            while self.symbol(";") {}
+        }
+        Ok(Statement::Batch(TextBatch { using, statements }))
+    }
+
+    fn select(&mut self) -> Result<Select> {
+        let distinct = self.word("distinct");
+        let selectors = self.selectors()?;
+        self.expect_word("from")?;
+        let table = self.table_name()?;
+        let relations = if self.word("where") { self.relations()? } else { Vec::new() };
+        let mut select = Select {
+            table,
+            selectors,
+            distinct,
+            relations,
+            order_by: Vec::new(),
+            limit: None,
+            per_partition_limit: None,
+            allow_filtering: false,
+        };
+        if self.words(&["order", "by"]) {
+            select.order_by = self.order_items()?;
+        }
+        if self.words(&["per", "partition", "limit"]) {
+            select.per_partition_limit = Some(self.term()?);
+        }
+        if self.word("limit") {
+            select.limit = Some(self.term()?);
+        }
+        select.allow_filtering = self.words(&["allow", "filtering"]);
+        self.words(&["bypass", "cache"]);
+        self.using_timeout()?;
+        Ok(select)
+    }
+
+    /// `column [ASC|DESC], …`
+    pub(super) fn order_items(&mut self) -> Result<Vec<(String, bool)>> {
+        let mut items = Vec::new();
+        loop {
+            let column = self.name()?;
+            let desc = self.word("desc");
+            if !desc {
+                self.word("asc");
+            }
+            items.push((column, desc));
+            if !self.symbol(",") {
+                return Ok(items);
+            }
+        }
+    }
+
+    fn selectors(&mut self) -> Result<Vec<Selector>> {
+        if self.symbol("*") {
+            return Ok(Vec::new());
+        }
+        let mut selectors = Vec::new();
+        loop {
+            let what = self.selected()?;
+            let alias = if self.word("as") { Some(self.name()?) } else { None };
+            selectors.push(Selector { what, alias });
+            if !self.symbol(",") {
+                return Ok(selectors);
+            }
+        }
+    }
+
+    fn selected(&mut self) -> Result<Selected> {
+        let is_call = matches!(self.peek_at(1), Some(Token::Symbol("(")));
+        let name = self.name()?;
+        if !is_call {
+            return Ok(Selected::Column(name));
+        }
+        match name.as_str() {
+            "count" => {
+                self.expect_symbol("(")?;
+                if !self.symbol("*") && self.next() != Some(Token::Integer("1".to_owned())) {
+                    return Err(self.unexpected("count(*)"));
+                }
+                self.expect_symbol(")")?;
+                Ok(Selected::CountAll)
+            }
+            "writetime" | "ttl" => {
+                self.expect_symbol("(")?;
+                let column = self.name()?;
+                self.expect_symbol(")")?;
+                Ok(if name == "ttl" { Selected::Ttl(column) } else { Selected::Writetime(column) })
+            }
+            "token" => Ok(Selected::Token(self.parenthesised(Self::name)?)),
+            _ => Err(CqlError::invalid(format!("Unknown function {name}"))),
+        }
+    }
+
+    fn relations(&mut self) -> Result<Vec<Relation>> {
+        let mut relations = vec![self.relation()?];
+        while self.word("and") {
+            relations.push(self.relation()?);
+        }
+        Ok(relations)
+    }
+
+    fn relation(&mut self) -> Result<Relation> {
+        if matches!(self.peek(), Some(Token::Symbol("("))) {
+            let columns = self.parenthesised(Self::name)?;
+            let operator = self.operator()?;
+            return Ok(Relation::Tuple(columns, operator, self.parenthesised(Self::term)?));
+        }
+        if self.is_word(0, "token") && matches!(self.peek_at(1), Some(Token::Symbol("("))) {
+            self.at += 1;
+            let columns = self.parenthesised(Self::name)?;
+            let operator = self.operator()?;
+            return Ok(Relation::Token(columns, operator, self.term()?));
+        }
+        let column = self.name()?;
+        if !self.word("in") {
+            let operator = self.operator()?;
+            return Ok(Relation::Compare(column, operator, self.term()?));
+        }
+        let list = if matches!(self.peek(), Some(Token::Symbol("("))) {
+            InList::Terms(self.parenthesised(Self::term)?)
+        } else {
+            InList::Marker(self.marker_as(&format!("in({column})"))?)
+        };
+        Ok(Relation::In(column, list))
+    }
+
+    fn operator(&mut self) -> Result<Operator> {
+        let operator = match self.peek() {
+            Some(Token::Symbol("=")) => Operator::Eq,
+            Some(Token::Symbol("!=")) => Operator::NotEq,
+            Some(Token::Symbol("<")) => Operator::Lt,
+            Some(Token::Symbol("<=")) => Operator::LtEq,
+            Some(Token::Symbol(">")) => Operator::Gt,
+            Some(Token::Symbol(">=")) => Operator::GtEq,
+            _ => return Err(self.unexpected("a comparison")),
+        };
+        self.at += 1;
+        Ok(operator)
+    }
+
+    fn insert(&mut self) -> Result<Insert> {
+        self.expect_word("into")?;
+        let table = self.table_name()?;
+        let columns = self.parenthesised(Self::name)?;
+        self.expect_word("values")?;
+        let terms = self.parenthesised(Self::term)?;
+        if columns.len() != terms.len() {
+            return Err(CqlError::invalid("Unmatched column names/values"));
+        }
+        let if_not_exists = self.if_not_exists();
+        let using = self.using()?;
+        let values = columns.into_iter().zip(terms).collect();
+        Ok(Insert { table, values, if_not_exists, using })
+    }
+
+    fn update(&mut self) -> Result<Update> {
+        let table = self.table_name()?;
+        let using = self.using()?;
+        self.expect_word("set")?;
+        let mut assignments = vec![self.assignment()?];
+        while self.symbol(",") {
+            assignments.push(self.assignment()?);
+        }
+        self.expect_word("where")?;
+        let relations = self.relations()?;
+        let condition = self.condition()?;
+        Ok(Update { table, using, assignments, relations, condition })
+    }
+
+    fn assignment(&mut self) -> Result<Assignment> {
+        let column = self.name()?;
+        if self.symbol("[") {
+            let key = self.term()?;
+            self.expect_symbol("]")?;
+            self.expect_symbol("=")?;
+            return Ok(Assignment::Element(column, key, self.term()?));
+        }
+        self.expect_symbol("=")?;
+        let same = matches!(self.peek(), Some(Token::Word(w) | Token::Quoted(w)) if *w == column);
+        let sign = match self.peek_at(1) {
+            Some(Token::Symbol("+")) => Some(true),
+            Some(Token::Symbol("-")) => Some(false),
+            _ => None,
+        };
+        match (same, sign) {
+            (true, Some(add)) => {
+                self.at += 2;
+                let term = self.term()?;
+                Ok(if add {
+                    Assignment::Add(column, term)
+                } else {
+                    Assignment::Subtract(column, term)
+                })
+            }
+            _ => Ok(Assignment::Set(column, self.term()?)),
+        }
+    }
+
+    fn delete(&mut self) -> Result<Delete> {
+        let mut columns = Vec::new();
+        if !self.is_word(0, "from") {
+            columns.push(self.name()?);
+            while self.symbol(",") {
+                columns.push(self.name()?);
+            }
+        }
+        self.expect_word("from")?;
+        let table = self.table_name()?;
+        let using = self.using()?;
+        self.expect_word("where")?;
+        let relations = self.relations()?;
+        let condition = self.condition()?;
+        Ok(Delete { table, columns, using, relations, condition })
+    }
+
+    fn condition(&mut self) -> Result<Condition> {
+        if self.if_exists() {
+            return Ok(Condition::Exists);
+        }
+        if !self.word("if") {
+            return Ok(Condition::None);
+        }
+        let mut columns = Vec::new();
+        loop {
+            columns.push((self.name()?, self.operator()?, self.term()?));
+            if !self.word("and") {
+                return Ok(Condition::Columns(columns));
+            }
+        }
+    }
+
+    /// `USING TIMESTAMP t AND TTL s AND TIMEOUT d`, in any order.
+    fn using(&mut self) -> Result<Using> {
+        let mut using = Using::default();
+        if !self.word("using") {
+            return Ok(using);
+        }
+        loop {
+            if self.word("timestamp") {
+                using.timestamp = Some(self.term_as("[timestamp]")?);
+            } else if self.word("ttl") {
+                using.ttl = Some(self.term_as("[ttl]")?);
+            } else if self.word("timeout") {
+                self.timeout()?;
+            } else {
+                return Err(self.unexpected("TIMESTAMP, TTL or TIMEOUT"));
+            }
+            if !self.word("and") {
+                return Ok(using);
+            }
+        }
+    }
+
+    fn using_timeout(&mut self) -> Result<()> {
+        if self.words(&["using", "timeout"]) { self.timeout() } else { Ok(()) }
+    }
+
+    fn timeout(&mut self) -> Result<()> {
+        match self.next() {
+            Some(Token::Duration(_)) => Ok(()),
+            _ => Err(self.unexpected("a duration")),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "parser_tests.rs"]
+mod tests;

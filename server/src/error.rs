@@ -1,0 +1,104 @@
+//! What a request can fail with: the ERROR message before it is encoded.
+//!
+//! Codes and the fields after the message are those of the CQL v4 specification, section 9.
+
+use crate::wire::write::Writer;
+
+/// Codes of the ERROR message that this node sends.
+pub(crate) mod code {
+    /// The client sent something that is not CQL v4, or not in this state.
+    pub(crate) const PROTOCOL: i32 = 0x000A;
+    /// The statement does not parse.
+    pub(crate) const SYNTAX: i32 = 0x2000;
+    /// The statement parses but makes no sense here.
+    pub(crate) const INVALID: i32 = 0x2200;
+    /// CREATE of something that exists.
+    pub(crate) const ALREADY_EXISTS: i32 = 0x2400;
+    /// EXECUTE of an id this node has not prepared.
+    pub(crate) const UNPREPARED: i32 = 0x2500;
+}
+
+/// An ERROR reply: code, message and the already encoded fields that follow the message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct CqlError {
+    pub(crate) code: i32,
+    pub(crate) message: String,
+    pub(crate) extra: Vec<u8>,
+}
+
+impl CqlError {
+    pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), extra: default_extra(code) }
+    }
+
+    pub(crate) fn syntax(message: impl Into<String>) -> Self {
+        Self::new(code::SYNTAX, message)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(code::INVALID, message)
+    }
+
+    pub(crate) fn protocol(message: impl Into<String>) -> Self {
+        Self::new(code::PROTOCOL, message)
+    }
+
+    pub(crate) fn already_exists(keyspace: &str, table: &str) -> Self {
+        let message = if table.is_empty() {
+            format!("Cannot add existing keyspace \"{keyspace}\"")
+        } else {
+            format!("Cannot add already existing table \"{table}\" to keyspace \"{keyspace}\"")
+        };
+        let mut extra = Vec::new();
+        let mut out = Writer::new(&mut extra);
+        out.string(keyspace);
+        out.string(table);
+        Self { code: code::ALREADY_EXISTS, message, extra }
+    }
+
+    pub(crate) fn unprepared(id: &[u8]) -> Self {
+        let mut extra = Vec::new();
+        Writer::new(&mut extra).short_bytes(id);
+        let message = "No prepared statement with this id; prepare it again".to_owned();
+        Self { code: code::UNPREPARED, message, extra }
+    }
+}
+
+/// Fields that clients insist on, for codes that only a fault rule sends.
+///
+/// Consistency LOCAL_QUORUM, one of two replicas answered.
+fn default_extra(code: i32) -> Vec<u8> {
+    let mut extra = Vec::new();
+    let mut out = Writer::new(&mut extra);
+    match code {
+        0x1000 | 0x1100 | 0x1200 | 0x1300 | 0x1500 => {
+            out.short(6);
+            out.int(if code == 0x1000 { 2 } else { 1 });
+            out.int(if code == 0x1000 { 1 } else { 2 });
+            match code {
+                0x1100 => out.string("SIMPLE"),
+                0x1200 => out.byte(0),
+                0x1300 => {
+                    out.int(1);
+                    out.byte(0);
+                }
+                0x1500 => {
+                    out.int(1);
+                    out.string("SIMPLE");
+                }
+                _ => {}
+            }
+        }
+        code::ALREADY_EXISTS => {
+            out.string("");
+            out.string("");
+        }
+        code::UNPREPARED => out.short_bytes(&[]),
+        0xF000 => {
+            out.byte(1);
+            out.byte(1);
+        }
+        _ => {}
+    }
+    extra
+}

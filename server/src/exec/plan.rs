@@ -1,0 +1,154 @@
+//! A parsed statement bound to the schema: names resolved, types known.
+
+use std::rc::Rc;
+
+use super::bind::{Marker, Markers};
+use super::modify::ModifyPlan;
+use super::result::ResultColumns;
+use super::select::SelectPlan;
+use crate::cql::ast::{Ddl, Parsed, Statement, TableName};
+use crate::error::CqlError;
+use crate::routing::Placement;
+use crate::schema::{Schema, Table};
+
+/// What a statement will do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Select(SelectPlan),
+    Modify(ModifyPlan),
+    Batch(Vec<ModifyPlan>),
+    Ddl(Ddl),
+    Truncate(Rc<Table>),
+    Use(String),
+}
+
+/// A statement, ready to run as long as the schema does not change.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) action: Action,
+    pub(crate) markers: Vec<Marker>,
+    /// Keyspace and table, as PREPARED names them.
+    pub(crate) table: (String, String),
+    /// For each column of the partition key, the marker bound to it. Empty if not all are.
+    pub(crate) key_indexes: Vec<u16>,
+    pub(crate) columns: Option<Rc<ResultColumns>>,
+    /// Replicas of the rows; `None` for what every node answers alike.
+    pub(crate) placement: Option<Rc<Placement>>,
+}
+
+impl Plan {
+    /// Resolves `parsed` (whose text is `text`) in `schema`, with `keyspace` as the one of USE.
+    pub(crate) fn new(
+        schema: &Schema,
+        parsed: &Parsed,
+        text: &str,
+        keyspace: Option<&str>,
+    ) -> Result<Self, CqlError> {
+        let mut markers = Markers::new(&parsed.markers);
+        let (action, target) = match &parsed.statement {
+            Statement::Use(name) => {
+                schema.keyspace(name)?;
+                (Action::Use(name.clone()), None)
+            }
+            Statement::Ddl(ddl) => (Action::Ddl(ddl.clone()), None),
+            Statement::Truncate(name) => {
+                (Action::Truncate(writable(schema, name, keyspace)?), Some(name))
+            }
+            Statement::Select(select) => {
+                let (_, table) = schema.table(&select.table, keyspace)?;
+                let plan = SelectPlan::new(table, select, text, &mut markers)?;
+                (Action::Select(plan), Some(&select.table))
+            }
+            Statement::Batch(batch) => {
+                let mut plans = Vec::new();
+                for statement in &batch.statements {
+                    plans.push(modification(schema, statement, keyspace, &mut markers)?.0);
+                }
+                if plans.iter().any(ModifyPlan::is_conditional) {
+                    return Err(CqlError::invalid("conditions in a batch are not supported"));
+                }
+                (Action::Batch(plans), None)
+            }
+            other => {
+                let (plan, name) = modification(schema, other, keyspace, &mut markers)?;
+                (Action::Modify(plan), Some(name))
+            }
+        };
+        let mut plan = Self {
+            key_indexes: action.key_indexes(),
+            columns: action.columns(),
+            action,
+            markers: markers.finish(),
+            table: (String::new(), String::new()),
+            placement: None,
+        };
+        if let Some(name) = target {
+            let (keyspace, table) = schema.table(name, keyspace)?;
+            plan.table = (keyspace.name.clone(), table.name.clone());
+            plan.placement = (!keyspace.is_system()).then(|| Rc::clone(&keyspace.placement));
+        }
+        Ok(plan)
+    }
+
+    /// Whether the statement has a condition (LWT).
+    pub(crate) fn is_conditional(&self) -> bool {
+        matches!(&self.action, Action::Modify(plan) if plan.is_conditional())
+    }
+}
+
+impl Action {
+    fn key_indexes(&self) -> Vec<u16> {
+        match self {
+            Self::Select(plan) => plan.restrictions.key_indexes(),
+            Self::Modify(plan) => plan.restrictions.key_indexes(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn columns(&self) -> Option<Rc<ResultColumns>> {
+        match self {
+            Self::Select(plan) => Some(Rc::clone(&plan.columns)),
+            Self::Modify(plan) => plan.columns.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// A table that clients may write to.
+fn writable(
+    schema: &Schema,
+    name: &TableName,
+    keyspace: Option<&str>,
+) -> Result<Rc<Table>, CqlError> {
+    let (keyspace, table) = schema.table(name, keyspace)?;
+    if keyspace.is_system() {
+        return Err(CqlError::invalid(format!(
+            "{} keyspace is not user-modifiable",
+            keyspace.name
+        )));
+    }
+    Ok(Rc::clone(table))
+}
+
+fn modification<'a>(
+    schema: &Schema,
+    statement: &'a Statement,
+    keyspace: Option<&str>,
+    markers: &mut Markers,
+) -> Result<(ModifyPlan, &'a TableName), CqlError> {
+    match statement {
+        Statement::Insert(insert) => {
+            let table = writable(schema, &insert.table, keyspace)?;
+            Ok((ModifyPlan::insert(&table, insert, markers)?, &insert.table))
+        }
+        Statement::Update(update) => {
+            let table = writable(schema, &update.table, keyspace)?;
+            Ok((ModifyPlan::update(&table, update, markers)?, &update.table))
+        }
+        Statement::Delete(delete) => {
+            let table = writable(schema, &delete.table, keyspace)?;
+            Ok((ModifyPlan::delete(&table, delete, markers)?, &delete.table))
+        }
+        _ => Err(CqlError::invalid("only modifications can stand in a batch")),
+    }
+}

@@ -1,0 +1,152 @@
+//! Results and how RESULT carries them.
+
+use std::rc::Rc;
+
+use super::bind::Marker;
+use crate::schema::change::Change;
+use crate::value::types::CqlType;
+use crate::wire::write::Writer;
+
+/// One column of a result.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ResultColumn {
+    pub(crate) name: String,
+    pub(crate) typ: CqlType,
+}
+
+/// The columns of a statement's result, all of one table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ResultColumns {
+    pub(crate) keyspace: String,
+    pub(crate) table: String,
+    pub(crate) columns: Vec<ResultColumn>,
+}
+
+/// Rows, already encoded.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    pub(crate) columns: Rc<ResultColumns>,
+    /// Cells as `[bytes]`, row by row.
+    pub(crate) cells: Vec<u8>,
+    pub(crate) row_count: usize,
+    /// Where the next page begins, if there is one.
+    pub(crate) paging_state: Option<Vec<u8>>,
+}
+
+/// What a statement did.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Void,
+    Rows(Rows),
+    SetKeyspace(String),
+    SchemaChange(Change),
+}
+
+/// Whether a reply repeats the columns that PREPARED has already described.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Metadata {
+    Full,
+    Skipped,
+}
+
+const GLOBAL_TABLE_SPEC: i32 = 0x01;
+const HAS_MORE_PAGES: i32 = 0x02;
+const NO_METADATA: i32 = 0x04;
+/// Bind metadata: the statement is conditional (ScyllaDB's extension).
+pub(crate) const LWT_MARK: i32 = i32::MIN;
+
+/// Appends the body of a RESULT.
+pub(crate) fn write_outcome(outcome: &Outcome, metadata: Metadata, out: &mut Vec<u8>) {
+    let mut out = Writer::new(out);
+    match outcome {
+        Outcome::Void => out.int(1),
+        Outcome::Rows(rows) => {
+            out.int(2);
+            write_metadata(&rows.columns, rows.paging_state.as_deref(), metadata, &mut out);
+            out.len(rows.row_count);
+            out.raw(&rows.cells);
+        }
+        Outcome::SetKeyspace(name) => {
+            out.int(3);
+            out.string(name);
+        }
+        Outcome::SchemaChange(change) => {
+            out.int(5);
+            write_change(change, &mut out);
+        }
+    }
+}
+
+/// The three or four strings of a schema change, in RESULT and EVENT alike.
+pub(crate) fn write_change(change: &Change, out: &mut Writer<'_>) {
+    out.string(change.what);
+    out.string(if change.table.is_some() { "TABLE" } else { "KEYSPACE" });
+    out.string(&change.keyspace);
+    if let Some(table) = &change.table {
+        out.string(table);
+    }
+}
+
+fn write_metadata(
+    columns: &ResultColumns,
+    paging_state: Option<&[u8]>,
+    metadata: Metadata,
+    out: &mut Writer<'_>,
+) {
+    let specs = match metadata {
+        Metadata::Full => GLOBAL_TABLE_SPEC,
+        Metadata::Skipped => NO_METADATA,
+    };
+    out.int(specs | if paging_state.is_some() { HAS_MORE_PAGES } else { 0 });
+    out.len(columns.columns.len());
+    if let Some(state) = paging_state {
+        out.bytes(Some(state));
+    }
+    if metadata == Metadata::Full {
+        out.string(&columns.keyspace);
+        out.string(&columns.table);
+        for column in &columns.columns {
+            out.string(&column.name);
+            column.typ.write_option(out);
+        }
+    }
+}
+
+/// What PREPARED says about a statement.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) id: &'a [u8; 16],
+    pub(crate) markers: &'a [Marker],
+    /// For each column of the partition key, the marker bound to it. Empty if not all are.
+    pub(crate) key_indexes: &'a [u16],
+    /// Keyspace and table of the markers.
+    pub(crate) table: (&'a str, &'a str),
+    pub(crate) columns: Option<&'a ResultColumns>,
+    pub(crate) is_lwt: bool,
+}
+
+/// Appends the body of a RESULT of kind Prepared.
+pub(crate) fn write_prepared(prepared: &Prepared<'_>, out: &mut Vec<u8>) {
+    let mut out = Writer::new(out);
+    out.int(4);
+    out.short_bytes(prepared.id);
+    out.int(GLOBAL_TABLE_SPEC | if prepared.is_lwt { LWT_MARK } else { 0 });
+    out.len(prepared.markers.len());
+    out.len(prepared.key_indexes.len());
+    for index in prepared.key_indexes {
+        out.short(*index);
+    }
+    out.string(prepared.table.0);
+    out.string(prepared.table.1);
+    for marker in prepared.markers {
+        out.string(&marker.name);
+        marker.typ.write_option(&mut out);
+    }
+    match prepared.columns {
+        Some(columns) => write_metadata(columns, None, Metadata::Full, &mut out),
+        None => {
+            out.int(NO_METADATA);
+            out.int(0);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `shardwire-server`: the embedded node as a program. `README.md` says how it is used.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use serde_json::json;
+use shardwire_server::{Addresses, Cluster};
+
+/// An in-memory CQL cluster on loopback addresses, for tests, benchmarks and demos.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    /// Number of nodes; node 2 listens on the address after node 1's.
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// Shards of each node.
+    #[arg(long, default_value_t = 4)]
+    shards: u16,
+    /// Address of the first node, or `auto` for a free loopback net.
+    #[arg(long, default_value = "127.0.0.1", value_parser = parse_addresses)]
+    address: Addresses,
+    /// Plain port of all nodes; 0 takes a free one.
+    #[arg(long, default_value_t = 9042)]
+    port: u16,
+    /// Shard-aware port of all nodes; 0 takes a free one [default: port + 10000].
+    #[arg(long)]
+    shard_aware_port: Option<u16>,
+    /// Have no shard-aware port.
+    #[arg(long, conflicts_with = "shard_aware_port")]
+    no_shard_aware_port: bool,
+    /// Answer EXECUTE with replies encoded once per statement; rows are not stored.
+    #[arg(long)]
+    canned: bool,
+    /// Listen for admin commands (JSON lines) on this address.
+    #[arg(long)]
+    admin: Option<SocketAddr>,
+    /// Compression that clients may ask for.
+    #[arg(long, value_enum, default_value_t = Compression::Lz4)]
+    compression: Compression,
+    /// Name of the datacenter.
+    #[arg(long, default_value = "datacenter1")]
+    datacenter: String,
+    /// Number of racks that the nodes are dealt to in turn.
+    #[arg(long, default_value_t = 1)]
+    racks: usize,
+    /// Seed of tokens and faults.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Exit when standard input ends, so that no server outlives its parent.
+    #[arg(long)]
+    exit_with_stdin: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Compression {
+    None,
+    Lz4,
+}
+
+fn parse_addresses(text: &str) -> Result<Addresses, String> {
+    if text == "auto" {
+        return Ok(Addresses::Auto);
+    }
+    let address = text.parse::<Ipv4Addr>().map_err(|error| error.to_string())?;
+    Ok(Addresses::From(address))
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(run(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &std::io::Error) -> ExitCode {
+    eprintln!("shardwire-server: {error}");
+    ExitCode::FAILURE
+}
+
+async fn run(options: Options) -> std::io::Result<()> {
+    let mut builder = Cluster::builder()
+        .nodes(options.nodes)
+        .shards(options.shards)
+        .address(options.address)
+        .port(options.port)
+        .canned(options.canned)
+        .compression(options.compression == Compression::Lz4)
+        .datacenter(options.datacenter.clone())
+        .racks(options.racks)
+        .seed(options.seed);
+    if let Some(port) = options.shard_aware_port {
+        builder = builder.shard_aware_port_number(port);
+    }
+    if options.no_shard_aware_port {
+        builder = builder.shard_aware_port(false);
+    }
+    if let Some(address) = options.admin {
+        builder = builder.admin(address);
+    }
+    let cluster = builder.start().await?;
+    announce(&cluster, &options)?;
+    if options.exit_with_stdin {
+        std::thread::spawn(|| {
+            let mut rest = Vec::new();
+            // Whether it ended or failed, nobody holds the other end any more.
+            let _ = std::io::stdin().take(u64::MAX).read_to_end(&mut rest);
+            std::process::exit(0);
+        });
+    }
+    wait_for_end(&cluster).await
+}
+
+fn announce(cluster: &Cluster, options: &Options) -> std::io::Result<()> {
+    let points: Vec<_> = cluster.contact_points().iter().map(ToString::to_string).collect();
+    let line = json!({
+        "event": "ready",
+        "contact_points": points,
+        "shard_aware_port": cluster.shard_aware_port(),
+        "admin": cluster.admin().map(|address| address.to_string()),
+        "nodes": options.nodes,
+        "shards": options.shards,
+        "canned": options.canned,
+    });
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// Waits for SIGTERM, SIGINT or an admin client's `quit`.
+async fn wait_for_end(cluster: &Cluster) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = cluster.stopped() => {}
+    }
+    Ok(())
+}

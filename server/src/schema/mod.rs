@@ -1,0 +1,161 @@
+//! Keyspaces, tables and columns.
+
+pub(crate) mod catalog;
+pub(crate) mod change;
+pub(crate) mod system;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::cql::ast::{OptionValue, TableName};
+use crate::error::CqlError;
+use crate::routing::{Placement, Strategy};
+use crate::store::TableData;
+use crate::value::order::write_ordered;
+use crate::value::types::{CqlType, Native};
+
+/// What a column is to its table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// The n-th column of the partition key.
+    PartitionKey(usize),
+    /// The n-th clustering column.
+    Clustering(usize),
+    Regular,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    /// Stable while the table lives; cells are stored under it.
+    pub(crate) id: u16,
+    pub(crate) name: String,
+    pub(crate) typ: CqlType,
+    pub(crate) kind: Kind,
+}
+
+/// A table's definition, replaced whole by ALTER, and its rows, shared by all definitions.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) keyspace: String,
+    pub(crate) name: String,
+    pub(crate) id: [u8; 16],
+    /// In the order of `SELECT *`: partition key, clustering columns, others by name.
+    pub(crate) columns: Vec<Column>,
+    pub(crate) partition_key_len: usize,
+    /// Direction of each clustering column: true for DESC.
+    pub(crate) clustering_desc: Vec<bool>,
+    pub(crate) options: BTreeMap<String, OptionValue>,
+    pub(crate) next_column_id: u16,
+    pub(crate) data: Rc<RefCell<TableData>>,
+}
+
+impl Table {
+    /// Position and definition of a column.
+    pub(crate) fn column(&self, name: &str) -> Result<(usize, &Column), CqlError> {
+        self.columns
+            .iter()
+            .enumerate()
+            .find(|(_, column)| column.name == name)
+            .ok_or_else(|| CqlError::invalid(format!("Undefined column name {name}")))
+    }
+
+    pub(crate) fn partition_key(&self) -> &[Column] {
+        self.columns.get(..self.partition_key_len).unwrap_or_default()
+    }
+
+    pub(crate) fn clustering(&self) -> &[Column] {
+        let end = self.partition_key_len + self.clustering_desc.len();
+        self.columns.get(self.partition_key_len..end).unwrap_or_default()
+    }
+
+    pub(crate) fn regular(&self) -> &[Column] {
+        let start = self.partition_key_len + self.clustering_desc.len();
+        self.columns.get(start..).unwrap_or_default()
+    }
+
+    /// The key that sorts a row with these clustering values within its partition.
+    pub(crate) fn row_key(&self, clustering: &[Vec<u8>]) -> Vec<u8> {
+        let mut key = Vec::new();
+        for ((column, desc), value) in
+            self.clustering().iter().zip(&self.clustering_desc).zip(clustering)
+        {
+            write_ordered(&column.typ, value, *desc, &mut key);
+        }
+        key
+    }
+
+    pub(crate) fn is_counter(&self) -> bool {
+        self.columns.iter().any(|column| column.typ == CqlType::Native(Native::Counter))
+    }
+
+    /// Seconds that a written value lives unless the statement says otherwise; 0 is for ever.
+    pub(crate) fn default_ttl_s(&self) -> i32 {
+        match self.options.get("default_time_to_live") {
+            Some(OptionValue::Text(text)) => text.parse().unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+/// A keyspace.
+#[derive(Clone, Debug)]
+pub(crate) struct Keyspace {
+    pub(crate) name: String,
+    /// As given, class included.
+    pub(crate) replication: Vec<(String, String)>,
+    pub(crate) durable_writes: bool,
+    pub(crate) strategy: Strategy,
+    pub(crate) placement: Rc<Placement>,
+    pub(crate) tables: BTreeMap<String, Rc<Table>>,
+}
+
+impl Keyspace {
+    /// Whether its rows are made up on demand and belong to the node that is asked.
+    pub(crate) fn is_system(&self) -> bool {
+        self.strategy == Strategy::Local
+    }
+}
+
+/// All keyspaces.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Schema {
+    pub(crate) keyspaces: BTreeMap<String, Keyspace>,
+    /// Changes with every DDL statement; all nodes report the same.
+    pub(crate) version: [u8; 16],
+}
+
+impl Schema {
+    pub(crate) fn keyspace(&self, name: &str) -> Result<&Keyspace, CqlError> {
+        self.keyspaces
+            .get(name)
+            .ok_or_else(|| CqlError::invalid(format!("Keyspace '{name}' does not exist")))
+    }
+
+    /// Finds a table; `current` is the keyspace that USE chose.
+    pub(crate) fn table(
+        &self,
+        name: &TableName,
+        current: Option<&str>,
+    ) -> Result<(&Keyspace, &Rc<Table>), CqlError> {
+        let keyspace = self.keyspace(keyspace_of(name, current)?)?;
+        let table = keyspace
+            .tables
+            .get(&name.name)
+            .ok_or_else(|| CqlError::invalid(format!("unconfigured table {}", name.name)))?;
+        Ok((keyspace, table))
+    }
+}
+
+/// The keyspace that a table's name means.
+pub(crate) fn keyspace_of<'a>(
+    name: &'a TableName,
+    current: Option<&'a str>,
+) -> Result<&'a str, CqlError> {
+    name.keyspace.as_deref().or(current).ok_or_else(|| {
+        CqlError::invalid(
+            "No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename",
+        )
+    })
+}

@@ -1,0 +1,360 @@
+//! What all connections of a cluster share, and how statements run on it.
+//!
+//! One thread owns it all, so there are no locks: a statement runs to its end before the next one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use md5::{Digest, Md5};
+use tokio::sync::mpsc;
+
+use crate::connection::canned::Canned;
+use crate::counters::{Arrival, Counters};
+use crate::cql::ast::Parsed;
+use crate::cql::parser::parse;
+use crate::error::CqlError;
+use crate::exec::modify::When;
+use crate::exec::plan::{Action, Plan};
+use crate::exec::result::Outcome;
+use crate::exec::select::Page;
+use crate::faults::Faults;
+use crate::routing::{NodeIndex, Ring, Sharding, token_of, write_composite};
+use crate::schema::catalog::{Catalog, NodeInfo};
+use crate::schema::change::apply;
+use crate::schema::{Schema, Table};
+use crate::value::time::now_us;
+use crate::wire::read::Value;
+use crate::wire::write::Writer;
+
+/// Statements that a node keeps prepared; beyond it all are forgotten and clients prepare again.
+const PREPARED_MAX: usize = 10_000;
+
+/// Events that may wait for one slow connection; beyond it the connection misses some.
+pub(crate) const EVENTS_MAX: usize = 256;
+
+/// Hasher of statement ids, which are hashes already: takes eight of their bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(chunk) = bytes.first_chunk() {
+            self.0 = u64::from_ne_bytes(*chunk);
+        }
+    }
+}
+
+type Statements = HashMap<[u8; 16], Rc<Statement>, BuildHasherDefault<IdHasher>>;
+
+/// A prepared statement, shared by the nodes that have prepared it.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) id: [u8; 16],
+    pub(crate) text: String,
+    keyspace: Option<String>,
+    parsed: Parsed,
+    /// The plan and the schema epoch that it was made in.
+    plan: RefCell<(u64, Rc<Plan>)>,
+    pub(crate) canned: Canned,
+}
+
+/// Kinds of events that a connection can register for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct EventKinds {
+    pub(crate) topology: bool,
+    pub(crate) status: bool,
+    pub(crate) schema: bool,
+}
+
+/// An EVENT frame, encoded once for all who get it.
+pub(crate) type EventFrame = Rc<[u8]>;
+
+/// What one node has for itself.
+#[derive(Debug, Default)]
+pub(crate) struct NodeState {
+    pub(crate) prepared: RefCell<Statements>,
+    pub(crate) listeners: RefCell<Vec<(EventKinds, mpsc::Sender<EventFrame>)>>,
+    /// Shard of the next connection to the plain port.
+    pub(crate) next_shard: Cell<u16>,
+}
+
+/// The state of a cluster.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) sharding: Sharding,
+    pub(crate) ring: Ring,
+    pub(crate) nodes: Vec<NodeInfo>,
+    pub(crate) port: u16,
+    pub(crate) shard_aware_port: Option<u16>,
+    pub(crate) canned: bool,
+    pub(crate) compression: bool,
+    pub(crate) body_len_max: usize,
+    pub(crate) node_states: Vec<NodeState>,
+    pub(crate) schema: RefCell<Schema>,
+    /// Grows with every change of the schema; plans and canned replies of older epochs are stale.
+    pub(crate) epoch: Cell<u64>,
+    statements: RefCell<Statements>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) faults: Arc<Faults>,
+    last_us: Cell<i64>,
+}
+
+/// What a cluster is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) sharding: Sharding,
+    pub(crate) ring: Ring,
+    pub(crate) nodes: Vec<NodeInfo>,
+    pub(crate) port: u16,
+    pub(crate) shard_aware_port: Option<u16>,
+    pub(crate) canned: bool,
+    pub(crate) compression: bool,
+    pub(crate) body_len_max: usize,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) faults: Arc<Faults>,
+}
+
+/// What a request brings beside its statement.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bindings<'a> {
+    pub(crate) values: &'a [Value<'a>],
+    pub(crate) page: Page<'a>,
+    pub(crate) timestamp: Option<i64>,
+}
+
+impl Shared {
+    pub(crate) fn new(parts: Parts) -> Result<Self, CqlError> {
+        Ok(Self {
+            schema: RefCell::new(crate::schema::system::schema(&parts.ring)?),
+            node_states: parts.nodes.iter().map(|_| NodeState::default()).collect(),
+            sharding: parts.sharding,
+            ring: parts.ring,
+            nodes: parts.nodes,
+            port: parts.port,
+            shard_aware_port: parts.shard_aware_port,
+            canned: parts.canned,
+            compression: parts.compression,
+            body_len_max: parts.body_len_max,
+            epoch: Cell::new(0),
+            statements: RefCell::default(),
+            counters: parts.counters,
+            faults: parts.faults,
+            last_us: Cell::new(0),
+        })
+    }
+
+    /// Microseconds since 1970, never the same twice.
+    fn clock_us(&self) -> i64 {
+        let now = now_us().max(self.last_us.get() + 1);
+        self.last_us.set(now);
+        now
+    }
+
+    pub(crate) fn when(&self, timestamp: Option<i64>) -> When {
+        let now = self.clock_us();
+        When { timestamp_us: timestamp.unwrap_or(now), now_s: now / 1_000_000 }
+    }
+
+    /// Parses and plans a statement that is run once.
+    pub(crate) fn plan(&self, text: &str, keyspace: Option<&str>) -> Result<Plan, CqlError> {
+        Plan::new(&self.schema.borrow(), &parse(text)?, text, keyspace)
+    }
+
+    /// Prepares a statement on a node.
+    pub(crate) fn prepare(
+        &self,
+        node: NodeIndex,
+        text: &str,
+        keyspace: Option<&str>,
+    ) -> Result<(Rc<Statement>, Rc<Plan>), CqlError> {
+        let mut hash = Md5::new();
+        hash.update(keyspace.unwrap_or_default());
+        hash.update([0]);
+        hash.update(text);
+        let id: [u8; 16] = hash.finalize().into();
+        let known = self.statements.borrow().get(&id).cloned();
+        let statement = match known {
+            Some(statement) => statement,
+            None => {
+                let parsed = parse(text)?;
+                let plan = Plan::new(&self.schema.borrow(), &parsed, text, keyspace)?;
+                let statement = Rc::new(Statement {
+                    id,
+                    text: text.to_owned(),
+                    keyspace: keyspace.map(str::to_owned),
+                    parsed,
+                    plan: RefCell::new((self.epoch.get(), Rc::new(plan))),
+                    canned: Canned::default(),
+                });
+                insert_bounded(&mut self.statements.borrow_mut(), &statement);
+                statement
+            }
+        };
+        let plan = self.current_plan(&statement)?;
+        if let Some(state) = self.node_states.get(node) {
+            insert_bounded(&mut state.prepared.borrow_mut(), &statement);
+        }
+        Ok((statement, plan))
+    }
+
+    /// The statement's plan, made again if the schema has changed since.
+    pub(crate) fn current_plan(&self, statement: &Statement) -> Result<Rc<Plan>, CqlError> {
+        let epoch = self.epoch.get();
+        let (planned, plan) = statement.plan.borrow().clone();
+        if planned == epoch {
+            return Ok(plan);
+        }
+        statement.canned.clear();
+        let keyspace = statement.keyspace.as_deref();
+        let schema = self.schema.borrow();
+        let plan = Rc::new(Plan::new(&schema, &statement.parsed, &statement.text, keyspace)?);
+        *statement.plan.borrow_mut() = (epoch, Rc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// Runs a plan for a client of `node`.
+    pub(crate) fn run(
+        &self,
+        node: NodeIndex,
+        plan: &Plan,
+        keyspace: Option<&str>,
+        bindings: Bindings<'_>,
+    ) -> Result<Outcome, CqlError> {
+        let Bindings { values, page, timestamp } = bindings;
+        if values.len() != plan.markers.len() {
+            return Err(CqlError::invalid(format!(
+                "Invalid amount of bind variables: expected {}, got {}",
+                plan.markers.len(),
+                values.len()
+            )));
+        }
+        let when = self.when(timestamp);
+        match &plan.action {
+            Action::Select(select) => {
+                let rows = if plan.placement.is_some() {
+                    select.run(&select.table.data.borrow(), values, page, when.now_s)?
+                } else {
+                    let data = self.catalog(node, &select.table);
+                    select.run(&data, values, page, when.now_s)?
+                };
+                Ok(Outcome::Rows(rows))
+            }
+            Action::Modify(modify) => {
+                let (applies, outcome) = modify.check(values, when.now_s)?;
+                if applies {
+                    modify.mutations(values, when)?.into_iter().for_each(|change| change.apply());
+                }
+                Ok(outcome)
+            }
+            Action::Batch(plans) => {
+                let mut changes = Vec::new();
+                for plan in plans {
+                    changes.extend(plan.mutations(values, when)?);
+                }
+                changes.into_iter().for_each(|change| change.apply());
+                Ok(Outcome::Void)
+            }
+            Action::Truncate(table) => {
+                table.data.borrow_mut().truncate();
+                Ok(Outcome::Void)
+            }
+            Action::Use(name) => Ok(Outcome::SetKeyspace(name.clone())),
+            Action::Ddl(ddl) => {
+                let change = apply(&mut self.schema.borrow_mut(), &self.ring, ddl, keyspace)?;
+                let Some(change) = change else { return Ok(Outcome::Void) };
+                self.epoch.set(self.epoch.get() + 1);
+                Ok(Outcome::SchemaChange(change))
+            }
+        }
+    }
+
+    fn catalog(&self, node: NodeIndex, table: &Table) -> crate::store::TableData {
+        let schema = &self.schema.borrow();
+        Catalog { schema, ring: &self.ring, nodes: &self.nodes, node }.data(table)
+    }
+
+    /// Judges where a request arrived; `None` if its rows belong to no node in particular.
+    pub(crate) fn arrival(
+        &self,
+        plan: &Plan,
+        values: &[Value<'_>],
+        node: NodeIndex,
+        shard: u16,
+    ) -> Option<Arrival> {
+        plan.placement.as_ref()?;
+        let mut parts = Vec::new();
+        for index in &plan.key_indexes {
+            match values.get(usize::from(*index)) {
+                Some(Value::Bytes(part)) => parts.push(*part),
+                _ => return Some(Arrival::Unrouted),
+            }
+        }
+        Some(match parts.as_slice() {
+            [] => Arrival::Unrouted,
+            [single] => self.arrival_of(plan, single, node, shard),
+            parts => {
+                let mut key = Vec::new();
+                parts.iter().for_each(|part| write_composite(part, &mut key));
+                self.arrival_of(plan, &key, node, shard)
+            }
+        })
+    }
+
+    /// Judges where a request for this partition key arrived.
+    #[inline]
+    pub(crate) fn arrival_of(
+        &self,
+        plan: &Plan,
+        key: &[u8],
+        node: NodeIndex,
+        shard: u16,
+    ) -> Arrival {
+        let token = token_of(key);
+        if !plan.placement.as_ref().is_some_and(|placement| placement.is_replica(token, node)) {
+            Arrival::WrongNode
+        } else if self.sharding.shard_of(token) != shard {
+            Arrival::WrongShard
+        } else {
+            Arrival::Right
+        }
+    }
+
+    /// Sends an event to every connection, on every node but `except`, that wants its kind.
+    pub(crate) fn send_event(
+        &self,
+        except: Option<NodeIndex>,
+        wants: impl Fn(EventKinds) -> bool,
+        body: impl FnOnce(&mut Writer<'_>),
+    ) {
+        use crate::wire::frame::{begin, end, opcode};
+        let mut frame = Vec::new();
+        let at = begin(&mut frame, -1, opcode::EVENT);
+        body(&mut Writer::new(&mut frame));
+        end(&mut frame, at);
+        let frame: EventFrame = frame.into();
+        let nodes = self.node_states.iter().enumerate();
+        for (_, state) in nodes.filter(|(index, _)| Some(*index) != except) {
+            state.listeners.borrow_mut().retain(|(kinds, sender)| {
+                if wants(*kinds) {
+                    // A connection that reads no events misses some; it must not hold up others.
+                    let _ = sender.try_send(Rc::clone(&frame));
+                }
+                !sender.is_closed()
+            });
+        }
+    }
+}
+
+fn insert_bounded(statements: &mut Statements, statement: &Rc<Statement>) {
+    if statements.len() >= PREPARED_MAX {
+        statements.clear();
+    }
+    statements.insert(statement.id, Rc::clone(statement));
+}

@@ -1,0 +1,336 @@
+//! Rows in memory: partitions by token, rows by clustering key, cells with timestamps.
+//!
+//! One copy for the whole cluster. Volatile: nothing outlives the process.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::routing::{token_of, write_composite};
+
+/// Timestamp (microseconds) below all that a client can write.
+const NEVER: i64 = i64::MIN;
+
+/// A partition's place in the ring.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct PartitionKey {
+    pub(crate) token: i64,
+    /// What the token is the hash of.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl PartitionKey {
+    /// From the key columns' values, in order.
+    pub(crate) fn new(values: &[Vec<u8>]) -> Self {
+        let bytes = match values {
+            [single] => single.clone(),
+            parts => {
+                let mut bytes = Vec::new();
+                parts.iter().for_each(|part| write_composite(part, &mut bytes));
+                bytes
+            }
+        };
+        Self { token: token_of(&bytes), bytes }
+    }
+}
+
+/// When a written value was written and how long it lives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Stamp {
+    /// Microseconds.
+    pub(crate) at: i64,
+    /// Seconds since 1970, and the TTL that was asked for.
+    pub(crate) expires: Option<(i64, i32)>,
+}
+
+impl Stamp {
+    fn is_live(&self, now_s: i64, deleted_at: i64) -> bool {
+        self.at > deleted_at && self.expires.is_none_or(|(expires_s, _)| expires_s > now_s)
+    }
+}
+
+/// One value, or the mark of a deleted one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Cell {
+    pub(crate) stamp: Stamp,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+impl Cell {
+    /// Which of two writes of one cell wins: the later; a deletion; one that expires, the one that
+    /// expires later; the larger value.
+    fn wins_over(&self, other: &Self) -> bool {
+        let rank = |cell: &Self| (cell.stamp.at, cell.value.is_none(), cell.stamp.expires);
+        (rank(self), &self.value) >= (rank(other), &other.value)
+    }
+}
+
+/// One row.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// Values of the clustering columns.
+    pub(crate) clustering: Vec<Vec<u8>>,
+    /// Written by INSERT: the row exists even without a cell.
+    marker: Option<Stamp>,
+    deleted_at: i64,
+    /// By column id, ascending.
+    cells: Vec<(u16, Cell)>,
+}
+
+impl Row {
+    pub(crate) fn new(clustering: Vec<Vec<u8>>) -> Self {
+        Self { clustering, marker: None, deleted_at: NEVER, cells: Vec::new() }
+    }
+
+    /// Notes that the row was inserted.
+    pub(crate) fn mark(&mut self, stamp: Stamp) {
+        if self.marker.is_none_or(|old| old.at <= stamp.at) {
+            self.marker = Some(stamp);
+        }
+    }
+
+    /// Writes a cell, unless a newer one is there.
+    pub(crate) fn write(&mut self, column: u16, cell: Cell) {
+        match self.cells.binary_search_by_key(&column, |(id, _)| *id) {
+            Ok(at) => {
+                if let Some((_, old)) =
+                    self.cells.get_mut(at).filter(|(_, old)| cell.wins_over(old))
+                {
+                    *old = cell;
+                }
+            }
+            Err(at) => self.cells.insert(at, (column, cell)),
+        }
+    }
+
+    pub(crate) fn delete(&mut self, at: i64) {
+        self.deleted_at = self.deleted_at.max(at);
+    }
+}
+
+/// A row as one reader sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowView<'a> {
+    row: &'a Row,
+    deleted_at: i64,
+    now_s: i64,
+}
+
+impl<'a> RowView<'a> {
+    pub(crate) fn clustering(&self) -> &'a [Vec<u8>] {
+        &self.row.clustering
+    }
+
+    /// The live cell of a column.
+    pub(crate) fn cell(&self, column: u16) -> Option<&'a Cell> {
+        let at = self.row.cells.binary_search_by_key(&column, |(id, _)| *id).ok()?;
+        let (_, cell) = self.row.cells.get(at)?;
+        self.is_live(cell).then_some(cell)
+    }
+
+    fn is_live(&self, cell: &Cell) -> bool {
+        cell.value.is_some() && cell.stamp.is_live(self.now_s, self.deleted_at)
+    }
+
+    fn exists(&self) -> bool {
+        self.row.marker.is_some_and(|marker| marker.is_live(self.now_s, self.deleted_at))
+            || self.row.cells.iter().any(|(_, cell)| self.is_live(cell))
+    }
+}
+
+/// Rows whose key is at least `from` and less than `to`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Range {
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Option<Vec<u8>>,
+}
+
+impl Range {
+    /// All keys that begin with `prefix`.
+    pub(crate) fn of_prefix(prefix: Vec<u8>) -> Self {
+        let to = successor(&prefix);
+        Self { from: prefix, to }
+    }
+
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        key >= self.from.as_slice() && self.to.as_deref().is_none_or(|to| key < to)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.to.as_ref().is_some_and(|to| *to <= self.from)
+    }
+}
+
+/// The least key greater than all that begin with `prefix`; `None` if there is none.
+pub(crate) fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let len = prefix.iter().rposition(|&byte| byte != 0xFF)? + 1;
+    let mut next = prefix.get(..len)?.to_vec();
+    if let Some(last) = next.last_mut() {
+        *last += 1;
+    }
+    Some(next)
+}
+
+/// One partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Partition {
+    /// Values of the partition key's columns.
+    pub(crate) key: Vec<Vec<u8>>,
+    deleted_at: i64,
+    /// Deleted ranges and when; deleted for older writes that arrive later too.
+    deleted_ranges: Vec<(Range, i64)>,
+    rows: BTreeMap<Vec<u8>, Row>,
+}
+
+impl Partition {
+    fn new(key: Vec<Vec<u8>>) -> Self {
+        Self { key, deleted_at: NEVER, deleted_ranges: Vec::new(), rows: BTreeMap::new() }
+    }
+
+    /// The row with this key, made if it is not there.
+    pub(crate) fn row(&mut self, key: Vec<u8>, clustering: Vec<Vec<u8>>) -> &mut Row {
+        self.rows.entry(key).or_insert_with(|| Row::new(clustering))
+    }
+
+    /// Deletes the whole partition.
+    pub(crate) fn delete(&mut self, at: i64) {
+        self.deleted_at = self.deleted_at.max(at);
+        self.rows.retain(|_, row| row.outlives(at));
+    }
+
+    /// Deletes a range of rows.
+    pub(crate) fn delete_range(&mut self, range: Range, at: i64) {
+        self.rows.retain(|key, row| !range.contains(key) || row.outlives(at));
+        match self.deleted_ranges.iter_mut().find(|(old, _)| *old == range) {
+            Some((_, old_at)) => *old_at = at.max(*old_at),
+            None => self.deleted_ranges.push((range, at)),
+        }
+    }
+
+    fn view<'a>(&'a self, key: &[u8], row: &'a Row, now_s: i64) -> Option<RowView<'a>> {
+        let ranges = self.deleted_ranges.iter().filter(|(range, _)| range.contains(key));
+        let deleted_at =
+            ranges.map(|(_, at)| *at).fold(self.deleted_at.max(row.deleted_at), i64::max);
+        let view = RowView { row, deleted_at, now_s };
+        view.exists().then_some(view)
+    }
+
+    /// The row with this key, if it exists.
+    pub(crate) fn find(&self, key: &[u8], now_s: i64) -> Option<RowView<'_>> {
+        self.view(key, self.rows.get(key)?, now_s)
+    }
+
+    /// Existing rows of a range, in clustering order.
+    pub(crate) fn range<'a>(
+        &'a self,
+        range: &Range,
+        now_s: i64,
+    ) -> impl DoubleEndedIterator<Item = (&'a [u8], RowView<'a>)> + use<'a> {
+        let bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>) = if range.is_empty() {
+            (Bound::Included(Vec::new()), Bound::Excluded(Vec::new()))
+        } else {
+            let to = range.to.clone().map_or(Bound::Unbounded, Bound::Excluded);
+            (Bound::Included(range.from.clone()), to)
+        };
+        self.rows
+            .range(bounds)
+            .filter_map(move |(key, row)| Some((key.as_slice(), self.view(key, row, now_s)?)))
+    }
+}
+
+impl Row {
+    /// Whether anything in the row was written after `at`.
+    fn outlives(&self, at: i64) -> bool {
+        self.marker.is_some_and(|marker| marker.at > at)
+            || self.deleted_at > at
+            || self.cells.iter().any(|(_, cell)| cell.stamp.at > at)
+    }
+}
+
+/// All rows of a table.
+#[derive(Debug, Default)]
+pub(crate) struct TableData {
+    partitions: BTreeMap<PartitionKey, Partition>,
+}
+
+impl TableData {
+    /// The partition with this key, made if it is not there.
+    pub(crate) fn partition(&mut self, values: Vec<Vec<u8>>) -> &mut Partition {
+        let key = PartitionKey::new(&values);
+        self.partitions.entry(key).or_insert_with(|| Partition::new(values))
+    }
+
+    pub(crate) fn find(&self, key: &PartitionKey) -> Option<&Partition> {
+        self.partitions.get(key)
+    }
+
+    /// Partitions from `from` on (or all), in token order.
+    pub(crate) fn from(
+        &self,
+        from: Bound<PartitionKey>,
+    ) -> impl Iterator<Item = (&PartitionKey, &Partition)> {
+        self.partitions.range((from, Bound::Unbounded))
+    }
+
+    pub(crate) fn truncate(&mut self) {
+        self.partitions.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(at: i64, value: Option<&str>) -> Cell {
+        Cell { stamp: Stamp { at, expires: None }, value: value.map(|v| v.as_bytes().to_vec()) }
+    }
+
+    fn value(partition: &Partition, key: &[u8]) -> Option<String> {
+        let cell = partition.find(key, 100)?.cell(1)?.value.clone()?;
+        Some(String::from_utf8(cell).unwrap())
+    }
+
+    #[test]
+    fn the_later_write_wins_whatever_the_order() {
+        let mut row = Row::new(Vec::new());
+        row.write(1, cell(5, Some("b")));
+        row.write(1, cell(4, Some("z")));
+        assert_eq!(row.cells[0].1, cell(5, Some("b")));
+        row.write(1, cell(5, None));
+        assert_eq!(row.cells[0].1.value, None);
+        row.write(1, cell(6, Some("a")));
+        assert_eq!(row.cells[0].1.value.as_deref(), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn deletions_shadow_older_writes_that_come_later() {
+        let mut partition = Partition::new(vec![vec![1]]);
+        partition.row(vec![5], Vec::new()).write(1, cell(10, Some("old")));
+        partition.delete_range(Range::of_prefix(vec![5]), 20);
+        assert_eq!(value(&partition, &[5]), None);
+        partition.row(vec![5], Vec::new()).write(1, cell(15, Some("late")));
+        assert_eq!(value(&partition, &[5]), None);
+        partition.row(vec![5], Vec::new()).write(1, cell(25, Some("new")));
+        assert_eq!(value(&partition, &[5]).as_deref(), Some("new"));
+        partition.delete(30);
+        assert_eq!(value(&partition, &[5]), None);
+    }
+
+    #[test]
+    fn expired_cells_and_rows_are_gone() {
+        let mut partition = Partition::new(vec![vec![1]]);
+        let stamp = Stamp { at: 1, expires: Some((100, 10)) };
+        let row = partition.row(vec![1], Vec::new());
+        row.mark(stamp);
+        row.write(1, Cell { stamp, value: Some(b"x".to_vec()) });
+        assert!(partition.find(&[1], 99).is_some());
+        assert!(partition.find(&[1], 100).is_none());
+    }
+
+    #[test]
+    fn ranges_of_prefixes() {
+        assert_eq!(successor(&[1, 0xFF]), Some(vec![2]));
+        assert_eq!(successor(&[0xFF]), None);
+        let range = Range::of_prefix(vec![1, 0xFF]);
+        assert!(range.contains(&[1, 0xFF, 7]) && !range.contains(&[2]));
+    }
+}

@@ -1,0 +1,167 @@
+//! CQL types: their spelling in schema tables and their `[option]` on the wire.
+
+use std::fmt;
+
+use crate::wire::write::Writer;
+
+/// A scalar type.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Native {
+    Ascii,
+    Bigint,
+    Blob,
+    Boolean,
+    Counter,
+    Date,
+    Decimal,
+    Double,
+    Duration,
+    Float,
+    Inet,
+    Int,
+    Smallint,
+    Text,
+    Time,
+    Timestamp,
+    Timeuuid,
+    Tinyint,
+    Uuid,
+    Varint,
+}
+
+/// Name and `[option]` id of every scalar type (CQL v4 section 4.2.5.2; duration is ScyllaDB's).
+const NATIVES: [(Native, &str, u16); 20] = [
+    (Native::Ascii, "ascii", 0x01),
+    (Native::Bigint, "bigint", 0x02),
+    (Native::Blob, "blob", 0x03),
+    (Native::Boolean, "boolean", 0x04),
+    (Native::Counter, "counter", 0x05),
+    (Native::Decimal, "decimal", 0x06),
+    (Native::Double, "double", 0x07),
+    (Native::Float, "float", 0x08),
+    (Native::Int, "int", 0x09),
+    (Native::Timestamp, "timestamp", 0x0B),
+    (Native::Uuid, "uuid", 0x0C),
+    (Native::Text, "text", 0x0D),
+    (Native::Varint, "varint", 0x0E),
+    (Native::Timeuuid, "timeuuid", 0x0F),
+    (Native::Inet, "inet", 0x10),
+    (Native::Date, "date", 0x11),
+    (Native::Time, "time", 0x12),
+    (Native::Smallint, "smallint", 0x13),
+    (Native::Tinyint, "tinyint", 0x14),
+    (Native::Duration, "duration", 0x15),
+];
+
+impl Native {
+    /// The type with this CQL name; `varchar` is `text`.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let name = if name == "varchar" { "text" } else { name };
+        NATIVES.iter().find(|(_, n, _)| *n == name).map(|&(native, ..)| native)
+    }
+
+    fn row(self) -> (&'static str, u16) {
+        NATIVES
+            .iter()
+            .find(|(native, ..)| *native == self)
+            .map_or(("blob", 0x03), |&(_, name, id)| (name, id))
+    }
+}
+
+/// A column's type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum CqlType {
+    Native(Native),
+    List(Box<CqlType>),
+    Set(Box<CqlType>),
+    Map(Box<(CqlType, CqlType)>),
+    Tuple(Vec<CqlType>),
+    /// Same bytes and same wire type as what it wraps; differs in `system_schema` only.
+    Frozen(Box<CqlType>),
+}
+
+impl CqlType {
+    #[cfg(test)]
+    pub(crate) const TEXT: Self = Self::Native(Native::Text);
+    pub(crate) const INT: Self = Self::Native(Native::Int);
+    pub(crate) const BIGINT: Self = Self::Native(Native::Bigint);
+    pub(crate) const BOOLEAN: Self = Self::Native(Native::Boolean);
+
+    /// The type without `frozen<>` around it.
+    pub(crate) fn thawed(&self) -> &Self {
+        match self {
+            Self::Frozen(inner) => inner.thawed(),
+            other => other,
+        }
+    }
+
+    /// Whether single elements can be changed, so that null and empty are the same.
+    pub(crate) fn is_multi_cell(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Set(_) | Self::Map(_))
+    }
+
+    /// Appends the `[option]` of this type.
+    pub(crate) fn write_option(&self, out: &mut Writer<'_>) {
+        match self {
+            Self::Native(native) => out.short(native.row().1),
+            Self::List(element) => {
+                out.short(0x20);
+                element.write_option(out);
+            }
+            Self::Map(pair) => {
+                out.short(0x21);
+                pair.0.write_option(out);
+                pair.1.write_option(out);
+            }
+            Self::Set(element) => {
+                out.short(0x22);
+                element.write_option(out);
+            }
+            Self::Tuple(parts) => {
+                out.short(0x31);
+                out.short_len(parts.len());
+                for part in parts {
+                    part.write_option(out);
+                }
+            }
+            Self::Frozen(inner) => inner.write_option(out),
+        }
+    }
+}
+
+impl fmt::Display for CqlType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Native(native) => f.write_str(native.row().0),
+            Self::List(element) => write!(f, "list<{element}>"),
+            Self::Set(element) => write!(f, "set<{element}>"),
+            Self::Map(pair) => write!(f, "map<{}, {}>", pair.0, pair.1),
+            Self::Tuple(parts) => {
+                f.write_str("tuple<")?;
+                for (i, part) in parts.iter().enumerate() {
+                    write!(f, "{}{part}", if i > 0 { ", " } else { "" })?;
+                }
+                f.write_str(">")
+            }
+            Self::Frozen(inner) => write!(f, "frozen<{inner}>"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_options() {
+        let map = CqlType::Frozen(Box::new(CqlType::Map(Box::new((
+            CqlType::TEXT,
+            CqlType::List(Box::new(CqlType::INT)),
+        )))));
+        assert_eq!(map.to_string(), "frozen<map<text, list<int>>>");
+        let mut out = Vec::new();
+        map.write_option(&mut Writer::new(&mut out));
+        assert_eq!(out, [0, 0x21, 0, 0x0D, 0, 0x20, 0, 0x09]);
+        assert_eq!(Native::from_name("varchar"), Some(Native::Text));
+    }
+}

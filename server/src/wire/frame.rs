@@ -1,0 +1,283 @@
+//! Frame headers: splitting what was read, and starting and ending a reply in place.
+
+use lz4_flex::block::{
+    CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size,
+};
+
+use crate::error::CqlError;
+
+/// Length of a v4 frame header in bytes.
+pub(crate) const HEADER_LEN: usize = 9;
+/// Largest body that the specification allows, in bytes.
+pub(crate) const BODY_LEN_MAX: usize = 256 * 1024 * 1024;
+/// The one protocol version that the node speaks.
+pub(crate) const VERSION: u8 = 4;
+/// Version byte of a reply.
+pub(crate) const REPLY_VERSION: u8 = 0x84;
+/// Header flag: the body is compressed.
+pub(crate) const FLAG_COMPRESSION: u8 = 0x01;
+/// Header flag: tracing was asked for (request).
+pub(crate) const FLAG_TRACING: u8 = 0x02;
+/// Header flag: a bytes map stands in front of the message.
+pub(crate) const FLAG_CUSTOM_PAYLOAD: u8 = 0x04;
+
+/// Opcodes of CQL v4 section 2.4.
+pub(crate) mod opcode {
+    pub(crate) const ERROR: u8 = 0x00;
+    pub(crate) const STARTUP: u8 = 0x01;
+    pub(crate) const READY: u8 = 0x02;
+    pub(crate) const OPTIONS: u8 = 0x05;
+    pub(crate) const SUPPORTED: u8 = 0x06;
+    pub(crate) const QUERY: u8 = 0x07;
+    pub(crate) const RESULT: u8 = 0x08;
+    pub(crate) const PREPARE: u8 = 0x09;
+    pub(crate) const EXECUTE: u8 = 0x0A;
+    pub(crate) const REGISTER: u8 = 0x0B;
+    pub(crate) const EVENT: u8 = 0x0C;
+    pub(crate) const BATCH: u8 = 0x0D;
+    pub(crate) const AUTH_RESPONSE: u8 = 0x0F;
+
+    /// Name of a request opcode, as rules and error texts spell it.
+    pub(crate) fn name(opcode: u8) -> Option<&'static str> {
+        Some(match opcode {
+            STARTUP => "STARTUP",
+            OPTIONS => "OPTIONS",
+            QUERY => "QUERY",
+            PREPARE => "PREPARE",
+            EXECUTE => "EXECUTE",
+            REGISTER => "REGISTER",
+            BATCH => "BATCH",
+            AUTH_RESPONSE => "AUTH_RESPONSE",
+            _ => return None,
+        })
+    }
+}
+
+/// Header of a request, as it stands in the frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Header {
+    pub(crate) version: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: i16,
+    pub(crate) opcode: u8,
+    pub(crate) body_len: usize,
+}
+
+impl Header {
+    #[inline]
+    pub(crate) fn decode(bytes: &[u8; HEADER_LEN]) -> Self {
+        let [version, flags, s0, s1, opcode, l0, l1, l2, l3] = *bytes;
+        let len = u32::from_be_bytes([l0, l1, l2, l3]);
+        Self {
+            version,
+            flags,
+            stream: i16::from_be_bytes([s0, s1]),
+            opcode,
+            body_len: usize::try_from(len).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// What stands at the front of the received bytes.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Split<'a> {
+    /// A whole frame and what follows it.
+    Frame { header: Header, body: &'a [u8], rest: &'a [u8] },
+    /// Not yet a whole frame, which is this many bytes long as far as known.
+    Partial { frame_len: usize },
+    /// The bytes cannot be a frame; the reply to send before closing.
+    Refused { stream: i16, error: CqlError },
+}
+
+/// Splits the first frame off `bytes`.
+#[inline]
+pub(crate) fn split(bytes: &[u8], body_len_max: usize) -> Split<'_> {
+    let Some((head, after)) = bytes.split_first_chunk::<HEADER_LEN>() else {
+        // A wrong version byte is refused at once: whoever sent it may never send nine bytes.
+        if let Some(&version) = bytes.first().filter(|&&version| version != VERSION) {
+            return Split::Refused { stream: 0, error: version_error(version) };
+        }
+        return Split::Partial { frame_len: HEADER_LEN };
+    };
+    let header = Header::decode(head);
+    if header.version != VERSION {
+        return Split::Refused { stream: header.stream, error: version_error(header.version) };
+    }
+    if header.body_len > body_len_max {
+        let error = CqlError::protocol(format!(
+            "frame body of {} bytes exceeds the limit of {body_len_max}",
+            header.body_len
+        ));
+        return Split::Refused { stream: header.stream, error };
+    }
+    match after.split_at_checked(header.body_len) {
+        Some((body, rest)) => Split::Frame { header, body, rest },
+        None => Split::Partial { frame_len: HEADER_LEN + header.body_len },
+    }
+}
+
+/// The wording is what clients look for to try a lower version.
+fn version_error(version: u8) -> CqlError {
+    CqlError::protocol(format!(
+        "Invalid or unsupported protocol version ({}); \
+         the lowest supported version is 4 and the greatest is 4",
+        version & 0x7F
+    ))
+}
+
+/// Starts a reply in `out`; the body is appended by the caller, then [`end`] is called.
+pub(crate) fn begin(out: &mut Vec<u8>, stream: i16, opcode: u8) -> usize {
+    let at = out.len();
+    let [s0, s1] = stream.to_be_bytes();
+    out.extend_from_slice(&[REPLY_VERSION, 0, s0, s1, opcode, 0, 0, 0, 0]);
+    at
+}
+
+/// Ends the reply that [`begin`] started at `at`: writes the body's length.
+pub(crate) fn end(out: &mut [u8], at: usize) {
+    let body_len = out.len().saturating_sub(at + HEADER_LEN);
+    set_body_len(out, at, body_len);
+}
+
+fn set_body_len(out: &mut [u8], at: usize, body_len: usize) {
+    let len = u32::try_from(body_len).unwrap_or(u32::MAX).to_be_bytes();
+    if let Some(field) = out.get_mut(at + 5..at + HEADER_LEN) {
+        field.copy_from_slice(&len);
+    }
+}
+
+/// Replaces the stream id of an encoded frame at `at`.
+#[inline]
+pub(crate) fn set_stream(out: &mut [u8], at: usize, stream: i16) {
+    if let Some(field) = out.get_mut(at + 2..at + 4) {
+        field.copy_from_slice(&stream.to_be_bytes());
+    }
+}
+
+/// Decompresses request bodies into one buffer that is reused.
+#[derive(Debug, Default)]
+pub(crate) struct Decompressor {
+    /// The current body. Only grows.
+    body: Vec<u8>,
+}
+
+impl Decompressor {
+    /// Decompresses a request body: `[int uncompressed length]` and one LZ4 block.
+    pub(crate) fn decompress(&mut self, body: &[u8], max: usize) -> Result<&[u8], CqlError> {
+        let bad = |what: &str| CqlError::protocol(format!("compressed body {what}"));
+        let (head, block) = body.split_first_chunk::<4>().ok_or_else(|| bad("is too short"))?;
+        let len = usize::try_from(u32::from_be_bytes(*head)).unwrap_or(usize::MAX);
+        // LZ4 cannot expand more than 255 times, so a short lie does not reserve much memory.
+        if len > max || len > block.len().saturating_mul(255).saturating_add(16) {
+            return Err(bad("announces an impossible length"));
+        }
+        if self.body.len() < len {
+            self.body.resize(len, 0);
+        }
+        let target = self.body.get_mut(..len).unwrap_or_default();
+        match decompress_into(block, target) {
+            Ok(written) if written == len => Ok(target),
+            Ok(_) => Err(bad("is shorter than announced")),
+            Err(_) => Err(bad("is not a block of LZ4")),
+        }
+    }
+}
+
+/// Compresses replies; table and scratch space are reused.
+pub(crate) struct Compressor {
+    table: CompressTable,
+    scratch: Vec<u8>,
+}
+
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compressor").field("scratch", &self.scratch.len()).finish_non_exhaustive()
+    }
+}
+
+impl Compressor {
+    pub(crate) fn new() -> Self {
+        Self { table: CompressTable::small(), scratch: Vec::new() }
+    }
+
+    /// Compresses the body of the finished frame at `at`, in place.
+    pub(crate) fn compress(&mut self, out: &mut Vec<u8>, at: usize) {
+        let Some(body) = out.get(at + HEADER_LEN..).filter(|body| !body.is_empty()) else {
+            return;
+        };
+        let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let max = get_maximum_output_size(body.len());
+        if self.scratch.len() < max {
+            self.scratch.resize(max, 0);
+        }
+        // The output is as large as the worst case, so this does not fail; if it did the body
+        // would go uncompressed, which is legal.
+        let Ok(written) = compress_into_with_table(body, &mut self.scratch, &mut self.table) else {
+            return;
+        };
+        out.truncate(at + HEADER_LEN);
+        out.extend_from_slice(&len.to_be_bytes());
+        out.extend_from_slice(self.scratch.get(..written).unwrap_or_default());
+        if let Some(flags) = out.get_mut(at + 1) {
+            *flags |= FLAG_COMPRESSION;
+        }
+        set_body_len(out, at, written + 4);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: [u8; 9] = [4, 0, 0, 7, opcode::OPTIONS, 0, 0, 0, 0];
+
+    #[test]
+    fn splits_wherever_the_bytes_are_cut() {
+        let frame = [4, 0, 0, 1, opcode::QUERY, 0, 0, 0, 2, 8, 9, 4];
+        for cut in 0..11 {
+            assert!(matches!(split(&frame[..cut], 100), Split::Partial { .. }), "{cut}");
+        }
+        let Split::Frame { header, body, rest } = split(&frame, 100) else { panic!() };
+        assert_eq!((header.stream, header.opcode, body, rest), (1, 7, &[8, 9][..], &[4][..]));
+    }
+
+    #[test]
+    fn other_versions_are_told_which_one_to_use() {
+        let mut frame = OPTIONS;
+        frame[0] = 5;
+        let Split::Refused { stream, error } = split(&frame, 100) else { panic!() };
+        assert_eq!(stream, 7);
+        assert!(error.message.ends_with("the lowest supported version is 4 and the greatest is 4"));
+        assert!(matches!(split(b"GET", 100), Split::Refused { .. }));
+    }
+
+    #[test]
+    fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
+        let frame = [4, 0, 0, 1, opcode::QUERY, 0x7F, 0xFF, 0xFF, 0xFF];
+        assert!(matches!(split(&frame, BODY_LEN_MAX), Split::Refused { .. }));
+    }
+
+    #[test]
+    fn lz4_round_trip() {
+        let (mut compressor, mut decompressor) = (Compressor::new(), Decompressor::default());
+        for len in [1_usize, 4, 100, 10_000] {
+            let mut out = vec![1, 2, 3];
+            let at = begin(&mut out, 5, opcode::RESULT);
+            out.extend((0..7_u8).cycle().take(len));
+            end(&mut out, at);
+            compressor.compress(&mut out, at);
+            assert_eq!(out[at + 1], FLAG_COMPRESSION);
+            let body = decompressor.decompress(&out[at + HEADER_LEN..], 1 << 20).unwrap();
+            assert_eq!(body.len(), len);
+            assert!(body.iter().copied().eq((0..7).cycle().take(len)));
+        }
+    }
+
+    #[test]
+    fn lz4_lies_are_errors() {
+        let mut lz4 = Decompressor::default();
+        assert!(lz4.decompress(&[0, 0], 100).is_err());
+        assert!(lz4.decompress(&[0x7F, 0, 0, 0, 1], 100).is_err());
+        assert!(lz4.decompress(&[0, 0, 0, 9, 0xFF, 0xFF], 100).is_err());
+    }
+}

@@ -1,0 +1,8 @@
+//! The node's own reading and writing of CQL v4 bytes.
+//!
+//! Deliberately not the code of `shardwire-protocol`: a mistake there would otherwise be answered
+//! by the same mistake here and no test would see it.
+
+pub(crate) mod frame;
+pub(crate) mod read;
+pub(crate) mod write;
