@@ -307,6 +307,22 @@ pub enum SerializeError {
 }
 
 impl SerializeError {
+    /// Index of the bind marker that the error is about, where it is about one.
+    #[must_use]
+    pub fn column(&self) -> Option<u16> {
+        match self {
+            Self::BadValue { column, .. }
+            | Self::KeyColumnNull { column }
+            | Self::KeyTooLong { column, .. }
+            | Self::ValueTooLong { column, .. } => Some(*column),
+            Self::Type(mismatch) => Some(mismatch.column),
+            Self::Length(_)
+            | Self::PartTooLong { .. }
+            | Self::UnsupportedVersion(_)
+            | Self::WrongValueCount { .. } => None,
+        }
+    }
+
     /// The same error, in another column. Columns past 65,535 are reported as that.
     #[cold]
     #[must_use]
@@ -395,6 +411,16 @@ pub enum DeserializeError {
 }
 
 impl DeserializeError {
+    /// Index of the column that the error is about, where it is about one.
+    #[must_use]
+    pub fn column(&self) -> Option<u16> {
+        match self {
+            Self::BadValue { column, .. } | Self::UnexpectedNull { column, .. } => Some(*column),
+            Self::Type(mismatch) => Some(mismatch.column),
+            Self::Malformed(_) | Self::WrongColumnCount { .. } => None,
+        }
+    }
+
     /// A null that `T` cannot hold, in column 0 until a row says otherwise.
     #[cold]
     #[must_use]

@@ -176,6 +176,22 @@ pub struct TypedRows<'frame, 'meta, R> {
     row: PhantomData<fn() -> R>,
 }
 
+impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> TypedRows<'frame, 'meta, R> {
+    /// Walks rows of which the cells are known already, as [`RowsBody::cells`] tells them.
+    ///
+    /// # Errors
+    /// The errors of [`DeserializeRow::type_check`]. Too few cells are an error of the iterator.
+    #[inline]
+    pub fn over(
+        columns: &'meta [ColumnSpec],
+        cells: &'frame [u8],
+        rows_count: u32,
+    ) -> Result<Self, DeserializeError> {
+        R::type_check(columns)?;
+        Ok(Self { end: cells.len(), cells, columns, left: rows_count, row: PhantomData })
+    }
+}
+
 impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> Iterator for TypedRows<'frame, 'meta, R> {
     type Item = Result<R, DeserializeError>;
 
