@@ -1,1 +1,75 @@
-//! An allocation-minimal, shard-aware CQL driver for ScyllaDB and Apache Cassandra
+//! An allocation-minimal, shard-aware CQL driver for ScyllaDB and Apache Cassandra.
+//!
+//! A prepared statement in steady state touches the heap zero times, from `execute_unpaged` to the
+//! last typed column: values are encoded in the connection's outgoing buffer, a request in flight
+//! is one slot of a table, and rows borrow from the buffer the reply arrived in.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.rs"));
+//! # node(|address| async move {
+//! use shardwire::SessionBuilder;
+//!
+//! let session = SessionBuilder::new().known_node(address).build().await?;
+//! # schema(&session).await?;
+//! let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+//! session.execute_unpaged(&insert, (1_i64, "lamp")).await?;
+//!
+//! let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+//! let result = session.execute_unpaged(&select, (1_i64,)).await?.into_rows_result()?;
+//! let (name,) = result.single_row::<(&str,)>()?; // borrows from the reply
+//! assert_eq!(name, "lamp");
+//! # Ok(()) });
+//! ```
+//!
+//! Names and argument orders are those of the `scylla` crate where the same thing is meant. How a
+//! request travels is told file by file in `docs/REQUEST.md`.
+
+#![forbid(unsafe_code)]
+
+mod execute;
+
+mod request;
+
+mod policy;
+mod pool;
+
+mod connection;
+
+mod rows;
+
+mod batch;
+mod message;
+mod pager;
+mod prepare;
+mod query;
+mod statement;
+
+mod builder;
+mod session;
+mod settings;
+
+mod control;
+mod keeper;
+mod topology;
+
+mod clock;
+mod error;
+mod runtime;
+
+pub use batch::{Batch, BatchStatement, BatchType, BatchValues, RunBatch};
+pub use builder::SessionBuilder;
+pub use error::{Error, ErrorKind, Lost};
+pub use execute::{ExecuteSinglePage, ExecuteUnpaged};
+pub use pager::QueryPager;
+pub use rows::{PagingState, PagingStateResponse, QueryResult, QueryRowsResult, TypedRowIter};
+pub use session::Session;
+pub use settings::{Compression, PoolSize};
+pub use statement::{PreparedStatement, Statement};
+pub use topology::Node;
+
+pub use shardwire_protocol::consistency::{Consistency, SerialConsistency};
+pub use shardwire_protocol::routing::Token;
+pub use shardwire_protocol::row::{DeserializeRow, SerializeRow};
+pub use shardwire_protocol::types::{ColumnSpec, ColumnType};
+pub use shardwire_protocol::value;
+pub use shardwire_protocol::value::{DeserializeValue, SerializeValue};

@@ -1,0 +1,206 @@
+//! How a session is set up.
+
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::clock;
+use crate::error::Error;
+use crate::runtime;
+use crate::session::Session;
+use crate::settings::{Compression, PoolSize, Settings};
+
+/// CQL's registered port.
+const PORT_DEFAULT: u16 = 9042;
+
+/// Collects settings and connects.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.rs"));
+/// # node(|address| async move {
+/// let session = shardwire::SessionBuilder::new().known_node(address).build().await?;
+/// assert_eq!(session.nodes().len(), 1);
+/// # Ok(()) });
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct SessionBuilder {
+    known_nodes: Vec<String>,
+    settings: Settings,
+}
+
+impl SessionBuilder {
+    /// Default settings, no contact point.
+    pub fn new() -> SessionBuilder {
+        SessionBuilder::default()
+    }
+
+    /// Adds a contact point: a name or an address, with or without a port (9042).
+    pub fn known_node(mut self, node: impl Into<String>) -> Self {
+        self.known_nodes.push(node.into());
+        self
+    }
+
+    /// Adds contact points.
+    pub fn known_nodes<N: Into<String>>(mut self, nodes: impl IntoIterator<Item = N>) -> Self {
+        self.known_nodes.extend(nodes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the keyspace that unqualified table names refer to, as it is spelled.
+    ///
+    /// Every connection is told. Statements are better off naming their keyspace: a node's ids of
+    /// prepared statements depend on this one.
+    pub fn use_keyspace(mut self, keyspace: impl Into<String>) -> Self {
+        self.settings.keyspace = Some(keyspace.into().into());
+        self
+    }
+
+    /// Sets how bodies are compressed; not at all by default.
+    pub fn compression(mut self, compression: Option<Compression>) -> Self {
+        self.settings.compression = compression.unwrap_or(Compression::None);
+        self
+    }
+
+    /// Sets the number of connections to each node; one per shard by default.
+    pub fn pool_size(mut self, pool_size: PoolSize) -> Self {
+        self.settings.pool_size = pool_size;
+        self
+    }
+
+    /// Sets the time-out of requests whose statement has none of its own; 30 s by default, `None`
+    /// for no limit.
+    pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.settings.request_timeout = timeout.unwrap_or(Duration::ZERO);
+        self
+    }
+
+    /// Sets how long opening one connection may take; 5 s by default.
+    pub fn connection_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how often quiet connections are asked whether they live; 30 s by default.
+    pub fn keepalive_interval(mut self, interval: Option<Duration>) -> Self {
+        self.settings.keepalive_interval = interval;
+        self
+    }
+
+    /// Sets how long the answer to that may take; 30 s by default.
+    pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.keepalive_timeout = timeout;
+        self
+    }
+
+    /// Sets the shortest and the longest pause between attempts to reconnect; 50 ms and 10 s by
+    /// default, doubling, with jitter.
+    pub fn reconnect_backoff(mut self, min: Duration, max: Duration) -> Self {
+        self.settings.reconnect_min = min;
+        self.settings.reconnect_max = max;
+        self
+    }
+
+    /// Whether the nodes' shard-aware port is used where there is one; it is by default.
+    pub fn disallow_shard_aware_port(mut self, disallow: bool) -> Self {
+        self.settings.shard_aware_port = !disallow;
+        self
+    }
+
+    /// Sets the source ports to choose from on the shard-aware port; 49152 to 65535 by default.
+    pub fn shard_aware_local_port_range(mut self, ports: RangeInclusive<u16>) -> Self {
+        self.settings.source_ports = ports;
+        self
+    }
+
+    /// Sets how often the topology is read even if nothing was announced; 60 s by default.
+    pub fn cluster_metadata_refresh_interval(mut self, interval: Duration) -> Self {
+        self.settings.refresh_interval = interval;
+        self
+    }
+
+    /// Disables Nagle's algorithm; it is by default.
+    pub fn tcp_nodelay(mut self, nodelay: bool) -> Self {
+        self.settings.tcp_nodelay = nodelay;
+        self
+    }
+
+    /// Sets how many requests may be in flight on one connection, 1 to 32,768 (the default).
+    pub fn in_flight_max(mut self, requests: NonZeroUsize) -> Self {
+        self.settings.limits.in_flight_max = requests.get().min(32_768);
+        self
+    }
+
+    /// Sets how many requests may wait for room on one connection; 16,384 by default. Further
+    /// ones fail with [`crate::ErrorKind::Overloaded`].
+    pub fn waiting_max(mut self, requests: usize) -> Self {
+        self.settings.limits.waiting_max = requests;
+        self
+    }
+
+    /// Sets the size of each of a connection's two outgoing buffers in bytes; 256 KiB by default.
+    pub fn outbox_len(mut self, bytes: NonZeroUsize) -> Self {
+        self.settings.limits.outbox_len = bytes.get();
+        self
+    }
+
+    /// Sets how many connections one I/O task drives, 1 to 64 (the default).
+    pub fn io_group_len(mut self, connections: NonZeroUsize) -> Self {
+        self.settings.limits.group_len = connections.get().min(64);
+        self
+    }
+
+    /// Sets the longest reply in bytes; a longer one ends its connection. 256 MiB by default.
+    pub fn response_len_max(mut self, bytes: u32) -> Self {
+        self.settings.limits.response_len_max = bytes;
+        self
+    }
+
+    /// Sets how many bytes of replies may be held per I/O task; further ones are dropped and their
+    /// requests fail with [`crate::ErrorKind::TooLarge`]. 256 MiB by default.
+    pub fn held_replies_len_max(mut self, bytes: usize) -> Self {
+        self.settings.limits.pinned_len_max = bytes;
+        self
+    }
+
+    /// Connects: finds the nodes, and opens their connections.
+    ///
+    /// Returns when each node has had its first round of connecting; a node that cannot be
+    /// reached is tried again in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Config`] for settings that cannot be; [`crate::ErrorKind::Connect`] if
+    /// no contact point answers, with the reason of the last.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: whatever was opened is closed.
+    pub async fn build(self) -> Result<Session, Error> {
+        let ports = &self.settings.source_ports;
+        if ports.is_empty() || *ports.start() < 1024 {
+            return Err(Error::config(format!(
+                "source ports {ports:?}: must be within 1024-65535"
+            )));
+        }
+        if self.known_nodes.is_empty() {
+            return Err(Error::config("no contact point was given"));
+        }
+        let mut contact_points = Vec::new();
+        let mut failed = None;
+        for node in &self.known_nodes {
+            match runtime::resolve(node, PORT_DEFAULT).await {
+                Ok(addresses) => contact_points.extend(addresses),
+                Err(error) => failed = Some(format!("{node}: {error}")),
+            }
+        }
+        if let (Some(reason), true) = (failed, contact_points.is_empty()) {
+            return Err(Error::connect(None, reason));
+        }
+        let timeout = match self.settings.request_timeout {
+            Duration::ZERO => 0,
+            timeout => clock::ticks(timeout),
+        };
+        Session::connect(self.settings, contact_points, timeout).await
+    }
+}

@@ -1,0 +1,103 @@
+//! One connection to one shard: what requests, the I/O task and the pool share.
+//!
+//! A `Conn` is a place, not a socket: it is made once per shard when a pool is built and lives as
+//! long as the session. When its socket breaks, what was on it is answered with the reason, and
+//! the pool installs a new socket in the same place; requests never hold anything but its index.
+//! It reads and writes nothing itself: submitting is `submit.rs`, the I/O task is `io.rs`.
+
+pub(crate) mod complete;
+pub(crate) mod group;
+pub(crate) mod handshake;
+pub(crate) mod io;
+pub(crate) mod submit;
+#[cfg(test)]
+mod tests;
+pub(crate) mod writer;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+use shardwire_sync::{Lease, Outbox, SlotTable, WaitQueue};
+
+use crate::error::Lost;
+use crate::settings::Limits;
+use group::Group;
+use writer::Writer;
+
+/// What a request gets back.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// A RESULT of kind VOID without warnings or anything else: nothing to keep.
+    Void,
+    /// Any other reply; `body` is already decompressed.
+    Frame { opcode: Opcode, flags: u8, body: Lease },
+    /// The reply was dropped unread because held replies take too much memory already.
+    TooLarge,
+    /// The connection ended first.
+    Lost(Arc<Lost>),
+}
+
+/// The header of a reply, as far as reading its body takes it.
+///
+/// Kept apart in [`Reply`] so that a slot stays within a cache line.
+pub(crate) fn reply_header(opcode: Opcode, flags: u8, body: &Lease) -> ResponseHeader {
+    let body_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    ResponseHeader { version: Version::V4, flags, stream: 0, opcode, body_len }
+}
+
+const _: () = assert!(size_of::<Reply>() <= 32);
+
+/// Whether requests may be submitted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum State {
+    Closed = 0,
+    Open = 1,
+}
+
+pub(crate) struct Conn {
+    pub(crate) slots: SlotTable<Reply>,
+    pub(crate) outbox: Outbox,
+    /// Requests that wait for a slot or for room in the outbox, first come first served.
+    pub(crate) waiting: WaitQueue,
+    /// Who holds it writes to the socket.
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) group: Arc<Group>,
+    /// This connection's place in `group`.
+    pub(crate) index: u32,
+    pub(crate) peer: SocketAddr,
+    state: AtomicU8,
+    /// The last read completed at most one request: batching would gain nothing.
+    pub(crate) quiet: AtomicBool,
+    /// Replies seen, wrapping; the keepalive looks whether it moved.
+    pub(crate) replies: AtomicU32,
+}
+
+impl Conn {
+    pub(crate) fn new(group: Arc<Group>, index: u32, peer: SocketAddr, limits: &Limits) -> Conn {
+        Conn {
+            slots: SlotTable::new(limits.in_flight_max),
+            outbox: Outbox::new(limits.outbox_len),
+            waiting: WaitQueue::new(limits.waiting_max),
+            writer: Mutex::new(Writer::new(limits.outbox_len)),
+            group,
+            index,
+            peer,
+            state: AtomicU8::new(State::Closed as u8),
+            quiet: AtomicBool::new(true),
+            replies: AtomicU32::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        // Pairs with the `Release` in `set_state`: the socket is in place before it is open.
+        self.state.load(Ordering::Acquire) == State::Open as u8
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+}

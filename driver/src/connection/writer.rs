@@ -1,0 +1,209 @@
+//! Writing is a role: who holds the `Writer` moves what the outbox has gathered to the socket.
+//!
+//! Normally that is the I/O task; a submitter takes the role for one write when it is alone
+//! (`submit.rs`). The outbox holds plain frames; compressing happens here, with one table and one
+//! buffer per connection.
+
+use std::pin::Pin;
+use std::sync::{PoisonError, TryLockError};
+use std::task::{Context, Poll};
+
+use shardwire_protocol::compression::Lz4Encoder;
+use shardwire_protocol::header::HEADER_LEN;
+use shardwire_sync::WriteBuffer;
+use tokio::io::AsyncWrite;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::Conn;
+use crate::error::Lost;
+
+/// How an attempt to write in the submitter's own turn ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Inline {
+    Written,
+    /// The I/O task must go on.
+    Left,
+}
+
+/// How a flush ended.
+pub(crate) enum Flushed {
+    /// Everything is in the kernel.
+    All,
+    /// The socket is full; its waker is registered.
+    Blocked,
+    Lost(Lost),
+}
+
+pub(crate) struct Writer {
+    half: Option<OwnedWriteHalf>,
+    buffer: WriteBuffer,
+    deflate: Option<Box<Deflate>>,
+}
+
+impl Writer {
+    pub(crate) fn new(outbox_len: usize) -> Writer {
+        Writer { half: None, buffer: WriteBuffer::new(outbox_len), deflate: None }
+    }
+
+    pub(crate) fn install(&mut self, half: OwnedWriteHalf, lz4: bool) {
+        self.half = Some(half);
+        self.buffer.clear();
+        self.deflate = lz4.then(Box::default);
+    }
+
+    /// Drops the socket and what was not written.
+    pub(crate) fn clear(&mut self) {
+        self.half = None;
+        self.buffer.clear();
+        self.deflate = None;
+    }
+
+    /// The bytes that come next; swaps with the outbox when there are none.
+    fn refill(&mut self, conn: &Conn) {
+        if !self.is_empty() {
+            return;
+        }
+        conn.outbox
+            .swap(&mut self.buffer, frame_len, |frame| !conn.slots.withdraw(stream_of(frame)));
+        if let Some(deflate) = &mut self.deflate {
+            deflate.fill(&mut self.buffer);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.buffer.remaining().is_empty()
+            && self.deflate.as_ref().is_none_or(|deflate| deflate.remaining().is_empty())
+    }
+
+    fn remaining(&self) -> &[u8] {
+        self.deflate.as_ref().map_or_else(|| self.buffer.remaining(), |deflate| deflate.remaining())
+    }
+
+    fn consume(&mut self, len: usize) {
+        match &mut self.deflate {
+            Some(deflate) => deflate.start += len,
+            None => self.buffer.consume(len),
+        }
+    }
+
+    /// Writes until nothing is left or the socket is full.
+    pub(crate) fn poll_flush(&mut self, conn: &Conn, cx: &mut Context<'_>) -> Flushed {
+        loop {
+            self.refill(conn);
+            if self.is_empty() {
+                return Flushed::All;
+            }
+            let Some(mut half) = self.half.take() else {
+                self.clear();
+                return Flushed::All; // closed since; the outbox is closed too
+            };
+            let wrote = Pin::new(&mut half).poll_write(cx, self.remaining());
+            self.half = Some(half);
+            match wrote {
+                Poll::Ready(Ok(0)) => return Flushed::Lost(Lost::ClosedByPeer),
+                Poll::Ready(Ok(len)) => self.consume(len),
+                Poll::Ready(Err(e)) => return Flushed::Lost(Lost::Io(e.kind())),
+                Poll::Pending => return Flushed::Blocked,
+            }
+        }
+    }
+}
+
+impl Conn {
+    /// One write from the submitter's own turn, if nobody else is writing.
+    pub(crate) fn write_inline(&self) -> Inline {
+        let mut writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Inline::Left,
+        };
+        if !writer.is_empty() {
+            return Inline::Left; // the I/O task waits for the socket to take the rest
+        }
+        writer.refill(self);
+        let wrote = match &writer.half {
+            Some(half) => half.try_write(writer.remaining()),
+            None => return Inline::Left,
+        };
+        match wrote {
+            Ok(len) => {
+                writer.consume(len);
+                if writer.is_empty() { Inline::Written } else { Inline::Left }
+            }
+            Err(_) => Inline::Left, // full or broken: the I/O task finds out which
+        }
+    }
+
+    /// The writer's role, waiting for a submitter that is in the middle of its one write.
+    pub(crate) fn lock_writer(&self) -> std::sync::MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Compresses frames into one reused buffer.
+#[derive(Default)]
+struct Deflate {
+    lz4: Lz4Encoder,
+    out: Vec<u8>,
+    start: usize,
+}
+
+/// Bodies shorter than this are sent as they are: compressing would not make them smaller.
+const COMPRESS_LEN_MIN: usize = 64;
+
+impl Deflate {
+    fn remaining(&self) -> &[u8] {
+        self.out.get(self.start..).unwrap_or_default()
+    }
+
+    /// Takes all of `plain`, which holds whole frames.
+    fn fill(&mut self, plain: &mut WriteBuffer) {
+        self.out.clear();
+        self.start = 0;
+        loop {
+            let bytes = plain.remaining();
+            let len = frame_len(bytes);
+            let Some(frame) = bytes.get(..len).filter(|_| len >= HEADER_LEN) else { break };
+            self.push(frame);
+            plain.consume(len);
+        }
+    }
+
+    fn push(&mut self, frame: &[u8]) {
+        let (head, body) = frame.split_at(HEADER_LEN);
+        let start = self.out.len();
+        self.out.extend_from_slice(head);
+        if body.len() >= COMPRESS_LEN_MIN {
+            let compressed = self.lz4.compress_body(body, &mut self.out);
+            let len = self.out.len() - start - HEADER_LEN;
+            if let (Ok(()), true, Ok(len)) = (compressed, len < body.len(), u32::try_from(len)) {
+                if let Some([_, flags, _, _, _, body_len @ ..]) =
+                    self.out.get_mut(start..start + HEADER_LEN)
+                {
+                    *flags |= shardwire_protocol::header::flags::COMPRESSION;
+                    body_len.copy_from_slice(&len.to_be_bytes());
+                }
+                return;
+            }
+            self.out.truncate(start + HEADER_LEN);
+        }
+        self.out.extend_from_slice(body);
+    }
+}
+
+/// Length of the frame that `bytes` begins with; 0 when there is none.
+fn frame_len(bytes: &[u8]) -> usize {
+    match bytes {
+        [_, _, _, _, _, a, b, c, d, ..] => {
+            HEADER_LEN + u32::from_be_bytes([*a, *b, *c, *d]) as usize
+        }
+        _ => 0,
+    }
+}
+
+fn stream_of(frame: &[u8]) -> u16 {
+    match frame {
+        [_, _, high, low, ..] => u16::from_be_bytes([*high, *low]),
+        _ => u16::MAX,
+    }
+}

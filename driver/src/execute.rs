@@ -1,0 +1,236 @@
+//! Running a prepared statement: the path everything else is measured by.
+//!
+//! [`Session::execute_unpaged`] makes a future that owns nothing on the heap. When it is polled it
+//! checks the row's type (once per type), hashes the partition key, and has the values encoded
+//! straight into the outgoing buffer of the connection that leads to the right shard.
+//! Step 1 of 14 in `docs/REQUEST.md`. Next: `driver/src/request.rs`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use shardwire_protocol::error::SerializeError;
+use shardwire_protocol::header::ResponseHeader;
+use shardwire_protocol::request::frame_len;
+use shardwire_protocol::row::SerializeRow;
+use shardwire_sync::Lease;
+
+use crate::error::Error;
+use crate::policy::plan::Routing;
+use crate::request::{Operation, Request, Target};
+use crate::rows::{PagingState, PagingStateResponse, QueryResult};
+use crate::session::Session;
+use crate::statement::{Config, PreparedStatement, Shared};
+use crate::topology::Topology;
+
+impl Session {
+    /// Runs a prepared statement and returns all of its rows in one reply.
+    ///
+    /// `values` are checked against the statement once per type of row, and are encoded in place;
+    /// the future borrows them until it is done.
+    ///
+    /// # Errors
+    ///
+    /// Any [`crate::ErrorKind`]; what may be sent again says [`Error::is_safe_to_retry`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is safe at any point. The statement may still be executed if it was
+    /// already sent.
+    ///
+    /// # Allocation
+    ///
+    /// None in steady state.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.rs"));
+    /// # run(|session| async move {
+    /// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+    /// session.execute_unpaged(&insert, (7_i64, "lamp")).await?;
+    /// # Ok(()) });
+    /// ```
+    #[inline]
+    pub fn execute_unpaged<'a, V: SerializeRow>(
+        &'a self,
+        prepared: &'a PreparedStatement,
+        values: V,
+    ) -> ExecuteUnpaged<'a, V> {
+        let op = Execute { prepared, values };
+        ExecuteUnpaged(Request::new(&self.inner, op, Target::Plan))
+    }
+
+    /// Runs a prepared statement and returns one page of its rows, beginning at `paging_state`.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute_unpaged`](Self::execute_unpaged).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`execute_unpaged`](Self::execute_unpaged).
+    ///
+    /// # Allocation
+    ///
+    /// None in steady state.
+    #[inline]
+    pub fn execute_single_page<'a, V: SerializeRow>(
+        &'a self,
+        prepared: &'a PreparedStatement,
+        values: V,
+        paging_state: Option<PagingState>,
+    ) -> ExecuteSinglePage<'a, V> {
+        let op = ExecutePage { prepared, values, paging_state };
+        ExecuteSinglePage(Request::new(&self.inner, op, Target::Plan))
+    }
+}
+
+/// EXECUTE without paging; its frame begins with the statement's template.
+pub(crate) struct Execute<'a, V> {
+    prepared: &'a PreparedStatement,
+    values: V,
+}
+
+impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
+    type Output = QueryResult;
+
+    #[inline]
+    fn config(&self) -> &Config {
+        &self.prepared.config
+    }
+
+    #[inline]
+    fn route(&self, topology: &Topology) -> Result<Routing, Error> {
+        self.prepared.route(topology, &self.values)
+    }
+
+    #[inline]
+    fn frame_len(&self) -> Result<usize, Error> {
+        self.prepared.check(&self.values)?;
+        let shared = &self.prepared.shared;
+        self.prepared
+            .template
+            .frame_len(&self.values, &shared.bind.columns, &self.prepared.parameters)
+            .map_err(|e| shared.error(e))
+    }
+
+    #[inline]
+    fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
+        let columns = &self.prepared.shared.bind.columns;
+        let parameters = &self.prepared.parameters;
+        self.prepared.template.write(stream, &self.values, columns, parameters, frame)
+    }
+
+    fn serialize_error(&self, error: SerializeError) -> Error {
+        self.prepared.shared.error(error)
+    }
+
+    #[inline]
+    fn void(&self) -> Result<QueryResult, Error> {
+        Ok(QueryResult::void())
+    }
+
+    #[inline]
+    fn result(&self, header: ResponseHeader, body: Lease) -> Result<QueryResult, Error> {
+        QueryResult::parse(header, body, Some(&self.prepared.shared.result))
+    }
+
+    fn prepared_with_id(&self, id: &[u8]) -> Option<&'a Shared> {
+        let prepared: &'a PreparedStatement = self.prepared;
+        (*prepared.shared.id == *id).then_some(&*prepared.shared)
+    }
+}
+
+/// EXECUTE of one page.
+pub(crate) struct ExecutePage<'a, V> {
+    prepared: &'a PreparedStatement,
+    values: V,
+    paging_state: Option<PagingState>,
+}
+
+impl<'a, V: SerializeRow> ExecutePage<'a, V> {
+    fn request(&self) -> shardwire_protocol::request::Execute<'_, V> {
+        let state = self.paging_state.as_ref().map(PagingState::as_bytes);
+        shardwire_protocol::request::Execute {
+            id: &self.prepared.shared.id,
+            result_metadata_id: None,
+            parameters: self.prepared.page_parameters(state),
+            values: &self.values,
+            columns: &self.prepared.shared.bind.columns,
+        }
+    }
+}
+
+impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
+    type Output = (QueryResult, PagingStateResponse);
+
+    fn config(&self) -> &Config {
+        &self.prepared.config
+    }
+
+    fn route(&self, topology: &Topology) -> Result<Routing, Error> {
+        self.prepared.route(topology, &self.values)
+    }
+
+    fn frame_len(&self) -> Result<usize, Error> {
+        self.prepared.check(&self.values)?;
+        frame_len(&self.request()).map_err(|e| self.prepared.shared.error(e))
+    }
+
+    fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
+        crate::query::encode(&self.request(), &self.prepared.config, stream, frame)
+    }
+
+    fn serialize_error(&self, error: SerializeError) -> Error {
+        self.prepared.shared.error(error)
+    }
+
+    fn void(&self) -> Result<Self::Output, Error> {
+        Ok((QueryResult::void(), PagingStateResponse::NoMorePages))
+    }
+
+    fn result(&self, header: ResponseHeader, body: Lease) -> Result<Self::Output, Error> {
+        let result = QueryResult::parse(header, body, Some(&self.prepared.shared.result))?;
+        let paging = result.paging();
+        Ok((result, paging))
+    }
+
+    fn prepared_with_id(&self, id: &[u8]) -> Option<&'a Shared> {
+        let prepared: &'a PreparedStatement = self.prepared;
+        (*prepared.shared.id == *id).then_some(&*prepared.shared)
+    }
+}
+
+/// Names a future of the public API without naming the machine inside it.
+macro_rules! request_future {
+    ($(#[$doc:meta])* $name:ident<'a $(, $v:ident: $bound:path)?>($op:ty) -> $output:ty) => {
+        $(#[$doc])*
+        #[must_use = "futures do nothing unless polled"]
+        pub struct $name<'a $(, $v: $bound)?>(Request<'a, $op>);
+
+        impl<'a $(, $v: $bound)?> Future for $name<'a $(, $v)?> {
+            type Output = Result<$output, Error>;
+
+            #[inline]
+            fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                Pin::new(&mut self.0).poll(cx)
+            }
+        }
+
+        impl<'a $(, $v: $bound)?> std::fmt::Debug for $name<'a $(, $v)?> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use request_future;
+
+request_future! {
+    /// The future of [`Session::execute_unpaged`].
+    ExecuteUnpaged<'a, V: SerializeRow>(Execute<'a, V>) -> QueryResult
+}
+
+request_future! {
+    /// The future of [`Session::execute_single_page`].
+    ExecuteSinglePage<'a, V: SerializeRow>(ExecutePage<'a, V>) -> (QueryResult, PagingStateResponse)
+}

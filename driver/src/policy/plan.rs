@@ -1,0 +1,132 @@
+//! The order in which nodes are tried for one request, without ever listing them.
+//!
+//! The replicas of the token come first, beginning with a random one so that they share the load
+//! (a conditional statement begins with the primary, where its Paxos rounds meet no rivals); then
+//! the other nodes. The n-th choice is worked out when it is asked for.
+//! Step 4 of 14 in `docs/REQUEST.md`. Next: `driver/src/pool.rs`.
+
+use std::sync::Arc;
+
+use shardwire_protocol::routing::Token;
+
+use crate::topology::{Node, Topology};
+
+/// What a statement says about where it belongs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Routing {
+    /// Index of the keyspace in the snapshot.
+    pub(crate) keyspace: Option<usize>,
+    pub(crate) token: Option<Token>,
+    /// Replicas in ring order, the primary first.
+    pub(crate) in_order: bool,
+}
+
+pub(crate) struct Plan<'t> {
+    nodes: &'t [Arc<Node>],
+    replicas: &'t [u16],
+    /// Where in `replicas` to begin.
+    start: usize,
+    seed: u32,
+}
+
+impl<'t> Plan<'t> {
+    /// `seed` spreads requests over replicas; the same seed gives the same plan.
+    #[inline]
+    pub(crate) fn new(topology: &'t Topology, routing: Routing, seed: u32) -> Plan<'t> {
+        let replicas = match (routing.keyspace, routing.token) {
+            (Some(keyspace), Some(token)) => topology.replicas(keyspace, token),
+            _ => &[],
+        };
+        let start = if routing.in_order { 0 } else { scale(seed, replicas.len()) };
+        Plan { nodes: &topology.nodes, replicas, start, seed }
+    }
+
+    /// The n-th node to try.
+    #[inline]
+    pub(crate) fn nth(&self, n: usize) -> Option<&'t Arc<Node>> {
+        if n < self.replicas.len() {
+            let index = self.start + n;
+            let index =
+                if index < self.replicas.len() { index } else { index - self.replicas.len() };
+            return self.nodes.get(usize::from(*self.replicas.get(index)?));
+        }
+        self.other(n - self.replicas.len())
+    }
+
+    /// The n-th node that is no replica.
+    fn other(&self, n: usize) -> Option<&'t Arc<Node>> {
+        let start = scale(self.seed, self.nodes.len());
+        let (before, after) = self.nodes.split_at_checked(start)?;
+        let after = after.iter().zip(start..);
+        let before = before.iter().zip(0..);
+        after
+            .chain(before)
+            .filter(|(_, index)| {
+                !self.replicas.iter().any(|replica| usize::from(*replica) == *index)
+            })
+            .nth(n)
+            .map(|(node, _)| node)
+    }
+}
+
+/// Scales a random number to `0..len` without dividing.
+#[inline]
+fn scale(seed: u32, len: usize) -> usize {
+    let product = u64::from(seed).wrapping_mul(len as u64) >> 32;
+    usize::try_from(product).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::fetch::{NodeRow, Seen};
+    use crate::topology::ring::Replication;
+    use crate::topology::{KeyspaceRow, Topology};
+
+    fn topology() -> Topology {
+        let nodes = (0..4u8).map(|n| NodeRow {
+            host_id: uuid::Uuid::from_u128(u128::from(n)),
+            address: [127, 0, 0, n + 1].into(),
+            datacenter: None,
+            rack: None,
+            tokens: vec![i64::from(n) * 100],
+        });
+        let keyspaces = vec![KeyspaceRow {
+            name: "k".into(),
+            replication: Replication::Simple { replication_factor: 2 },
+        }];
+        Topology::next(&Topology::empty(), &Seen { nodes: nodes.collect(), keyspaces })
+    }
+
+    fn order(seed: u32, routing: Routing) -> Vec<u8> {
+        let topology = topology();
+        let plan = Plan::new(&topology, routing, seed);
+        let last = |node: &Arc<Node>| match node.address {
+            std::net::IpAddr::V4(address) => address.octets()[3] - 1,
+            std::net::IpAddr::V6(_) => unreachable!("the test's nodes have IPv4 addresses"),
+        };
+        (0..).map_while(|n| plan.nth(n)).map(last).collect()
+    }
+
+    #[test]
+    fn tries_replicas_first_then_each_other_node_once() {
+        let routing = Routing { keyspace: Some(0), token: Some(Token(50)), in_order: false };
+        assert_eq!(order(0, routing), [1, 2, 0, 3]);
+        assert_eq!(order(u32::MAX, routing), [2, 1, 3, 0]);
+    }
+
+    #[test]
+    fn begins_with_the_primary_when_order_matters() {
+        let routing = Routing { keyspace: Some(0), token: Some(Token(50)), in_order: true };
+        assert_eq!(order(u32::MAX, routing)[..2], [1, 2]);
+    }
+
+    #[test]
+    fn lists_all_nodes_without_a_token() {
+        for seed in [0, 1 << 30, 1 << 31, u32::MAX] {
+            let mut nodes = order(seed, Routing::default());
+            nodes.sort_unstable();
+            assert_eq!(nodes, [0, 1, 2, 3]);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A node's connections: one place per shard, and which of them a token belongs to.
+//!
+//! Pools are entered in the session's `PoolTable` once and stay until the session ends, so a
+//! request in flight remembers two small numbers instead of holding a reference count.
+//! Opening sockets and keeping them open is `keeper.rs`.
+//! Step 5 of 14 in `docs/REQUEST.md`. Next: `driver/src/connection/submit.rs`.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use shardwire_protocol::header::ResponseHeader;
+use shardwire_protocol::routing::{Sharder, Token};
+use shardwire_sync::Lease;
+
+use crate::clock::Clock;
+use crate::connection::Conn;
+use crate::connection::group::{Command, GROUP_LEN_MAX, Group};
+use crate::connection::handshake::Established;
+use crate::connection::io::IoTask;
+use crate::error::Lost;
+use crate::runtime;
+use crate::settings::Limits;
+
+/// What the I/O task tells the rest of the session.
+pub(crate) trait EventSink: Send + Sync {
+    /// Connection `index` of the pool can be used.
+    fn opened(&self, pool: &NodePool, index: usize);
+    /// Connection `index` of the pool has lost its socket.
+    fn closed(&self, pool: &NodePool, index: usize, lost: Lost);
+    /// The server pushed a message.
+    fn event(&self, header: &ResponseHeader, body: &Lease);
+}
+
+/// All connections to one node.
+pub(crate) struct NodePool {
+    /// Shard 0's connections first, then shard 1's ...
+    pub(crate) conns: Box<[Conn]>,
+    pub(crate) sharder: Option<Sharder>,
+    /// Connections per shard; per node when it has no shards.
+    pub(crate) per_shard: usize,
+    groups: Box<[Arc<Group>]>,
+}
+
+impl NodePool {
+    /// Makes the places and starts their I/O tasks; opens nothing.
+    pub(crate) fn start(
+        peer: SocketAddr,
+        sharder: Option<Sharder>,
+        per_shard: usize,
+        clock: &Arc<Clock>,
+        limits: &Limits,
+        events: &Arc<dyn EventSink>,
+    ) -> Arc<NodePool> {
+        let per_shard = per_shard.max(1);
+        let shards = sharder.map_or(1, |sharder| usize::from(sharder.nr_shards.get()));
+        let len = shards * per_shard;
+        let group_len = limits.group_len.clamp(1, GROUP_LEN_MAX);
+        let groups: Box<[Arc<Group>]> =
+            (0..len.div_ceil(group_len)).map(|_| Arc::new(Group::new(Arc::clone(clock)))).collect();
+        let mut conns = Vec::with_capacity(len);
+        for group in &groups {
+            let rest = len - conns.len();
+            for index in (0..).take(rest.min(group_len)) {
+                conns.push(Conn::new(Arc::clone(group), index, peer, limits));
+            }
+        }
+        let pool = Arc::new(NodePool { conns: conns.into(), sharder, per_shard, groups });
+        for (number, group) in pool.groups.iter().enumerate() {
+            let first = number * group_len;
+            let len = group_len.min(pool.conns.len() - first);
+            runtime::spawn(IoTask::new(
+                Arc::clone(group),
+                Arc::clone(&pool),
+                first,
+                len,
+                limits,
+                Arc::clone(events),
+            ));
+        }
+        pool
+    }
+
+    /// The shard that connection `index` is for, if the node has shards.
+    pub(crate) fn shard_of_index(&self, index: usize) -> Option<u16> {
+        self.sharder.and_then(|_| u16::try_from(index / self.per_shard).ok())
+    }
+
+    /// The connection that a request for `token` belongs on: the token's shard if it is known and
+    /// connected, else any that is open.
+    #[inline]
+    pub(crate) fn pick(&self, token: Option<Token>) -> Option<(usize, &Conn)> {
+        let first = match (self.sharder, token) {
+            (Some(sharder), Some(token)) => usize::from(sharder.shard_of(token)) * self.per_shard,
+            _ if self.conns.len() == 1 => 0,
+            _ => return self.pick_any(),
+        };
+        let index = if self.per_shard == 1 { first } else { self.less_used(first) };
+        match self.conns.get(index) {
+            Some(conn) if conn.is_open() => Some((index, conn)),
+            _ => self.pick_any(),
+        }
+    }
+
+    /// Of the connections to one shard, the less used of two neighbours picked at random.
+    fn less_used(&self, first: usize) -> usize {
+        let a = first + fastrand::usize(..self.per_shard);
+        let b = if a + 1 < first + self.per_shard { a + 1 } else { first };
+        let load = |index: usize| match self.conns.get(index) {
+            Some(conn) if conn.is_open() => conn.slots.in_use(),
+            _ => u32::MAX,
+        };
+        if load(b) < load(a) { b } else { a }
+    }
+
+    /// Any open connection, from a random one on.
+    fn pick_any(&self) -> Option<(usize, &Conn)> {
+        let start = fastrand::usize(..self.conns.len().max(1));
+        let (before, after) = self.conns.split_at_checked(start)?;
+        let after = after.iter().zip(start..).map(|(conn, index)| (index, conn));
+        let before = before.iter().zip(0..).map(|(conn, index)| (index, conn));
+        after.chain(before).find(|(_, conn)| conn.is_open())
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.conns.iter().any(Conn::is_open)
+    }
+
+    /// Gives a socket to the I/O task that drives connection `index`.
+    pub(crate) fn install(&self, index: usize, socket: Established) {
+        if let Some(conn) = self.conns.get(index) {
+            conn.group.command(Command::Install { index: conn.index, socket: Box::new(socket) });
+        }
+    }
+
+    pub(crate) fn close(&self, index: usize, lost: Lost) {
+        if let Some(conn) = self.conns.get(index) {
+            conn.group.command(Command::Close { index: conn.index, lost });
+        }
+    }
+
+    /// Ends the I/O tasks; everything on the sockets is answered and they close.
+    pub(crate) fn shut_down(&self) {
+        for group in &self.groups {
+            group.shut_down();
+        }
+    }
+}
+
+/// Where a request is: which pool, and which of its connections.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) pool: u32,
+    pub(crate) conn: u32,
+}
+
+/// Pools of one session; an index once given stays good until the session ends.
+pub(crate) struct PoolTable {
+    segments: Box<[OnceLock<Segment>]>,
+    len: Mutex<u32>,
+}
+
+type Segment = Box<[OnceLock<Arc<NodePool>>]>;
+
+/// Pools per segment of the table.
+const SEGMENT_LEN: usize = 64;
+/// Pools that one session can make in its life: one per node, and one more each time a node
+/// changes its address or its number of shards.
+pub(crate) const POOLS_MAX: usize = 4096;
+
+impl PoolTable {
+    pub(crate) fn new() -> PoolTable {
+        let segments = std::iter::repeat_with(OnceLock::new).take(POOLS_MAX / SEGMENT_LEN);
+        PoolTable { segments: segments.collect(), len: Mutex::new(0) }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: u32) -> Option<&Arc<NodePool>> {
+        let index = index as usize;
+        self.segments.get(index / SEGMENT_LEN)?.get()?.get(index % SEGMENT_LEN)?.get()
+    }
+
+    #[inline]
+    pub(crate) fn conn(&self, place: Place) -> Option<&Conn> {
+        self.get(place.pool)?.conns.get(place.conn as usize)
+    }
+
+    /// Enters a pool; `None` when the table is full.
+    // Allocates: once per 64 pools.
+    pub(crate) fn add(&self, pool: Arc<NodePool>) -> Option<u32> {
+        let mut len = self.len.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = *len as usize;
+        let segment = self
+            .segments
+            .get(index / SEGMENT_LEN)?
+            .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(SEGMENT_LEN).collect());
+        segment.get(index % SEGMENT_LEN)?.set(pool).ok()?;
+        *len += 1;
+        Some(*len - 1)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Arc<NodePool>)> {
+        (0..).map_while(|index| Some((index, self.get(index)?)))
+    }
+}

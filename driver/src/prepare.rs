@@ -1,0 +1,169 @@
+//! Preparing statements.
+//!
+//! A statement is prepared on one connection of every node that is reachable, so that no node is
+//! met unprepared; the first answer is enough to go on. A node that forgot it is told again by the
+//! request that finds out (`request.rs`).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+
+use shardwire_protocol::error::SerializeError;
+use shardwire_protocol::header::ResponseHeader;
+use shardwire_protocol::metadata::ResultMetadata;
+use shardwire_protocol::request::{Prepare as Message, frame_len};
+use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
+use shardwire_sync::Lease;
+
+use crate::error::Error;
+use crate::policy::plan::Routing;
+use crate::pool::Place;
+use crate::query::encode;
+use crate::request::{Operation, Request, Target};
+use crate::session::Session;
+use crate::statement::{Config, PreparedStatement, Shared, Statement};
+use crate::topology::Topology;
+
+impl Session {
+    /// Prepares a statement on the cluster.
+    ///
+    /// The settings of `statement` carry over to what is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Database`] if the text is wrong, and any other kind.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn prepare(
+        &self,
+        statement: impl Into<Statement>,
+    ) -> Result<PreparedStatement, Error> {
+        let statement = statement.into();
+        let op = Prepare::new(&statement.contents, &statement.config);
+        let answer = Request::new(&self.inner, op, Target::Plan).await?;
+        let prepared = answer.into_statement(&statement, self.inner.lwt_mark())?;
+        self.prepare_elsewhere(&prepared).await;
+        Ok(prepared)
+    }
+
+    /// Tells every node; whoever does not answer now is told when it matters.
+    async fn prepare_elsewhere(&self, prepared: &PreparedStatement) {
+        let mut requests: Vec<_> = self
+            .inner
+            .one_place_per_node()
+            .map(|place| self.prepare_at(place, &prepared.shared))
+            .collect();
+        // All at once: each is polled until all are done.
+        std::future::poll_fn(|cx| {
+            requests.retain_mut(|request| Pin::new(request).poll(cx).is_pending());
+            if requests.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn prepare_at<'a>(&'a self, place: Place, statement: &'a Shared) -> Request<'a, Prepare<'a>> {
+        let prepare = Prepare::again(statement);
+        Request::new(&self.inner, prepare, Target::Connection(place))
+    }
+}
+
+/// PREPARE.
+pub(crate) struct Prepare<'a> {
+    text: &'a str,
+    config: Config,
+    /// The id it must come back with.
+    expect: Option<&'a [u8]>,
+}
+
+impl<'a> Prepare<'a> {
+    fn new(text: &'a str, config: &Config) -> Prepare<'a> {
+        let config = Config { idempotent: true, tracing: false, ..config.clone() };
+        Prepare { text, config, expect: None }
+    }
+
+    /// Of a statement that was prepared before.
+    pub(crate) fn again(statement: &'a Shared) -> Prepare<'a> {
+        let config = Config { idempotent: true, ..Config::default() };
+        Prepare { text: &statement.text, config, expect: Some(&statement.id) }
+    }
+}
+
+impl<'a> Operation<'a> for Prepare<'a> {
+    type Output = Answer;
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn route(&self, _: &Topology) -> Result<Routing, Error> {
+        Ok(Routing::default())
+    }
+
+    fn frame_len(&self) -> Result<usize, Error> {
+        frame_len(&Message { statement: self.text }).map_err(|e| Error::serialize(e, None))
+    }
+
+    fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
+        encode(&Message { statement: self.text }, &self.config, stream, frame)
+    }
+
+    fn serialize_error(&self, error: SerializeError) -> Error {
+        Error::serialize(error, None)
+    }
+
+    fn void(&self) -> Result<Answer, Error> {
+        Err(Error::unexpected("the answer to PREPARE is not a prepared statement"))
+    }
+
+    fn result(&self, header: ResponseHeader, body: Lease) -> Result<Answer, Error> {
+        let answer = Answer { header, body };
+        match (answer.id()?, self.expect) {
+            (id, Some(expect)) if id != expect => {
+                Err(Error::unexpected("the node prepared the statement under another id"))
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn prepared_with_id(&self, _: &[u8]) -> Option<&'a Shared> {
+        None
+    }
+}
+
+/// The answer to a PREPARE.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    header: ResponseHeader,
+    body: Lease,
+}
+
+impl Answer {
+    fn id(&self) -> Result<&[u8], Error> {
+        match self.parse()? {
+            Response::Result(ResultBody::Prepared(prepared)) => Ok(prepared.id),
+            _ => Err(Error::unexpected("the answer to PREPARE is not a prepared statement")),
+        }
+    }
+
+    fn parse(&self) -> Result<Response<'_>, Error> {
+        Body::parse(&self.header, &self.body)
+            .and_then(|body| body.response(&Agreed::default(), None))
+            .map_err(Error::protocol)
+    }
+
+    fn into_statement(
+        self,
+        statement: &Statement,
+        lwt_mark: Option<u32>,
+    ) -> Result<PreparedStatement, Error> {
+        let Response::Result(ResultBody::Prepared(prepared)) = self.parse()? else {
+            return Err(Error::unexpected("the answer to PREPARE is not a prepared statement"));
+        };
+        let bind = prepared.bind.to_metadata(lwt_mark).map_err(Error::protocol)?;
+        let result = ResultMetadata::parse(&prepared.result).map_err(Error::protocol)?;
+        let config = statement.config.clone();
+        PreparedStatement::new(prepared.id, &statement.contents, bind, result, config)
+    }
+}

@@ -1,0 +1,184 @@
+//! Running a statement as text, without preparing it.
+//!
+//! Text with values is prepared first, behind the caller's back: only then are the values' types
+//! known. Whoever runs the same text often prepares it once and keeps it.
+
+use shardwire_protocol::error::SerializeError;
+use shardwire_protocol::header::{ResponseHeader, Version, flags};
+use shardwire_protocol::request::{
+    Parameters, Query as Message, Request as Encode, encode_request, frame_len,
+};
+use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
+use shardwire_protocol::row::SerializeRow;
+use shardwire_sync::Lease;
+
+use crate::error::Error;
+use crate::policy::plan::Routing;
+use crate::request::{Operation, Request, Target};
+use crate::rows::{PagingState, PagingStateResponse, QueryResult};
+use crate::session::Session;
+use crate::statement::{Config, Shared, Statement};
+use crate::topology::Topology;
+
+impl Session {
+    /// Runs a statement given as text and returns all of its rows in one reply.
+    ///
+    /// With values it is prepared first, which costs a round trip of its own each time.
+    ///
+    /// # Errors
+    ///
+    /// Any [`crate::ErrorKind`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe; the statement may still be executed if it was already sent.
+    pub async fn query_unpaged(
+        &self,
+        statement: impl Into<Statement>,
+        values: impl SerializeRow,
+    ) -> Result<QueryResult, Error> {
+        let statement = statement.into();
+        if values.value_count() > 0 {
+            let prepared = self.prepare(statement).await?;
+            return self.execute_unpaged(&prepared, values).await;
+        }
+        let (result, _) = self.query_text(&statement, None, Paging::None).await?;
+        Ok(result)
+    }
+
+    /// Runs a statement given as text and returns one page of its rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`query_unpaged`](Self::query_unpaged).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`query_unpaged`](Self::query_unpaged).
+    pub async fn query_single_page(
+        &self,
+        statement: impl Into<Statement>,
+        values: impl SerializeRow,
+        paging_state: Option<PagingState>,
+    ) -> Result<(QueryResult, PagingStateResponse), Error> {
+        let statement = statement.into();
+        if values.value_count() > 0 {
+            let prepared = self.prepare(statement).await?;
+            return self.execute_single_page(&prepared, values, paging_state).await;
+        }
+        self.query_text(&statement, paging_state, Paging::Page).await
+    }
+
+    /// Runs text without values, and waits for schema agreement where it changed the schema.
+    async fn query_text(
+        &self,
+        statement: &Statement,
+        paging_state: Option<PagingState>,
+        paging: Paging,
+    ) -> Result<(QueryResult, PagingStateResponse), Error> {
+        let (result, change) = self.query_once(statement, paging_state, paging).await?;
+        if change {
+            self.inner.refresh().await?;
+        }
+        let page = result.paging();
+        Ok((result, page))
+    }
+
+    fn query_once<'a>(
+        &'a self,
+        statement: &'a Statement,
+        paging_state: Option<PagingState>,
+        paging: Paging,
+    ) -> Request<'a, Query<'a>> {
+        let op = Query { statement, paging_state, paging };
+        Request::new(&self.inner, op, Target::Plan)
+    }
+}
+
+/// Whether a page size goes with the request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Paging {
+    None,
+    Page,
+}
+
+/// QUERY without values.
+pub(crate) struct Query<'a> {
+    pub(crate) statement: &'a Statement,
+    pub(crate) paging_state: Option<PagingState>,
+    pub(crate) paging: Paging,
+}
+
+impl Query<'_> {
+    fn message(&self) -> Message<'_, ()> {
+        let config = &self.statement.config;
+        Message {
+            statement: &self.statement.contents,
+            parameters: Parameters {
+                consistency: config.consistency,
+                serial_consistency: config.serial_consistency,
+                timestamp: config.timestamp,
+                page_size: (self.paging == Paging::Page).then_some(config.page_size),
+                paging_state: self.paging_state.as_ref().map(PagingState::as_bytes),
+                skip_metadata: false,
+            },
+            values: &(),
+            columns: &[],
+        }
+    }
+}
+
+impl<'a> Operation<'a> for Query<'a> {
+    /// The result, and whether it changed the schema.
+    type Output = (QueryResult, bool);
+
+    fn config(&self) -> &Config {
+        &self.statement.config
+    }
+
+    fn route(&self, _: &Topology) -> Result<Routing, Error> {
+        Ok(Routing::default())
+    }
+
+    fn frame_len(&self) -> Result<usize, Error> {
+        frame_len(&self.message()).map_err(|e| Error::serialize(e, None))
+    }
+
+    fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
+        encode(&self.message(), &self.statement.config, stream, frame)
+    }
+
+    fn serialize_error(&self, error: SerializeError) -> Error {
+        Error::serialize(error, None)
+    }
+
+    fn void(&self) -> Result<Self::Output, Error> {
+        Ok((QueryResult::void(), false))
+    }
+
+    fn result(&self, header: ResponseHeader, body: Lease) -> Result<Self::Output, Error> {
+        let change = is_schema_change(&header, &body);
+        Ok((QueryResult::parse(header, body, None)?, change))
+    }
+
+    fn prepared_with_id(&self, _: &[u8]) -> Option<&'a Shared> {
+        None
+    }
+}
+
+fn is_schema_change(header: &ResponseHeader, body: &[u8]) -> bool {
+    let message =
+        Body::parse(header, body).and_then(|body| body.response(&Agreed::default(), None));
+    matches!(message, Ok(Response::Result(ResultBody::SchemaChange(_))))
+}
+
+/// Fills the whole frame.
+pub(crate) fn encode<R: Encode>(
+    message: &R,
+    config: &Config,
+    stream: i16,
+    frame: &mut [u8],
+) -> Result<(), SerializeError> {
+    let flags = if config.tracing { flags::TRACING } else { 0 };
+    encode_request(message, Version::V4, flags, stream, frame)
+}

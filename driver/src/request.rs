@@ -1,0 +1,527 @@
+//! One request from its first poll to its result, over as many attempts as it may take.
+//!
+//! The future owns nothing on the heap and borrows the session: while it waits it remembers two
+//! small indexes and a slot id. What differs between EXECUTE, QUERY, BATCH and PREPARE is an
+//! [`Operation`]; the way there is the same for all.
+//! Step 2 of 14 in `docs/REQUEST.md`. Next: `protocol/src/routing/mod.rs`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use shardwire_protocol::error::SerializeError;
+use shardwire_protocol::header::{Opcode, ResponseHeader};
+use shardwire_protocol::response::{Agreed, Body, ErrorDetail, Response};
+use shardwire_protocol::routing::Token;
+use shardwire_sync::{Lease, Outcome, SlotId, Ticket, Waited};
+
+use crate::connection::submit::{Refusal, Turn};
+use crate::connection::{Conn, Reply, reply_header};
+use crate::error::{Error, Lost};
+use crate::policy::plan::{Plan, Routing};
+use crate::policy::retry::{self, Attempt, Decision};
+use crate::pool::{NodePool, Place};
+use crate::prepare::Prepare;
+use crate::session::Inner;
+use crate::statement::{Config, Shared};
+use crate::topology::Topology;
+
+/// What differs from one kind of request to another.
+pub(crate) trait Operation<'a> {
+    type Output;
+
+    fn config(&self) -> &Config;
+    /// Where it belongs.
+    fn route(&self, topology: &Topology) -> Result<Routing, Error>;
+    /// Length of the whole frame in bytes.
+    fn frame_len(&self) -> Result<usize, Error>;
+    /// Fills exactly `frame_len` bytes.
+    fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError>;
+    fn serialize_error(&self, error: SerializeError) -> Error;
+    /// The result of a reply that says nothing but "done".
+    fn void(&self) -> Result<Self::Output, Error>;
+    /// The result of any other reply that is not an error.
+    fn result(&self, header: ResponseHeader, body: Lease) -> Result<Self::Output, Error>;
+    /// The statement that the node does not know, so that it can be told.
+    fn prepared_with_id(&self, id: &[u8]) -> Option<&'a Shared>;
+}
+
+/// Where the requests of a [`Request`] may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// Wherever the plan says.
+    Plan,
+    /// To this connection and no other.
+    Connection(Place),
+}
+
+/// A request in progress.
+///
+/// # Cancel safety
+///
+/// Dropping it at any point is safe: what was not sent yet is withdrawn, what was sent is left to
+/// its late reply, which reaches nobody.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Request<'a, O: Operation<'a>> {
+    session: &'a Inner,
+    op: O,
+    target: Target,
+    state: State<'a>,
+    /// Absolute, in ticks; 0 for none. Set with the first attempt.
+    deadline: u32,
+    started: bool,
+    /// Which node of the plan is next.
+    attempt: u16,
+    /// An answer has already caused a second attempt of the kind that is made only once.
+    retried: bool,
+    /// Re-prepared already; a node that still does not know the statement is not asked again.
+    reprepared: bool,
+    seed: u32,
+    last_error: Option<Error>,
+}
+
+enum State<'a> {
+    /// The next attempt is to be made.
+    Start,
+    /// On a connection that has no room.
+    WaitingForRoom {
+        place: Place,
+        ticket: Ticket,
+    },
+    /// No connection at all.
+    WaitingForAny {
+        ticket: Ticket,
+    },
+    InFlight {
+        place: Place,
+        slot: SlotId,
+    },
+    /// Telling the node about the statement; then it is sent again, to the same place.
+    Preparing {
+        place: Place,
+        request: Box<Request<'a, Prepare<'a>>>,
+    },
+    Done,
+}
+
+/// What one step of the state machine came to.
+enum Step<T> {
+    Again,
+    Pending,
+    Ready(Result<T, Error>),
+}
+
+// Nothing in it is ever pinned: the operation is only borrowed.
+impl<'a, O: Operation<'a>> Unpin for Request<'a, O> {}
+
+impl<'a, O: Operation<'a>> Request<'a, O> {
+    #[inline]
+    pub(crate) fn new(session: &'a Inner, op: O, target: Target) -> Self {
+        Request {
+            session,
+            op,
+            target,
+            state: State::Start,
+            deadline: 0,
+            started: false,
+            attempt: 0,
+            retried: false,
+            reprepared: false,
+            seed: 0,
+            last_error: None,
+        }
+    }
+
+    /// Makes the next attempt.
+    fn start(&mut self, cx: &mut Context<'_>) -> Step<O::Output> {
+        let len = match self.op.frame_len() {
+            Ok(len) => len,
+            Err(error) => return self.finish(Err(error)),
+        };
+        let max = self.session.settings.limits.request_len_max;
+        if len > max {
+            return self.finish(Err(Error::request_too_large(len, max)));
+        }
+        if let Target::Connection(place) = self.target {
+            return match self.session.pools.conn(place).filter(|conn| conn.is_open()) {
+                Some(conn) => self.submit(conn, place, len, Turn::New, cx),
+                None => self.finish(Err(Error::lost_on(Lost::ClosedByDriver))),
+            };
+        }
+        let session = self.session;
+        let topology = session.topology.load();
+        let routing = match self.op.route(&topology) {
+            Ok(routing) => routing,
+            Err(error) => return self.finish(Err(error)),
+        };
+        if !self.started {
+            self.seed = fastrand::u32(..);
+        }
+        let plan = Plan::new(&topology, routing, self.seed);
+        while let Some(node) = plan.nth(usize::from(self.attempt)) {
+            let pool = node.pool().and_then(|index| Some((index, session.pools.get(index)?)));
+            if let Some((index, pool)) = pool
+                && let Some((conn, place)) = pick(pool, index, routing.token)
+            {
+                match self.submit(conn, place, len, Turn::New, cx) {
+                    Step::Again => {} // closed just now
+                    other => return other,
+                }
+            }
+            self.attempt = self.attempt.saturating_add(1);
+        }
+        drop(topology);
+        if let Some(error) = self.last_error.take() {
+            return self.finish(Err(error));
+        }
+        self.wait_for_any(cx)
+    }
+
+    /// Tries to put the request on this connection, or to wait for room there.
+    #[inline]
+    fn submit(
+        &mut self,
+        conn: &Conn,
+        place: Place,
+        len: usize,
+        turn: Turn,
+        cx: &mut Context<'_>,
+    ) -> Step<O::Output> {
+        let want_ticks = self.set_deadline(conn);
+        let op = &self.op;
+        let submitted = conn
+            .submit(len, self.deadline, turn, cx.waker(), |stream, frame| op.encode(stream, frame));
+        if want_ticks && self.deadline != 0 {
+            conn.group.want_ticks();
+        }
+        match submitted {
+            Ok(slot) => {
+                self.state = State::InFlight { place, slot };
+                Step::Pending
+            }
+            Err(Refusal::Closed) => Step::Again,
+            Err(Refusal::Full) => self.wait_for_room(conn, place, len, cx),
+            Err(Refusal::Serialize(error)) => {
+                let error = self.op.serialize_error(error);
+                self.finish(Err(error))
+            }
+        }
+    }
+
+    /// Works out the deadline with the first attempt; whether the I/O task must be asked to tick.
+    #[inline]
+    fn set_deadline(&mut self, conn: &Conn) -> bool {
+        let (now, want_ticks) = conn.group.now();
+        if !self.started {
+            self.started = true;
+            let timeout = self.op.config().timeout.unwrap_or(self.session.timeout);
+            self.deadline = deadline(now, timeout);
+        }
+        want_ticks
+    }
+
+    /// Queues for room on this connection, unless there is some by now.
+    #[cold]
+    fn wait_for_room(
+        &mut self,
+        conn: &Conn,
+        place: Place,
+        len: usize,
+        cx: &mut Context<'_>,
+    ) -> Step<O::Output> {
+        let Ok(ticket) = conn.waiting.enqueue(self.deadline) else {
+            return self.finish(Err(Error::overloaded()));
+        };
+        self.state = State::WaitingForRoom { place, ticket };
+        if self.deadline != 0 {
+            conn.group.want_ticks();
+        }
+        // Room that was made before the ticket was drawn calls nobody: call oneself.
+        if conn.waiting.len() == 1 {
+            conn.waiting.notify(1);
+        }
+        let _ = len;
+        self.poll_room(place, ticket, cx)
+    }
+
+    fn poll_room(&mut self, place: Place, ticket: Ticket, cx: &mut Context<'_>) -> Step<O::Output> {
+        let Some(conn) = self.session.pools.conn(place) else { return self.fail_closed() };
+        match conn.waiting.poll(ticket, cx.waker()) {
+            Waited::Waiting => return Step::Pending,
+            Waited::Expired => {
+                self.state = State::Done;
+                return Step::Ready(Err(Error::timeout(false)));
+            }
+            Waited::Notified => {}
+        }
+        let len = match self.op.frame_len() {
+            Ok(len) => len,
+            Err(error) => return self.finish(Err(error)),
+        };
+        let op = &self.op;
+        let submitted =
+            conn.submit(len, self.deadline, Turn::Called, cx.waker(), |stream, frame| {
+                op.encode(stream, frame)
+            });
+        match submitted {
+            Ok(slot) => {
+                conn.waiting.cancel(ticket);
+                conn.released(); // perhaps there is room for one more
+                self.state = State::InFlight { place, slot };
+                Step::Pending
+            }
+            Err(Refusal::Full) => {
+                // Somebody was faster; keep the place in the queue.
+                match conn.waiting.requeue(ticket, cx.waker()) {
+                    Waited::Expired => {
+                        self.state = State::Done;
+                        Step::Ready(Err(Error::timeout(false)))
+                    }
+                    _ => Step::Pending,
+                }
+            }
+            Err(Refusal::Closed) => {
+                conn.waiting.cancel(ticket);
+                conn.released();
+                self.state = State::Start;
+                Step::Again
+            }
+            Err(Refusal::Serialize(error)) => {
+                let error = self.op.serialize_error(error);
+                self.finish(Err(error))
+            }
+        }
+    }
+
+    /// No node of the plan has an open connection: wait until any connection opens.
+    #[cold]
+    fn wait_for_any(&mut self, cx: &mut Context<'_>) -> Step<O::Output> {
+        if self.session.is_shut_down() {
+            return self.finish(Err(Error::shutdown()));
+        }
+        if !self.started {
+            self.started = true;
+            let timeout = self.op.config().timeout.unwrap_or(self.session.timeout);
+            self.deadline = deadline(self.session.clock.read(), timeout);
+        }
+        let Ok(ticket) = self.session.waiting.enqueue(self.deadline) else {
+            return self.finish(Err(Error::overloaded()));
+        };
+        self.state = State::WaitingForAny { ticket };
+        self.session.sweep.notify_one();
+        // A connection that opened before the ticket was drawn calls nobody.
+        if self.session.pools.iter().any(|(_, pool)| pool.is_open()) {
+            self.session.waiting.notify(1);
+        }
+        self.poll_any(ticket, cx)
+    }
+
+    fn poll_any(&mut self, ticket: Ticket, cx: &mut Context<'_>) -> Step<O::Output> {
+        match self.session.waiting.poll(ticket, cx.waker()) {
+            Waited::Waiting => Step::Pending,
+            Waited::Expired => {
+                self.state = State::Done;
+                Step::Ready(Err(Error::timeout(false)))
+            }
+            Waited::Notified => {
+                self.session.waiting.cancel(ticket);
+                self.session.waiting.notify(1); // one after the other, as long as it goes well
+                self.state = State::Start;
+                self.attempt = 0;
+                Step::Again
+            }
+        }
+    }
+
+    #[inline]
+    fn poll_flight(&mut self, place: Place, slot: SlotId, cx: &mut Context<'_>) -> Step<O::Output> {
+        let Some(conn) = self.session.pools.conn(place) else { return self.fail_closed() };
+        match conn.slots.poll(slot, cx.waker()) {
+            Poll::Pending => Step::Pending,
+            Poll::Ready(Outcome::Reply(reply)) => {
+                self.state = State::Done;
+                conn.released();
+                match reply {
+                    Reply::Void => Step::Ready(self.op.void()),
+                    Reply::Frame { opcode, flags, body } if opcode != Opcode::Error => {
+                        Step::Ready(self.op.result(reply_header(opcode, flags, &body), body))
+                    }
+                    other => self.failed_attempt(other, place, conn),
+                }
+            }
+            Poll::Ready(Outcome::Expired) => {
+                self.state = State::Done;
+                conn.outbox.mark_withdrawn();
+                Step::Ready(Err(Error::timeout(true)))
+            }
+        }
+    }
+
+    /// Decides whether the attempt's failure is the request's.
+    #[cold]
+    fn failed_attempt(&mut self, reply: Reply, place: Place, conn: &Conn) -> Step<O::Output> {
+        let (header, body) = match reply {
+            Reply::Frame { opcode, flags, body } => (reply_header(opcode, flags, &body), body),
+            Reply::TooLarge => {
+                return Step::Ready(Err(Error::too_large(
+                    "the reply was dropped: replies that are held take too much memory",
+                )));
+            }
+            Reply::Lost(lost) => return self.lost(*lost),
+            Reply::Void => return Step::Ready(self.op.void()),
+        };
+        let error = match Body::parse(&header, &body)
+            .and_then(|body| body.response(&Agreed::default(), None))
+        {
+            Ok(Response::Error(error)) => error,
+            Ok(_) => return Step::Ready(Err(Error::unexpected("the reply is not an error"))),
+            Err(error) => return Step::Ready(Err(Error::protocol(error))),
+        };
+        if let ErrorDetail::Unprepared { id } = error.detail
+            && !self.reprepared
+            && let Some(statement) = self.op.prepared_with_id(id)
+        {
+            return self.reprepare(statement, place);
+        }
+        let idempotent = self.op.config().idempotent;
+        let decision = retry::decide(&error, Attempt { idempotent, retried: self.retried });
+        let owned = Error::database(&error, Some(conn.peer));
+        match (decision, self.target) {
+            (Decision::Fail, _) | (_, Target::Connection(_)) => return Step::Ready(Err(owned)),
+            (Decision::SameNode, _) => self.retried = true,
+            (Decision::NextNode, _) => {
+                self.retried = true;
+                self.attempt = self.attempt.saturating_add(1);
+            }
+        }
+        self.last_error = Some(owned);
+        self.state = State::Start;
+        Step::Again
+    }
+
+    /// The connection ended under the request.
+    fn lost(&mut self, lost: Lost) -> Step<O::Output> {
+        let error = Error::lost_on(lost);
+        let again = self.op.config().idempotent
+            && matches!(self.target, Target::Plan)
+            && !self.session.is_shut_down();
+        if !again {
+            return Step::Ready(Err(error));
+        }
+        self.attempt = self.attempt.saturating_add(1);
+        self.last_error = Some(error);
+        self.state = State::Start;
+        Step::Again
+    }
+
+    /// Tells the node about the statement; it answers with the same id, or has changed its mind.
+    fn reprepare(&mut self, statement: &'a Shared, place: Place) -> Step<O::Output> {
+        self.reprepared = true;
+        let prepare = Prepare::again(statement);
+        let request = Box::new(Request::new(self.session, prepare, Target::Connection(place)));
+        self.state = State::Preparing { place, request };
+        Step::Again
+    }
+
+    fn poll_prepare(&mut self, cx: &mut Context<'_>) -> Step<O::Output> {
+        let State::Preparing { place, request } = &mut self.state else { return Step::Again };
+        match Pin::new(request.as_mut()).poll(cx) {
+            Poll::Pending => Step::Pending,
+            Poll::Ready(Err(error)) => self.finish(Err(error)),
+            Poll::Ready(Ok(_)) => {
+                let place = *place;
+                self.state = State::Start;
+                let Some(conn) = self.session.pools.conn(place) else { return Step::Again };
+                match self.op.frame_len() {
+                    Ok(len) => self.submit(conn, place, len, Turn::New, cx),
+                    Err(error) => self.finish(Err(error)),
+                }
+            }
+        }
+    }
+
+    fn fail_closed(&mut self) -> Step<O::Output> {
+        self.finish(Err(Error::lost_on(Lost::ClosedByDriver)))
+    }
+
+    fn finish(&mut self, result: Result<O::Output, Error>) -> Step<O::Output> {
+        self.release();
+        Step::Ready(result)
+    }
+
+    /// Gives back whatever the present state holds.
+    fn release(&mut self) {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::InFlight { place, slot } => {
+                if let Some(conn) = self.session.pools.conn(place) {
+                    conn.slots.abandon(slot);
+                    conn.outbox.mark_withdrawn();
+                    conn.released();
+                }
+            }
+            State::WaitingForRoom { place, ticket } => {
+                if let Some(conn) = self.session.pools.conn(place) {
+                    conn.waiting.cancel(ticket);
+                }
+            }
+            State::WaitingForAny { ticket } => self.session.waiting.cancel(ticket),
+            State::Start | State::Preparing { .. } | State::Done => {}
+        }
+    }
+}
+
+#[inline]
+fn pick(pool: &NodePool, index: u32, token: Option<Token>) -> Option<(&Conn, Place)> {
+    let (conn_index, conn) = pool.pick(token)?;
+    Some((conn, Place { pool: index, conn: u32::try_from(conn_index).ok()? }))
+}
+
+/// `now + timeout`, never 0, which stands for "none".
+fn deadline(now: u32, timeout: u32) -> u32 {
+    if timeout == 0 { 0 } else { now.wrapping_add(timeout).max(1) }
+}
+
+impl<'a, O: Operation<'a>> Future for Request<'a, O> {
+    type Output = Result<O::Output, Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            let step = match this.state {
+                State::InFlight { place, slot } => this.poll_flight(place, slot, cx),
+                State::Start => this.start(cx),
+                State::WaitingForRoom { place, ticket } => this.poll_room(place, ticket, cx),
+                State::WaitingForAny { ticket } => this.poll_any(ticket, cx),
+                State::Preparing { .. } => this.poll_prepare(cx),
+                State::Done => return Poll::Ready(Err(finished_twice())),
+            };
+            match step {
+                Step::Again => {}
+                Step::Pending => return Poll::Pending,
+                Step::Ready(result) => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+#[cold]
+fn finished_twice() -> Error {
+    debug_assert!(false, "a request was polled after it had finished");
+    Error::config("the request's future was polled after it had finished")
+}
+
+impl<'a, O: Operation<'a>> Drop for Request<'a, O> {
+    #[inline]
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Done) {
+            self.release();
+        }
+    }
+}
+
+impl<'a, O: Operation<'a>> std::fmt::Debug for Request<'a, O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("attempt", &self.attempt).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,330 @@
+//! Results: what came back, and its rows as typed values that borrow from the reply.
+//!
+//! A [`QueryResult`] holds the reply where it arrived, in the connection's receive chunk; the
+//! chunk is free again when the last result in it is dropped. Whoever keeps results for long
+//! copies what it needs out of them ([`QueryRowsResult::to_owned_result`]).
+//! Step 13 of 14 in `docs/REQUEST.md`.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use shardwire_protocol::error::DeserializeError;
+use shardwire_protocol::header::ResponseHeader;
+use shardwire_protocol::metadata::ResultMetadata;
+use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
+use shardwire_protocol::row::DeserializeRow;
+use shardwire_protocol::rows::{RowsMetadata, TypedRows};
+use shardwire_protocol::types::ColumnSpec;
+use shardwire_sync::Lease;
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// What a request came back with.
+#[derive(Debug)]
+pub struct QueryResult {
+    rows: Option<QueryRowsResult>,
+    tracing_id: Option<Uuid>,
+    /// The reply, if it has warnings to be read.
+    warnings: Option<(ResponseHeader, Lease)>,
+}
+
+/// The rows of a result.
+#[derive(Clone, Debug)]
+pub struct QueryRowsResult {
+    metadata: Arc<ResultMetadata>,
+    cells: Lease,
+    row_count: u32,
+    paging_state: Option<PagingState>,
+}
+
+/// Where the next page begins; opaque, as the node sent it.
+///
+/// A view of the reply it came with: keep [`to_vec`](Self::to_vec) instead if it is to be kept for
+/// long.
+#[derive(Clone, Debug)]
+pub struct PagingState(Lease);
+
+impl PagingState {
+    /// From bytes that were kept, for example in a link to the next page.
+    // Allocates: copies the bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> PagingState {
+        PagingState(Lease::copy_of(bytes))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A copy that pins no reply.
+    // Allocates: copies the bytes.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+}
+
+/// Whether a page was the last.
+#[derive(Clone, Debug)]
+pub enum PagingStateResponse {
+    /// There may be more rows from here on.
+    HasMorePages {
+        /// Where they begin.
+        state: PagingState,
+    },
+    /// That was all.
+    NoMorePages,
+}
+
+impl PagingStateResponse {
+    /// Where the next page begins, if there may be one.
+    #[must_use]
+    pub fn into_paging_state(self) -> Option<PagingState> {
+        match self {
+            PagingStateResponse::HasMorePages { state } => Some(state),
+            PagingStateResponse::NoMorePages => None,
+        }
+    }
+
+    /// Whether that was all.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        matches!(self, PagingStateResponse::NoMorePages)
+    }
+}
+
+impl QueryResult {
+    /// A result that says nothing but "done".
+    #[inline]
+    pub(crate) fn void() -> QueryResult {
+        QueryResult { rows: None, tracing_id: None, warnings: None }
+    }
+
+    /// Reads a RESULT; `known` is the metadata that the statement was prepared with.
+    #[inline]
+    pub(crate) fn parse(
+        header: ResponseHeader,
+        body: Lease,
+        known: Option<&Arc<ResultMetadata>>,
+    ) -> Result<QueryResult, Error> {
+        let parsed = Body::parse(&header, &body).map_err(Error::protocol)?;
+        let tracing_id = parsed.tracing_id;
+        let has_warnings = parsed.warnings.is_some();
+        let message = parsed.response(&Agreed::default(), known.map(|known| &**known));
+        let rows = match message.map_err(Error::protocol)? {
+            Response::Result(ResultBody::Rows(rows)) => {
+                let metadata = match (&rows.metadata, known) {
+                    (RowsMetadata::Present { raw }, Some(known)) if known.matches(raw) => {
+                        Arc::clone(known)
+                    }
+                    // Allocates: a reply whose columns are not those that were prepared.
+                    (RowsMetadata::Present { raw }, _) => {
+                        Arc::new(ResultMetadata::parse(raw).map_err(Error::protocol)?)
+                    }
+                    (RowsMetadata::Skipped, Some(known)) if known.count() == rows.column_count => {
+                        Arc::clone(known)
+                    }
+                    (RowsMetadata::Skipped, _) => {
+                        return Err(Error::unexpected("rows without metadata, which is not known"));
+                    }
+                };
+                let paging_state = rows.paging_state.and_then(|state| range_in(&body, state));
+                let cells = range_in(&body, rows.cells()).unwrap_or_default();
+                Some(QueryRowsResult {
+                    metadata,
+                    cells: body.clone().slice(cells),
+                    row_count: rows.rows_count,
+                    paging_state: paging_state.map(|range| PagingState(body.clone().slice(range))),
+                })
+            }
+            Response::Result(_) => None,
+            _ => return Err(Error::unexpected("the reply is not a RESULT")),
+        };
+        let warnings = has_warnings.then_some((header, body));
+        Ok(QueryResult { rows, tracing_id, warnings })
+    }
+
+    /// Whether there are rows (perhaps none of them), as opposed to no result set.
+    #[must_use]
+    pub fn is_rows(&self) -> bool {
+        self.rows.is_some()
+    }
+
+    /// The rows.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Result`] if the statement has no result set.
+    pub fn into_rows_result(self) -> Result<QueryRowsResult, Error> {
+        self.rows.ok_or_else(|| Error::result("the statement returned no rows"))
+    }
+
+    /// The rows, without giving up the result.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Result`] if the statement has no result set.
+    pub fn rows_result(&self) -> Result<&QueryRowsResult, Error> {
+        self.rows.as_ref().ok_or_else(|| Error::result("the statement returned no rows"))
+    }
+
+    /// Checks that there is no result set.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Result`] if there is one.
+    pub fn result_not_rows(&self) -> Result<(), Error> {
+        match self.rows {
+            None => Ok(()),
+            Some(_) => Err(Error::result("the statement returned rows")),
+        }
+    }
+
+    /// Id of the trace, if the statement asked for tracing.
+    #[must_use]
+    pub fn tracing_id(&self) -> Option<Uuid> {
+        self.tracing_id
+    }
+
+    /// What the node warned about.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        let body = self.warnings.as_ref().and_then(|(header, body)| Body::parse(header, body).ok());
+        body.and_then(|body| body.warnings).into_iter().flatten()
+    }
+
+    pub(crate) fn paging(&self) -> PagingStateResponse {
+        match self.rows.as_ref().and_then(|rows| rows.paging_state.clone()) {
+            Some(state) => PagingStateResponse::HasMorePages { state },
+            None => PagingStateResponse::NoMorePages,
+        }
+    }
+}
+
+impl QueryRowsResult {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows_num(&self) -> usize {
+        self.row_count as usize
+    }
+
+    /// The columns.
+    #[must_use]
+    pub fn column_specs(&self) -> &[ColumnSpec] {
+        &self.metadata.columns
+    }
+
+    /// Bytes of all cells, with their lengths.
+    #[must_use]
+    pub fn rows_bytes_size(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The rows as `R`, read one by one as the iterator goes.
+    ///
+    /// `R` may borrow: `rows::<(i64, &str, &[u8])>()`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Deserialize`] if the columns are not what `R` wants; the iterator's
+    /// items have errors of their own.
+    #[inline]
+    pub fn rows<'r, R: DeserializeRow<'r>>(&'r self) -> Result<TypedRowIter<'r, R>, Error> {
+        match TypedRows::over(&self.metadata.columns, &self.cells, self.row_count) {
+            Ok(rows) => Ok(TypedRowIter { rows, result: self }),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// The first row, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Deserialize`] if it is not an `R`.
+    pub fn maybe_first_row<'r, R: DeserializeRow<'r>>(&'r self) -> Result<Option<R>, Error> {
+        self.rows::<R>()?.next().transpose()
+    }
+
+    /// The first row.
+    ///
+    /// # Errors
+    ///
+    /// As [`maybe_first_row`](Self::maybe_first_row), and [`crate::ErrorKind::Result`] if there is
+    /// none.
+    pub fn first_row<'r, R: DeserializeRow<'r>>(&'r self) -> Result<R, Error> {
+        self.maybe_first_row()?.ok_or_else(|| Error::result("there is no row"))
+    }
+
+    /// The only row.
+    ///
+    /// # Errors
+    ///
+    /// As [`first_row`](Self::first_row), and [`crate::ErrorKind::Result`] if there are more.
+    pub fn single_row<'r, R: DeserializeRow<'r>>(&'r self) -> Result<R, Error> {
+        if self.row_count > 1 {
+            return Err(Error::result("there is more than one row"));
+        }
+        self.first_row()
+    }
+
+    /// A copy that pins no receive chunk.
+    // Allocates: copies the cells.
+    #[must_use]
+    pub fn to_owned_result(&self) -> QueryRowsResult {
+        QueryRowsResult {
+            metadata: Arc::clone(&self.metadata),
+            cells: Lease::copy_of(&self.cells),
+            row_count: self.row_count,
+            paging_state: self
+                .paging_state
+                .as_ref()
+                .map(|state| PagingState::from_bytes(state.as_bytes())),
+        }
+    }
+
+    /// Where the next page begins, if there may be one.
+    #[must_use]
+    pub fn paging_state(&self) -> Option<&PagingState> {
+        self.paging_state.as_ref()
+    }
+
+    #[cold]
+    fn error(&self, error: DeserializeError) -> Error {
+        let column = error.column().and_then(|index| self.metadata.columns.get(usize::from(index)));
+        Error::deserialize(error, column.map(|column| &*column.name))
+    }
+}
+
+/// Rows of one result as `R`s.
+#[derive(Debug)]
+pub struct TypedRowIter<'r, R> {
+    rows: TypedRows<'r, 'r, R>,
+    result: &'r QueryRowsResult,
+}
+
+impl<'r, R: DeserializeRow<'r>> Iterator for TypedRowIter<'r, R> {
+    type Item = Result<R, Error>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.rows.next()? {
+            Ok(row) => Some(Ok(row)),
+            Err(error) => Some(Err(self.result.error(error))),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rows.size_hint()
+    }
+}
+
+impl<'r, R: DeserializeRow<'r>> ExactSizeIterator for TypedRowIter<'r, R> {}
+
+/// Where in `body` the bytes of `part` lie, given that they are some of its bytes.
+fn range_in(body: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+    let range = start..start.checked_add(part.len())?;
+    body.get(range.clone()).map(|_| range)
+}

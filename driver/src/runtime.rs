@@ -1,0 +1,98 @@
+//! The few things the driver asks of its runtime: tasks, time, notification.
+//!
+//! Everything else in the crate takes time as a parameter and wakers from its caller, so that the
+//! state machines are tested with neither a socket nor a runtime.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub(crate) use tokio::sync::{Notify, watch};
+pub(crate) use tokio::time::Instant;
+
+/// Starts a background task; it ends by itself when the session ends.
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(task));
+}
+
+/// Waits.
+pub(crate) async fn sleep(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Gives `future` this long; `None` when it took longer.
+pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    tokio::time::timeout(time, future).await.ok()
+}
+
+/// One timer, allocated once and set again and again.
+pub(crate) struct Alarm(Pin<Box<tokio::time::Sleep>>);
+
+impl Alarm {
+    // Allocates: once per I/O task.
+    pub(crate) fn new() -> Alarm {
+        Alarm(Box::pin(tokio::time::sleep(Duration::ZERO)))
+    }
+
+    pub(crate) fn set(&mut self, at: Instant) {
+        self.0.as_mut().reset(at);
+    }
+
+    /// Ready when it has rung. Looks at the timer only from `at` on: before, there is no point.
+    pub(crate) fn poll_if(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() < at { Poll::Pending } else { self.poll(cx) }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// Runs `work` until it ends or `stop` does.
+pub(crate) async fn race(work: impl Future<Output = ()>, stop: impl Future<Output = ()>) {
+    let mut work = std::pin::pin!(work);
+    let mut stop = std::pin::pin!(stop);
+    std::future::poll_fn(|cx| {
+        if stop.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        work.as_mut().poll(cx)
+    })
+    .await;
+}
+
+/// Runs all futures at once; their results in order.
+// Allocates: for connecting and keepalives only.
+pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<Pin<Box<F>>> = futures.map(Box::pin).collect();
+    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|cx| {
+        let mut pending = false;
+        for (future, result) in futures.iter_mut().zip(&mut results) {
+            if result.is_none() {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(output) => *result = Some(output),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}
+
+/// Addresses of a contact point given as `name`, `name:port`, `address` or `address:port`.
+pub(crate) async fn resolve(node: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = node.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    if let Ok(address) = node.parse::<SocketAddr>() {
+        return Ok(vec![address]);
+    }
+    let has_port = node.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let name = if has_port { node.to_owned() } else { format!("{node}:{port}") };
+    Ok(tokio::net::lookup_host(name).await?.collect())
+}

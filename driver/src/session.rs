@@ -1,0 +1,347 @@
+//! The session: what a program holds, and what its requests and tasks share.
+//!
+//! [`Session`] is a handle, cheap to clone; when the last clone is dropped, all tasks end and all
+//! sockets close. Running statements is `execute.rs`, `query.rs`, `batch.rs` and `pager.rs`.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use shardwire_protocol::routing::{Partitioner, Token, token_of_key};
+use shardwire_protocol::row::SerializeRow;
+use shardwire_protocol::supported::Supported;
+use shardwire_sync::WaitQueue;
+use uuid::Uuid;
+
+use crate::clock::{Clock, TICK};
+use crate::control::Control;
+use crate::error::Error;
+use crate::keeper::Keeper;
+use crate::pool::{Place, PoolTable};
+use crate::runtime::{self, Notify, watch};
+use crate::settings::Settings;
+use crate::statement::PreparedStatement;
+use crate::topology::fetch::{self, Seen};
+use crate::topology::{Node, Topology};
+
+/// How long a change of the schema may take to reach every node.
+const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often nodes are asked meanwhile.
+const AGREEMENT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A connection to a cluster, shared by all who run statements on it.
+///
+/// Clones are handles to the same session.
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) inner: Arc<Handle>,
+}
+
+/// Ends the session when the last clone goes.
+pub(crate) struct Handle(Arc<Inner>);
+
+impl Deref for Handle {
+    type Target = Inner;
+
+    #[inline]
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.shut_down();
+    }
+}
+
+/// What requests and tasks share. Tasks hold it without keeping the session alive.
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    /// The default time-out, in ticks.
+    pub(crate) timeout: u32,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) topology: ArcSwap<Topology>,
+    pub(crate) pools: PoolTable,
+    /// Requests that wait for any connection at all.
+    pub(crate) waiting: WaitQueue,
+    /// Somebody began to wait: deadlines must be looked at.
+    pub(crate) sweep: Notify,
+    pub(crate) contact_points: Box<[SocketAddr]>,
+    /// Port of all nodes.
+    pub(crate) port: u16,
+    control: OnceLock<Control>,
+    keepers: Mutex<HashMap<Uuid, Arc<Keeper>>>,
+    /// Bit 32 set: the mask in the low half marks conditional statements.
+    lwt_mark: AtomicU64,
+    stop: watch::Sender<bool>,
+}
+
+impl Session {
+    pub(crate) async fn connect(
+        settings: Settings,
+        contact_points: Vec<SocketAddr>,
+        timeout_ticks: u32,
+    ) -> Result<Session, Error> {
+        Error::warm_up();
+        let Some(first) = contact_points.first().copied() else {
+            return Err(Error::config("no contact point was given"));
+        };
+        let inner = Arc::new(Inner {
+            waiting: WaitQueue::new(settings.limits.waiting_max),
+            settings,
+            timeout: timeout_ticks,
+            clock: Arc::new(Clock::new()),
+            topology: ArcSwap::from_pointee(Topology::empty()),
+            pools: PoolTable::new(),
+            sweep: Notify::new(),
+            contact_points: contact_points.into(),
+            port: first.port(),
+            control: OnceLock::new(),
+            keepers: Mutex::new(HashMap::new()),
+            lwt_mark: AtomicU64::new(0),
+            stop: watch::Sender::new(false),
+        });
+        let session = Session { inner: Arc::new(Handle(Arc::clone(&inner))) };
+        let control = Control::new(&inner, first)?;
+        let control = inner.control.get_or_init(|| control);
+        let mut connected = Err(Error::config("no contact point was given"));
+        for peer in &inner.contact_points {
+            connected = control.connect(&inner, *peer).await;
+            if connected.is_ok() {
+                break;
+            }
+        }
+        connected?;
+        runtime::spawn(Control::run(Arc::clone(&inner)));
+        runtime::spawn(sweep(Arc::clone(&inner)));
+        let keepers: Vec<Arc<Keeper>> =
+            inner.with_keepers(|keepers| keepers.values().map(Arc::clone).collect());
+        for keeper in keepers {
+            keeper.settled().await;
+        }
+        Ok(session)
+    }
+
+    /// Reads the cluster's nodes and keyspaces anew.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Connect`] if no node can be asked, and what the nodes answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn refresh_metadata(&self) -> Result<(), Error> {
+        match self.inner.control() {
+            Some(control) => control.refresh(&self.inner.0).await,
+            None => Err(Error::shutdown()),
+        }
+    }
+
+    /// The nodes of the cluster as last seen.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Arc<Node>> {
+        self.inner.topology.load().nodes.to_vec()
+    }
+
+    /// The nodes that hold `token` in `keyspace`, each with the shard that owns it there.
+    ///
+    /// The shard is `None` where the node has no shards, or no connection yet that would tell.
+    /// Empty if the keyspace is not known.
+    // Allocates: the list.
+    #[must_use]
+    pub fn replicas(&self, keyspace: &str, token: Token) -> Vec<(Arc<Node>, Option<u16>)> {
+        let topology = self.inner.topology.load();
+        let Some(keyspace) = topology.keyspace_index(keyspace) else { return Vec::new() };
+        let replicas = topology.replicas(keyspace, token).iter();
+        let nodes = replicas.filter_map(|index| topology.nodes.get(usize::from(*index)));
+        nodes
+            .map(|node| {
+                let pool = node.pool().and_then(|pool| self.inner.pools.get(pool));
+                let sharder = pool.and_then(|pool| pool.sharder);
+                (Arc::clone(node), sharder.map(|sharder| sharder.shard_of(token)))
+            })
+            .collect()
+    }
+
+    /// The nodes and shards that `values` of this statement belong to, the primary first.
+    ///
+    /// # Errors
+    ///
+    /// As [`PreparedStatement::calculate_token`].
+    // Allocates: the list.
+    pub fn replicas_of(
+        &self,
+        prepared: &PreparedStatement,
+        values: &impl SerializeRow,
+    ) -> Result<Vec<(Arc<Node>, Option<u16>)>, Error> {
+        let token = prepared.calculate_token(values)?;
+        let column = prepared.get_variable_col_specs().first();
+        Ok(match (token, column) {
+            (Some(token), Some(column)) => self.replicas(&column.keyspace, token),
+            _ => Vec::new(),
+        })
+    }
+
+    /// The token of a partition key given as the bytes that are hashed: a single column's value
+    /// as it is, several with length and end of component (CQL v4, "composite").
+    #[must_use]
+    pub fn token_of_key(&self, key: &[u8]) -> Token {
+        token_of_key(key, Partitioner::Murmur3)
+    }
+
+    /// Waits until all reachable nodes have the same schema.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Timeout`] after a minute.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn await_schema_agreement(&self) -> Result<(), Error> {
+        self.inner.await_schema_agreement().await
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let nodes = self.inner.topology.load().nodes.len();
+        f.debug_struct("Session").field("nodes", &nodes).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// After a statement that changed the schema: agreement, then the topology with it.
+    pub(crate) async fn refresh(&self) -> Result<(), Error> {
+        self.0.await_schema_agreement().await?;
+        match self.0.control() {
+            Some(control) => control.refresh(&self.0).await,
+            None => Err(Error::shutdown()),
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn control(&self) -> Option<&Control> {
+        self.control.get()
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    fn shut_down(&self) {
+        self.stop.send_replace(true);
+        for (_, pool) in self.pools.iter() {
+            pool.shut_down();
+        }
+        self.waiting.notify(usize::MAX);
+        self.with_keepers(HashMap::clear);
+    }
+
+    /// Resolves when the session ends.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.stop.subscribe();
+        async move {
+            // An error means that the session is gone altogether.
+            drop(stop.wait_for(|stop| *stop).await);
+        }
+    }
+
+    fn with_keepers<T>(&self, f: impl FnOnce(&mut HashMap<Uuid, Arc<Keeper>>) -> T) -> T {
+        f(&mut self.keepers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a node says of itself that concerns all statements.
+    pub(crate) fn learn(&self, supported: &Supported) {
+        if let Some(mask) = supported.lwt_mark {
+            self.lwt_mark.store(1 << 32 | u64::from(mask), Ordering::Relaxed);
+        }
+    }
+
+    /// The flag of PREPARED metadata that marks conditional statements, if nodes set one.
+    pub(crate) fn lwt_mark(&self) -> Option<u32> {
+        let mark = self.lwt_mark.load(Ordering::Relaxed);
+        if mark >> 32 == 1 { u32::try_from(mark & u64::from(u32::MAX)).ok() } else { None }
+    }
+
+    /// Makes what was seen the present snapshot; starts and stops keepers accordingly.
+    pub(crate) fn apply(self: &Arc<Self>, seen: &Seen) {
+        self.with_keepers(|keepers| {
+            // Under the keepers' lock, so that two readings do not overtake each other.
+            let next = Arc::new(Topology::next(&self.topology.load(), seen));
+            self.topology.store(Arc::clone(&next));
+            if self.is_shut_down() {
+                return;
+            }
+            keepers.retain(|_, keeper| {
+                let stays = next.nodes.iter().any(|node| Arc::ptr_eq(node, keeper.node()));
+                if !stays {
+                    keeper.stop();
+                }
+                stays
+            });
+            for node in &next.nodes {
+                match keepers.get(&node.host_id) {
+                    Some(keeper) => keeper.hurry(),
+                    None => {
+                        keepers.insert(node.host_id, Keeper::start(self, Arc::clone(node)));
+                    }
+                }
+            }
+        });
+    }
+
+    /// Whether the node has an open connection.
+    pub(crate) fn is_connected(&self, host_id: Uuid) -> bool {
+        let topology = self.topology.load();
+        let node = topology.nodes.iter().find(|node| node.host_id == host_id);
+        let pool = node.and_then(|node| self.pools.get(node.pool()?));
+        pool.is_some_and(|pool| pool.is_open())
+    }
+
+    /// One open connection of each node.
+    pub(crate) fn one_place_per_node(&self) -> impl Iterator<Item = Place> {
+        let topology = self.topology.load_full();
+        let pools: Vec<u32> = topology.nodes.iter().filter_map(|node| node.pool()).collect();
+        pools.into_iter().filter_map(|pool| {
+            let (index, _) = self.pools.get(pool)?.pick(None)?;
+            Some(Place { pool, conn: u32::try_from(index).ok()? })
+        })
+    }
+
+    async fn await_schema_agreement(&self) -> Result<(), Error> {
+        let Some(control) = self.control() else { return Err(Error::shutdown()) };
+        let agreed = async {
+            loop {
+                match fetch::schema_agrees(self, control.place).await {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => runtime::sleep(AGREEMENT_INTERVAL).await,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        runtime::within(AGREEMENT_TIMEOUT, agreed).await.unwrap_or(Err(Error::timeout(true)))
+    }
+}
+
+/// Expires requests that wait for any connection, while there are some.
+async fn sweep(inner: Arc<Inner>) {
+    let work = async {
+        loop {
+            inner.sweep.notified().await;
+            while inner.waiting.len() > 0 {
+                runtime::sleep(TICK).await;
+                inner.clock.advance();
+                inner.waiting.expire(inner.clock.coarse());
+            }
+        }
+    };
+    runtime::race(work, inner.stopped()).await;
+}

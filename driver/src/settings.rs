@@ -1,0 +1,112 @@
+//! Limits and settings of a session, each with its default.
+//!
+//! The table of all limits is `docs/LIMITS.md`.
+
+use std::time::Duration;
+
+/// What a session may use; see `docs/LIMITS.md`.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// Requests in flight on one connection; the protocol allows 32,768.
+    pub(crate) in_flight_max: usize,
+    /// Bytes of each of a connection's two outgoing buffers. Memory is touched only as far as used.
+    pub(crate) outbox_len: usize,
+    /// Requests that may wait for room on one connection, or for any connection at all.
+    pub(crate) waiting_max: usize,
+    /// Bytes of one receive chunk.
+    pub(crate) chunk_len: usize,
+    /// Bytes of receive chunks that one I/O task keeps for reuse.
+    pub(crate) chunks_retained: usize,
+    /// Bytes that held replies may pin on one I/O task.
+    pub(crate) pinned_len_max: usize,
+    /// The longest request.
+    pub(crate) request_len_max: usize,
+    /// The longest reply.
+    pub(crate) response_len_max: u32,
+    /// Connections that one I/O task drives, 64 at most.
+    pub(crate) group_len: usize,
+    /// Replies outstanding to abandoned requests before a connection is replaced.
+    pub(crate) orphans_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            in_flight_max: 32_768,
+            outbox_len: 256 * 1024,
+            waiting_max: 16_384,
+            chunk_len: 64 * 1024,
+            chunks_retained: 4 * 1024 * 1024,
+            pinned_len_max: 256 * 1024 * 1024,
+            request_len_max: 256 * 1024 * 1024,
+            response_len_max: 256 * 1024 * 1024,
+            group_len: 64,
+            orphans_max: 4_096,
+        }
+    }
+}
+
+/// How requests and replies are compressed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Compression {
+    /// LZ4 blocks (CQL v4 section 5).
+    Lz4,
+    /// Not at all.
+    #[default]
+    None,
+}
+
+/// How a node's pool is sized.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PoolSize {
+    /// So many connections to each node, whatever its shards.
+    PerHost(std::num::NonZeroUsize),
+    /// So many connections to each shard of each node.
+    PerShard(std::num::NonZeroUsize),
+}
+
+impl Default for PoolSize {
+    fn default() -> Self {
+        PoolSize::PerShard(std::num::NonZeroUsize::MIN)
+    }
+}
+
+/// Everything that connecting needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) compression: Compression,
+    pub(crate) pool_size: PoolSize,
+    pub(crate) shard_aware_port: bool,
+    pub(crate) source_ports: std::ops::RangeInclusive<u16>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) keepalive_interval: Option<Duration>,
+    pub(crate) keepalive_timeout: Duration,
+    pub(crate) reconnect_min: Duration,
+    pub(crate) reconnect_max: Duration,
+    pub(crate) refresh_interval: Duration,
+    pub(crate) keyspace: Option<Box<str>>,
+    pub(crate) tcp_nodelay: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            limits: Limits::default(),
+            compression: Compression::None,
+            pool_size: PoolSize::default(),
+            shard_aware_port: true,
+            source_ports: 49_152..=65_535,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(30),
+            keepalive_interval: Some(Duration::from_secs(30)),
+            keepalive_timeout: Duration::from_secs(30),
+            reconnect_min: Duration::from_millis(50),
+            reconnect_max: Duration::from_secs(10),
+            refresh_interval: Duration::from_secs(60),
+            keyspace: None,
+            tcp_nodelay: true,
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Statements: what to run, and with which settings.
+//!
+//! A [`Statement`] is text; a [`PreparedStatement`] is known to the cluster and carries everything
+//! that sending it needs - its id, the types of its values, where the partition key is among them
+//! and the encoded beginning of its EXECUTE frame. Clones share all of that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use shardwire_protocol::consistency::{Consistency, SerialConsistency};
+use shardwire_protocol::error::SerializeError;
+use shardwire_protocol::header::{Version, flags};
+use shardwire_protocol::metadata::{PreparedMetadata, ResultMetadata};
+use shardwire_protocol::request::{ExecuteTemplate, Parameters};
+use shardwire_protocol::routing::{Partitioner, Token, token_of_row};
+use shardwire_protocol::row::SerializeRow;
+use shardwire_protocol::types::ColumnSpec;
+
+use crate::clock;
+use crate::error::Error;
+use crate::policy::plan::Routing;
+use crate::topology::Topology;
+
+/// Rows per page unless the statement says otherwise.
+pub(crate) const PAGE_SIZE_DEFAULT: i32 = 5000;
+
+/// Settings that every kind of statement has.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) consistency: Consistency,
+    pub(crate) serial_consistency: Option<SerialConsistency>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) idempotent: bool,
+    pub(crate) page_size: i32,
+    /// Ticks; `None` means the session's.
+    pub(crate) timeout: Option<u32>,
+    pub(crate) tracing: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            consistency: Consistency::LocalQuorum,
+            serial_consistency: Some(SerialConsistency::LocalSerial),
+            timestamp: None,
+            idempotent: false,
+            page_size: PAGE_SIZE_DEFAULT,
+            timeout: None,
+            tracing: false,
+        }
+    }
+}
+
+/// The setters that [`Statement`], [`PreparedStatement`] and [`crate::Batch`] share.
+macro_rules! config_methods {
+    () => {
+        /// Sets how many replicas must answer (CQL v4 section 3, `[consistency]`).
+        pub fn set_consistency(&mut self, consistency: Consistency) {
+            self.config.consistency = consistency;
+            self.config_changed();
+        }
+
+        /// How many replicas must answer.
+        #[must_use]
+        pub fn get_consistency(&self) -> Consistency {
+            self.config.consistency
+        }
+
+        /// Sets the consistency of the Paxos phase of conditional statements.
+        pub fn set_serial_consistency(&mut self, consistency: Option<SerialConsistency>) {
+            self.config.serial_consistency = consistency;
+            self.config_changed();
+        }
+
+        /// Sets the write timestamp in microseconds since 1970; the node's clock when `None`.
+        pub fn set_timestamp(&mut self, timestamp: Option<i64>) {
+            self.config.timestamp = timestamp;
+            self.config_changed();
+        }
+
+        /// Says that applying it twice is the same as once, so that it may be sent again after a
+        /// failure that leaves its outcome unknown.
+        pub fn set_is_idempotent(&mut self, is_idempotent: bool) {
+            self.config.idempotent = is_idempotent;
+        }
+
+        /// Whether it may be sent again.
+        #[must_use]
+        pub fn get_is_idempotent(&self) -> bool {
+            self.config.idempotent
+        }
+
+        /// Sets how long a request may take in all: waiting, attempts, everything. The session's
+        /// default when `None`. Kept to within 10 ms.
+        pub fn set_request_timeout(&mut self, timeout: Option<Duration>) {
+            self.config.timeout = timeout.map(clock::ticks);
+        }
+    };
+}
+pub(crate) use config_methods;
+
+/// A statement as text, sent whole each time.
+///
+/// ```
+/// let mut statement = shardwire::Statement::new("SELECT release_version FROM system.local");
+/// statement.set_is_idempotent(true);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The CQL text.
+    pub contents: String,
+    pub(crate) config: Config,
+}
+
+impl Statement {
+    /// A statement with default settings.
+    #[must_use]
+    pub fn new(contents: impl Into<String>) -> Statement {
+        Statement { contents: contents.into(), config: Config::default() }
+    }
+
+    config_methods!();
+
+    /// Sets the number of rows per page, at least 1.
+    ///
+    /// # Panics
+    ///
+    /// If `page_size` is not positive.
+    pub fn set_page_size(&mut self, page_size: i32) {
+        assert!(page_size > 0, "page size must be positive");
+        self.config.page_size = page_size;
+    }
+
+    /// Asks the nodes to trace it; [`crate::QueryResult::tracing_id`] names the trace.
+    pub fn set_tracing(&mut self, tracing: bool) {
+        self.config.tracing = tracing;
+    }
+
+    fn config_changed(&mut self) {}
+}
+
+impl From<&str> for Statement {
+    fn from(contents: &str) -> Statement {
+        Statement::new(contents)
+    }
+}
+
+impl From<String> for Statement {
+    fn from(contents: String) -> Statement {
+        Statement::new(contents)
+    }
+}
+
+/// A statement that the cluster has parsed (CQL v4 section 4.1.5 and 4.2.5.4).
+///
+/// Cheap to clone: clones share everything but their settings.
+#[derive(Clone, Debug)]
+pub struct PreparedStatement {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) config: Config,
+    /// What is alike in all EXECUTE frames, encoded.
+    pub(crate) template: Arc<ExecuteTemplate>,
+    /// What an unpaged EXECUTE says besides its values.
+    pub(crate) parameters: Parameters<'static>,
+    use_cached_result_metadata: bool,
+}
+
+/// What all clones of a prepared statement share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) id: Box<[u8]>,
+    pub(crate) text: Box<str>,
+    pub(crate) bind: PreparedMetadata,
+    pub(crate) result: Arc<ResultMetadata>,
+    pub(crate) partitioner: Partitioner,
+    /// `SerializeRow::type_key` of the row type that was last found to fit, 0 for none.
+    checked: AtomicUsize,
+    /// Topology version and keyspace index, see `cached_keyspace`.
+    keyspace: AtomicU64,
+}
+
+impl PreparedStatement {
+    pub(crate) fn new(
+        id: &[u8],
+        text: &str,
+        bind: PreparedMetadata,
+        result: ResultMetadata,
+        config: Config,
+    ) -> Result<PreparedStatement, Error> {
+        let shared = Arc::new(Shared {
+            id: id.into(),
+            text: text.into(),
+            bind,
+            result: Arc::new(result),
+            partitioner: Partitioner::Murmur3,
+            checked: AtomicUsize::new(0),
+            keyspace: AtomicU64::new(0),
+        });
+        let mut statement = PreparedStatement {
+            template: Arc::new(template(&shared, &config)?),
+            parameters: Parameters::default(),
+            shared,
+            config,
+            use_cached_result_metadata: false,
+        };
+        statement.config_changed();
+        Ok(statement)
+    }
+
+    config_methods!();
+
+    /// Sets the number of rows per page, at least 1.
+    ///
+    /// # Panics
+    ///
+    /// If `page_size` is not positive.
+    pub fn set_page_size(&mut self, page_size: i32) {
+        assert!(page_size > 0, "page size must be positive");
+        self.config.page_size = page_size;
+    }
+
+    /// Asks nodes to leave the columns' names and types out of the rows they send.
+    ///
+    /// Saves bandwidth and a comparison per reply. Off by default: with protocol v4 nothing tells
+    /// a client that the table was altered meanwhile, and rows of `SELECT *` would be misread.
+    pub fn set_use_cached_result_metadata(&mut self, use_cached: bool) {
+        self.use_cached_result_metadata = use_cached;
+        self.config_changed();
+    }
+
+    /// Whether nodes are asked to leave out the result's metadata.
+    #[must_use]
+    pub fn get_use_cached_result_metadata(&self) -> bool {
+        self.use_cached_result_metadata
+    }
+
+    /// The CQL text.
+    #[must_use]
+    pub fn get_statement(&self) -> &str {
+        &self.shared.text
+    }
+
+    /// The id that the nodes gave it.
+    #[must_use]
+    pub fn get_id(&self) -> &[u8] {
+        &self.shared.id
+    }
+
+    /// The columns that its values are bound to.
+    #[must_use]
+    pub fn get_variable_col_specs(&self) -> &[ColumnSpec] {
+        &self.shared.bind.columns
+    }
+
+    /// The columns of its rows.
+    #[must_use]
+    pub fn get_result_set_col_specs(&self) -> &[ColumnSpec] {
+        &self.shared.result.columns
+    }
+
+    /// Whether it is a conditional statement, as far as the cluster tells.
+    #[must_use]
+    pub fn is_confirmed_lwt(&self) -> bool {
+        self.shared.bind.is_lwt
+    }
+
+    /// Whether its partition key is bound, so that requests go straight to a replica.
+    #[must_use]
+    pub fn is_token_aware(&self) -> bool {
+        !self.shared.bind.partition_key_indexes.is_empty()
+    }
+
+    /// The token of the partition that `values` address; `None` when the partition key is not
+    /// bound.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Serialize`] if the values do not fit the statement, a part of the key
+    /// is null, or the key is too long.
+    pub fn calculate_token(&self, values: &impl SerializeRow) -> Result<Option<Token>, Error> {
+        self.check(values)?;
+        self.token(values)
+    }
+
+    /// Checks once per row type that it fits the statement's variables.
+    #[inline]
+    pub(crate) fn check<V: SerializeRow + ?Sized>(&self, values: &V) -> Result<(), Error> {
+        let key = values.type_key();
+        if let Some(key) = key
+            && self.shared.checked.load(Ordering::Relaxed) == key
+        {
+            return Ok(());
+        }
+        self.check_types(values, key)
+    }
+
+    #[cold]
+    fn check_types<V: SerializeRow + ?Sized>(
+        &self,
+        values: &V,
+        key: Option<usize>,
+    ) -> Result<(), Error> {
+        values.type_check(&self.shared.bind.columns).map_err(|e| self.shared.error(e))?;
+        if let Some(key) = key {
+            self.shared.checked.store(key, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn token<V: SerializeRow + ?Sized>(
+        &self,
+        values: &V,
+    ) -> Result<Option<Token>, Error> {
+        let bind = &self.shared.bind;
+        token_of_row(values, &bind.partition_key_indexes, &bind.columns, self.shared.partitioner)
+            .map_err(|e| self.shared.error(e))
+    }
+
+    /// Where a request with these values belongs.
+    #[inline]
+    pub(crate) fn route<V: SerializeRow + ?Sized>(
+        &self,
+        topology: &Topology,
+        values: &V,
+    ) -> Result<Routing, Error> {
+        let token = self.token(values)?;
+        let keyspace = match token {
+            Some(_) => self.shared.cached_keyspace(topology),
+            None => None,
+        };
+        Ok(Routing { keyspace, token, in_order: self.shared.bind.is_lwt })
+    }
+
+    /// What goes with one page of an EXECUTE.
+    pub(crate) fn page_parameters<'a>(&self, paging_state: Option<&'a [u8]>) -> Parameters<'a> {
+        Parameters { page_size: Some(self.config.page_size), paging_state, ..self.parameters }
+    }
+
+    fn config_changed(&mut self) {
+        let has_columns = !self.shared.result.columns.is_empty();
+        self.parameters = Parameters {
+            consistency: self.config.consistency,
+            serial_consistency: self.config.serial_consistency,
+            timestamp: self.config.timestamp,
+            page_size: None,
+            paging_state: None,
+            skip_metadata: self.use_cached_result_metadata && has_columns,
+        };
+    }
+
+    /// Asks the nodes to trace it; [`crate::QueryResult::tracing_id`] names the trace.
+    pub fn set_tracing(&mut self, tracing: bool) {
+        self.config.tracing = tracing;
+        if let Ok(template) = template(&self.shared, &self.config) {
+            self.template = Arc::new(template); // it was encoded before, so it can be again
+        }
+    }
+}
+
+impl Shared {
+    /// Adds the name of the column that the error is about.
+    #[cold]
+    pub(crate) fn error(&self, error: SerializeError) -> Error {
+        let column = error.column().and_then(|index| self.bind.columns.get(usize::from(index)));
+        Error::serialize(error, column.map(|column| &*column.name))
+    }
+
+    /// Index of the statement's keyspace in this snapshot, looked up by name once per snapshot.
+    ///
+    /// ```text
+    /// 63 ............. 32  31 ............... 0
+    /// topology version    | keyspace index + 1, or 0 for a keyspace that is not there
+    /// ```
+    #[inline]
+    pub(crate) fn cached_keyspace(&self, topology: &Topology) -> Option<usize> {
+        let cached = self.keyspace.load(Ordering::Relaxed);
+        if cached >> 32 == u64::from(topology.version) {
+            return usize::try_from(cached & u64::from(u32::MAX)).ok()?.checked_sub(1);
+        }
+        self.find_keyspace(topology)
+    }
+
+    #[cold]
+    fn find_keyspace(&self, topology: &Topology) -> Option<usize> {
+        let name = self.bind.columns.first().map(|column| &*column.keyspace);
+        let found = name.and_then(|name| topology.keyspace_index(name));
+        let entry = found.map_or(0, |index| index as u64 + 1);
+        self.keyspace.store(u64::from(topology.version) << 32 | entry, Ordering::Relaxed);
+        found
+    }
+}
+
+fn template(shared: &Shared, config: &Config) -> Result<ExecuteTemplate, Error> {
+    let header_flags = if config.tracing { flags::TRACING } else { 0 };
+    ExecuteTemplate::new(Version::V4, header_flags, &shared.id, None, shared.bind.columns.len())
+        .map_err(|e| Error::serialize(e, None))
+}

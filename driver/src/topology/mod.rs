@@ -1,0 +1,137 @@
+//! The cluster as last seen: nodes, ring, replicas. A snapshot, replaced whole.
+//!
+//! Requests read it through an `arc-swap` guard that they do not hold across an await; nodes and
+//! their pools outlive the snapshots, so an index into the pools stays good.
+//! Reading it off the cluster is `topology/fetch.rs`; who is a replica is `topology/ring.rs`.
+
+pub(crate) mod fetch;
+pub(crate) mod ring;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use shardwire_protocol::routing::Token;
+use uuid::Uuid;
+
+use ring::{Replication, Ring};
+
+/// A node of the cluster, as long as the session knows it.
+#[derive(Debug)]
+pub struct Node {
+    /// The node's id, stable over restarts and changes of address.
+    pub host_id: Uuid,
+    /// Where clients reach it.
+    pub address: IpAddr,
+    /// Its datacenter, if it has told.
+    pub datacenter: Option<Box<str>>,
+    /// Its rack, if it has told.
+    pub rack: Option<Box<str>>,
+    /// Index of its pool in the session's pool table, or `NO_POOL` before the first connection.
+    pool: AtomicU32,
+}
+
+const NO_POOL: u32 = u32::MAX;
+
+impl Node {
+    pub(crate) fn new(row: &fetch::NodeRow) -> Node {
+        Node {
+            host_id: row.host_id,
+            address: row.address,
+            datacenter: row.datacenter.clone(),
+            rack: row.rack.clone(),
+            pool: AtomicU32::new(NO_POOL),
+        }
+    }
+
+    /// Whether `row` describes this node unchanged.
+    pub(crate) fn is(&self, row: &fetch::NodeRow) -> bool {
+        self.host_id == row.host_id
+            && self.address == row.address
+            && self.datacenter == row.datacenter
+            && self.rack == row.rack
+    }
+
+    #[inline]
+    pub(crate) fn pool(&self) -> Option<u32> {
+        // Pairs with the `Release` in `set_pool`: the pool is in the table before its index is here.
+        match self.pool.load(Ordering::Acquire) {
+            NO_POOL => None,
+            pool => Some(pool),
+        }
+    }
+
+    pub(crate) fn set_pool(&self, pool: u32) {
+        self.pool.store(pool, Ordering::Release);
+    }
+}
+
+/// A keyspace's replicas, ready to be looked up.
+#[derive(Debug)]
+pub(crate) struct Keyspace {
+    pub(crate) name: Box<str>,
+    /// For each position of the ring: which of `sets`.
+    pub(crate) set_of_position: Box<[u32]>,
+    /// Distinct replica lists, as indexes into `Topology::nodes`.
+    pub(crate) sets: Box<[Box<[u16]>]>,
+}
+
+/// One view of the cluster.
+#[derive(Debug)]
+pub(crate) struct Topology {
+    /// Grows with each snapshot; caches of indexes carry it.
+    pub(crate) version: u32,
+    pub(crate) nodes: Box<[Arc<Node>]>,
+    pub(crate) ring: Ring,
+    pub(crate) keyspaces: Box<[Keyspace]>,
+}
+
+impl Topology {
+    pub(crate) fn empty() -> Topology {
+        Topology { version: 0, nodes: [].into(), ring: Ring::default(), keyspaces: [].into() }
+    }
+
+    /// Builds the snapshot that follows `previous`; unchanged nodes are carried over.
+    pub(crate) fn next(previous: &Topology, seen: &fetch::Seen) -> Topology {
+        let nodes: Vec<Arc<Node>> = seen
+            .nodes
+            .iter()
+            .take(usize::from(u16::MAX))
+            .map(|row| {
+                let known = previous.nodes.iter().find(|node| node.is(row));
+                known.map_or_else(|| Arc::new(Node::new(row)), Arc::clone)
+            })
+            .collect();
+        let ring = Ring::new(seen.nodes.iter().map(|row| row.tokens.as_slice()));
+        let keyspaces = seen
+            .keyspaces
+            .iter()
+            .map(|keyspace| ring.keyspace(&keyspace.name, &keyspace.replication, &nodes))
+            .collect();
+        let version = previous.version.wrapping_add(1).max(1);
+        Topology { version, nodes: nodes.into(), ring, keyspaces }
+    }
+
+    /// Index of the keyspace of this name.
+    pub(crate) fn keyspace_index(&self, name: &str) -> Option<usize> {
+        self.keyspaces.iter().position(|keyspace| &*keyspace.name == name)
+    }
+
+    /// The replicas of `token` in the keyspace of this index, primary first.
+    #[inline]
+    pub(crate) fn replicas(&self, keyspace: usize, token: Token) -> &[u16] {
+        let position = self.ring.position(token);
+        let found = self.keyspaces.get(keyspace).and_then(|keyspace| {
+            let set = *keyspace.set_of_position.get(position)?;
+            keyspace.sets.get(set as usize)
+        });
+        found.map_or(&[], |set| set)
+    }
+}
+
+/// What the driver keeps of a keyspace's definition.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct KeyspaceRow {
+    pub(crate) name: Box<str>,
+    pub(crate) replication: Replication,
+}

@@ -1,0 +1,300 @@
+//! Steady state touches the heap zero times: not one allocation, reallocation or free in the whole
+//! process, over every workload, plain and LZ4, on both runtimes, with 1 and 8 shards.
+//!
+//! The node runs in a process of its own (this program again, started with `--node`), so that all
+//! that is counted is the client. A last case puts one allocation into the path and must be seen.
+//!
+//! `SHARDWIRE_ALLOC_REQUESTS` sets the number of requests per case.
+
+use std::io::{BufRead, BufReader};
+use std::pin::pin;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use shardwire::{Batch, BatchType, Compression, PreparedStatement, Session, SessionBuilder};
+use shardwire_meter::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
+
+/// Requests in flight.
+const CONCURRENCY: usize = 64;
+const PARTITIONS: i64 = 1_000;
+/// Requests before counting begins, per one counted.
+const WARM_UP: u64 = 4;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Workload {
+    Insert,
+    Select1,
+    Select10,
+    Select100,
+    Batch10,
+    Mixed,
+    Scan,
+    /// As `Insert`, with one allocation per request: must be counted.
+    Leaky,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    workload: Workload,
+    compression: Compression,
+    threads: usize,
+    shards: u16,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, flag, shards] = arguments.as_slice()
+        && flag == "--node"
+    {
+        return node(shards.parse().expect("a number of shards"));
+    }
+    let default = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+    let requests = match std::env::var("SHARDWIRE_ALLOC_REQUESTS") {
+        Ok(text) => text.parse().expect("SHARDWIRE_ALLOC_REQUESTS is a number"),
+        Err(_) => default,
+    };
+    let mut cases = 0;
+    for shards in [1, 8] {
+        let node = Node::start(shards);
+        for threads in [1, 2] {
+            for compression in [Compression::None, Compression::Lz4] {
+                use Workload::{Batch10, Insert, Leaky, Mixed, Scan, Select1, Select10, Select100};
+                for workload in [Insert, Select1, Select10, Select100, Batch10, Mixed, Scan, Leaky]
+                {
+                    let case = Case { workload, compression, threads, shards };
+                    run(case, &node, requests);
+                    cases += 1;
+                }
+            }
+        }
+    }
+    println!("test result: ok. {cases} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+}
+
+/// Runs one case and checks what it counted.
+fn run(case: Case, node: &Node, requests: u64) {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match case.threads {
+        1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        threads => builder.worker_threads(threads).enable_all().build(),
+    }
+    .expect("the runtime starts");
+    // Rows make a request of this workload dearer; the number is in proportion.
+    let requests = match case.workload {
+        Workload::Select100 | Workload::Scan => requests / 10,
+        Workload::Leaky => requests / 100,
+        _ => requests,
+    };
+    let begin = Instant::now();
+    let counts = runtime.block_on(measure(case, node.contact_point.clone(), requests));
+    let touched = counts.allocations + counts.reallocations + counts.frees;
+    println!("{case:?}: {requests} requests, {counts:?}, {:?}", begin.elapsed());
+    if case.workload == Workload::Leaky {
+        assert!(counts.allocations >= requests, "an allocation per request was not seen");
+    } else {
+        assert_eq!(touched, 0, "{case:?} touched the heap");
+    }
+}
+
+async fn measure(
+    case: Case,
+    contact_point: String,
+    requests: u64,
+) -> shardwire_meter::AllocationCounts {
+    let session = SessionBuilder::new()
+        .known_node(contact_point)
+        .compression(Some(case.compression))
+        .build()
+        .await
+        .expect("the session connects");
+    let work = Arc::new(Work::new(case.workload, session).await);
+    let total = CONCURRENCY as u64;
+    // All tasks exist before counting begins and end after it is over: what is counted is requests.
+    let gates = Arc::new(Gates {
+        warm: AtomicU64::new(0),
+        done: AtomicU64::new(0),
+        changed: tokio::sync::watch::Sender::new(Phase::Warming),
+    });
+    let tasks: Vec<_> = (0..total)
+        .map(|number| {
+            let (work, gates) = (Arc::clone(&work), Arc::clone(&gates));
+            let count = requests / total;
+            tokio::spawn(async move {
+                let mut phase = gates.changed.subscribe();
+                for round in 0..count * WARM_UP {
+                    work.request(number + round * total).await;
+                }
+                gates.warm.fetch_add(1, Ordering::SeqCst);
+                phase.wait_for(|phase| *phase != Phase::Warming).await.expect("the gate is there");
+                for round in 0..count {
+                    work.request(number + round * total).await;
+                }
+                gates.done.fetch_add(1, Ordering::SeqCst);
+                phase.wait_for(|phase| *phase == Phase::Over).await.expect("the gate is there");
+            })
+        })
+        .collect();
+    wait(&gates.warm, total).await;
+    let before = shardwire_meter::counts();
+    gates.changed.send_replace(Phase::Counting);
+    wait(&gates.done, total).await;
+    let after = shardwire_meter::counts();
+    gates.changed.send_replace(Phase::Over);
+    for task in tasks {
+        task.await.expect("the task ends well");
+    }
+    after.since(before)
+}
+
+struct Gates {
+    warm: AtomicU64,
+    done: AtomicU64,
+    changed: tokio::sync::watch::Sender<Phase>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    Warming,
+    Counting,
+    Over,
+}
+
+async fn wait(count: &AtomicU64, total: u64) {
+    while count.load(Ordering::SeqCst) < total {
+        tokio::task::yield_now().await;
+    }
+}
+
+struct Work {
+    workload: Workload,
+    session: Session,
+    insert: PreparedStatement,
+    select: PreparedStatement,
+    scan: PreparedStatement,
+    batch: Batch,
+    blob: [u8; 64],
+}
+
+impl Work {
+    async fn new(workload: Workload, session: Session) -> Work {
+        let rows = match workload {
+            Workload::Select10 => 10,
+            Workload::Select100 => 100,
+            _ => 1,
+        };
+        schema(&session).await;
+        let insert = "INSERT INTO alloc.w (id, n, data) VALUES (?, ?, ?)";
+        let insert = session.prepare(insert).await.expect("prepares");
+        let fill = "INSERT INTO alloc.r (id, n, name, data) VALUES (?, ?, ?, ?)";
+        let fill = session.prepare(fill).await.expect("prepares");
+        let name = "thirty-two bytes of plain ASCII!";
+        for n in 0..100 {
+            session.execute_unpaged(&fill, (1_i64, n, name, [7_u8; 64])).await.expect("writes");
+        }
+        let select = format!("SELECT id, n, name, data FROM alloc.r WHERE id = ? LIMIT {rows}");
+        let mut select = session.prepare(select).await.expect("prepares");
+        select.set_use_cached_result_metadata(true);
+        let mut scan = session.prepare("SELECT id, n, name, data FROM alloc.r").await.expect("");
+        scan.set_page_size(10);
+        let mut batch = Batch::new(BatchType::Unlogged);
+        for _ in 0..10 {
+            batch.append_statement(insert.clone());
+        }
+        Work { workload, session, insert, select, scan, batch, blob: [7; 64] }
+    }
+
+    async fn request(&self, number: u64) {
+        let id = i64::try_from(number).expect("small") % PARTITIONS;
+        match self.workload {
+            Workload::Insert => self.insert(id).await,
+            Workload::Leaky => {
+                self.insert(id).await;
+                drop(std::hint::black_box(Box::new(id)));
+            }
+            Workload::Mixed if number % 5 == 0 => self.insert(id).await,
+            Workload::Select1 | Workload::Select10 | Workload::Select100 | Workload::Mixed => {
+                let result = self.session.execute_unpaged(&self.select, (1_i64,)).await;
+                let rows = result.expect("reads").into_rows_result().expect("has rows");
+                for row in rows.rows::<(i64, i32, &str, &[u8])>().expect("fits") {
+                    std::hint::black_box(row.expect("is whole"));
+                }
+            }
+            Workload::Batch10 => {
+                let rows: [(i64, i32, &[u8]); 10] = [(id, 1, &self.blob); 10];
+                self.session.batch(&self.batch, rows).await.expect("writes");
+            }
+            Workload::Scan => {
+                let mut pager = pin!(self.session.execute_iter(&self.scan, ()));
+                while let Some(page) = pager.next_page().await.expect("reads") {
+                    for row in page.rows::<(i64, i32, &str, &[u8])>().expect("fits") {
+                        std::hint::black_box(row.expect("is whole"));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn insert(&self, id: i64) {
+        let row: (i64, i32, &[u8]) = (id, 1, &self.blob);
+        self.session.execute_unpaged(&self.insert, row).await.expect("writes");
+    }
+}
+
+async fn schema(session: &Session) {
+    for text in [
+        "CREATE KEYSPACE IF NOT EXISTS alloc WITH replication = \
+         {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",
+        "CREATE TABLE IF NOT EXISTS alloc.w (id bigint PRIMARY KEY, n int, data blob)",
+        "CREATE TABLE IF NOT EXISTS alloc.r \
+         (id bigint, n int, name text, data blob, PRIMARY KEY (id, n))",
+    ] {
+        session.query_unpaged(text, ()).await.expect("the schema is made");
+    }
+}
+
+/// The node's process; killed when dropped.
+struct Node {
+    child: Child,
+    contact_point: String,
+}
+
+impl Node {
+    fn start(shards: u16) -> Node {
+        let program = std::env::current_exe().expect("this program has a path");
+        let mut child = Command::new(program)
+            .args(["--node", &shards.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the node's process starts");
+        let stdout = child.stdout.take().expect("it has a pipe");
+        let mut contact_point = String::new();
+        BufReader::new(stdout).read_line(&mut contact_point).expect("it tells its address");
+        Node { child, contact_point: contact_point.trim().to_owned() }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The other process: serves until its standard input closes, as it does when the test dies.
+fn node(shards: u16) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("the runtime starts");
+    let cluster = shardwire_server::Cluster::builder().shards(shards).start();
+    let cluster = runtime.block_on(cluster).expect("the cluster starts");
+    println!("{}", cluster.contact_points()[0]);
+    let mut line = String::new();
+    while std::io::stdin().read_line(&mut line).is_ok_and(|len| len > 0) {
+        line.clear();
+    }
+}
