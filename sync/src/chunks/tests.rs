@@ -1,3 +1,5 @@
+#![expect(clippy::indexing_slicing, reason = "helpers of tests")]
+
 use std::sync::mpsc;
 use std::thread;
 

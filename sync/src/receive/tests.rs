@@ -1,3 +1,5 @@
+#![expect(clippy::indexing_slicing, reason = "helpers of tests")]
+
 use super::*;
 
 /// Frames of random lengths, read in random pieces, come out whole, whatever is held meanwhile.
