@@ -637,10 +637,13 @@ impl<R> SlotTable<R> {
             if !matches!(state_of(word), PENDING | REGISTERING) || deadline == 0 {
                 continue;
             }
-            if state_of(word) == PENDING && ticks::is_due(deadline, now) {
-                expired += u32::from(self.expire_slot(index, slot, word));
-            } else if ticks::is_due(deadline, now) {
-                bound = ticks::earlier(bound, ticks::after(now, 1)); // its owner is just polling
+            if ticks::is_due(deadline, now) {
+                if state_of(word) == PENDING && self.expire_slot(index, slot, word) {
+                    expired += 1;
+                } else {
+                    // Its owner is just polling, or something else happened: look again soon.
+                    bound = ticks::earlier(bound, ticks::after(now, 1));
+                }
             } else {
                 bound = ticks::earlier(bound, deadline);
             }
