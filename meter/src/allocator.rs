@@ -35,7 +35,7 @@ pub struct AllocationCounts {
     pub reallocations: u64,
     /// Calls that gave memory back.
     pub frees: u64,
-    /// Bytes asked for: the sizes of allocations, and of reallocations what they added.
+    /// Bytes asked for: the sizes of allocations, and of reallocations their new sizes.
     pub bytes: u64,
 }
 
@@ -94,7 +94,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(&REALLOCATIONS, new_size.saturating_sub(layout.size()));
+        count(&REALLOCATIONS, new_size);
         // SAFETY: the caller says `block` came from this allocator with `layout`, and this
         // allocator took it from `System` with that same layout.
         unsafe { System.realloc(block, layout, new_size) }

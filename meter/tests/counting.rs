@@ -18,7 +18,7 @@ fn counts_each_kind_of_call_and_can_be_switched_off() {
             bytes.reserve_exact(128);
             drop(black_box(bytes));
         },
-        [1, 1, 1, 128],
+        [1, 1, 1, 192],
     );
     assert!(set_counting(false));
     check(|| drop(black_box(Box::new(7_u64))), [0, 0, 0, 0]);

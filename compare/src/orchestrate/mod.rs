@@ -1,9 +1,10 @@
 //! The orchestrator: starts the node and the clients, one after the other, and gathers results.
 //!
-//! Read in the order `options.rs`, `matrix.rs`, `build.rs`, `node.rs`, `setup.rs`, `process.rs`,
+//! Read in the order `options.rs`, `matrix.rs`, `build.rs`, `node.rs`, `embedded.rs`, `setup.rs`, `process.rs`,
 //! `progress.rs`, `results.rs`; then `../report/mod.rs`.
 
 mod build;
+mod embedded;
 mod matrix;
 mod node;
 pub mod options;
@@ -37,7 +38,7 @@ use crate::{
     workload::{PARTITIONS, WIDE_PARTITIONS_STORED, Workload, expected_checksum},
 };
 
-pub use node::run_node;
+pub use embedded::run_node;
 pub use setup::run_tables;
 
 /// Does everything, and says whether all answers were right.

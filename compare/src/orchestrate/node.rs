@@ -1,12 +1,12 @@
 //! The nodes: embedded ones in processes of their own, or a cluster that exists already.
 //!
-//! Next: `setup.rs`.
+//! Next: `embedded.rs`.
 
 use std::{
     env,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpStream,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, Stdio},
     rc::Rc,
     thread,
     time::Duration,
@@ -180,13 +180,8 @@ impl<'run> Nodes<'run> {
 
     fn start(&self, kind: NodeKind, shards: u16) -> Result<(Node, Child), Failure> {
         let mut command = Command::new(env::current_exe()?);
-        command.args(["node", "--address", "auto", "--port", "0", "--shard-aware-port", "0"]);
-        command.args(["--admin", "127.0.0.1:0", "--exit-with-stdin"]);
-        command.arg("--nodes").arg(self.options.nodes.to_string());
-        command.arg("--shards").arg(shards.to_string());
-        if kind == NodeKind::Canned {
-            command.arg("--canned");
-        }
+        command.arg("node").arg(self.options.nodes.to_string()).arg(shards.to_string());
+        command.arg(if kind == NodeKind::Canned { "canned" } else { "stored" });
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = spawn_on(&self.cpus.node, command)?;
         let stdout = process.stdout.take().context("the node has an output")?;
@@ -224,13 +219,6 @@ impl Drop for Nodes<'_> {
             let _ = process.wait();
         }
     }
-}
-
-/// The body of the hidden subcommand `node`.
-pub fn run_node(arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let _ = arguments;
-    eprintln!("this build has no embedded node");
-    ExitCode::FAILURE
 }
 
 #[cfg(test)]
