@@ -62,7 +62,7 @@ pub use error::{Error, ErrorKind, Lost};
 pub use execute::{ExecuteSinglePage, ExecuteUnpaged};
 pub use pager::QueryPager;
 pub use rows::{PagingState, PagingStateResponse, QueryResult, QueryRowsResult, TypedRowIter};
-pub use session::Session;
+pub use session::{Replica, Session};
 pub use settings::{Compression, PoolSize};
 pub use statement::{PreparedStatement, Statement};
 pub use topology::Node;

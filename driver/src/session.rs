@@ -41,6 +41,16 @@ pub struct Session {
     pub(crate) inner: Arc<Handle>,
 }
 
+/// A node that holds a partition.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// The node.
+    pub node: Arc<Node>,
+    /// The shard that owns the partition there; `None` where the node has no shards, or no
+    /// connection yet that would tell.
+    pub shard: Option<u16>,
+}
+
 /// Ends the session when the last clone goes.
 pub(crate) struct Handle(Arc<Inner>);
 
@@ -151,11 +161,10 @@ impl Session {
 
     /// The nodes that hold `token` in `keyspace`, each with the shard that owns it there.
     ///
-    /// The shard is `None` where the node has no shards, or no connection yet that would tell.
     /// Empty if the keyspace is not known.
     // Allocates: the list.
     #[must_use]
-    pub fn replicas(&self, keyspace: &str, token: Token) -> Vec<(Arc<Node>, Option<u16>)> {
+    pub fn replicas(&self, keyspace: &str, token: Token) -> Vec<Replica> {
         let topology = self.inner.topology.load();
         let Some(keyspace) = topology.keyspace_index(keyspace) else { return Vec::new() };
         let replicas = topology.replicas(keyspace, token).iter();
@@ -164,7 +173,8 @@ impl Session {
             .map(|node| {
                 let pool = node.pool().and_then(|pool| self.inner.pools.get(pool));
                 let sharder = pool.and_then(|pool| pool.sharder);
-                (Arc::clone(node), sharder.map(|sharder| sharder.shard_of(token)))
+                let shard = sharder.map(|sharder| sharder.shard_of(token));
+                Replica { node: Arc::clone(node), shard }
             })
             .collect()
     }
@@ -179,7 +189,7 @@ impl Session {
         &self,
         prepared: &PreparedStatement,
         values: &impl SerializeRow,
-    ) -> Result<Vec<(Arc<Node>, Option<u16>)>, Error> {
+    ) -> Result<Vec<Replica>, Error> {
         let token = prepared.calculate_token(values)?;
         let column = prepared.get_variable_col_specs().first();
         Ok(match (token, column) {
@@ -336,7 +346,7 @@ async fn sweep(inner: Arc<Inner>) {
     let work = async {
         loop {
             inner.sweep.notified().await;
-            while inner.waiting.len() > 0 {
+            while !inner.waiting.is_empty() {
                 runtime::sleep(TICK).await;
                 inner.clock.advance();
                 inner.waiting.expire(inner.clock.coarse());

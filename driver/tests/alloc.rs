@@ -5,6 +5,12 @@
 //! that is counted is the client. A last case puts one allocation into the path and must be seen.
 //!
 //! `SHARDWIRE_ALLOC_REQUESTS` sets the number of requests per case.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the right answer"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::pin::pin;
@@ -39,6 +45,7 @@ enum Workload {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "the number of shards is printed with the rest")]
 struct Case {
     workload: Workload,
     compression: Compression,
@@ -84,11 +91,10 @@ fn run(case: Case, node: &Node, requests: u64) {
         threads => builder.worker_threads(threads).enable_all().build(),
     }
     .expect("the runtime starts");
-    // Rows make a request of this workload dearer; the number is in proportion.
+    // Each task makes as many.
     let requests = match case.workload {
-        Workload::Select100 | Workload::Scan => requests / 10,
-        Workload::Leaky => requests / 100,
-        _ => requests,
+        Workload::Leaky => CONCURRENCY as u64 * 10,
+        _ => requests.next_multiple_of(CONCURRENCY as u64),
     };
     let begin = Instant::now();
     let counts = runtime.block_on(measure(case, node.contact_point.clone(), requests));
@@ -216,7 +222,7 @@ impl Work {
                 self.insert(id).await;
                 drop(std::hint::black_box(Box::new(id)));
             }
-            Workload::Mixed if number % 5 == 0 => self.insert(id).await,
+            Workload::Mixed if number.is_multiple_of(5) => self.insert(id).await,
             Workload::Select1 | Workload::Select10 | Workload::Select100 | Workload::Mixed => {
                 let result = self.session.execute_unpaged(&self.select, (1_i64,)).await;
                 let rows = result.expect("reads").into_rows_result().expect("has rows");

@@ -1,4 +1,10 @@
 //! Requests go straight to a replica of their partition and to the shard that owns it there.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the right answer"
+)]
 
 mod common;
 
@@ -52,7 +58,7 @@ async fn check(shards: u16, replication_factor: usize, by_shard_aware_port: bool
     // What the public API tells is where they went.
     let replicas = session.replicas_of(&simple, &(1_i32, 77_i64)).unwrap();
     assert_eq!(replicas.len(), replication_factor);
-    assert!(replicas.iter().all(|(_, shard)| shard.is_some_and(|shard| shard < shards)));
+    assert!(replicas.iter().all(|replica| replica.shard.is_some_and(|shard| shard < shards)));
     let token = simple.calculate_token(&(1_i32, 77_i64)).unwrap().unwrap();
     assert_eq!(token, session.token_of_key(&77_i64.to_be_bytes()));
     // Where every node is a replica, all of them share the load.

@@ -1,4 +1,10 @@
 //! What a program does with a session, against the embedded node.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the right answer"
+)]
 
 mod common;
 

@@ -5,6 +5,12 @@
 //! At the end nothing is in flight, and the session works as if nothing had been.
 //!
 //! `SHARDWIRE_STRESS_REQUESTS` sets the number of requests, `SHARDWIRE_STRESS_SEED` the seed.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the right answer"
+)]
 
 mod common;
 

@@ -220,7 +220,7 @@ impl IoTask {
         let Some(conn) = self.pool.conns.get(self.first + index as usize) else { return };
         let cx = &mut Context::from_waker(&socket.write_waker);
         let flushed = conn.lock_writer().poll_flush(conn, cx);
-        if conn.waiting.len() > 0 {
+        if !conn.waiting.is_empty() {
             conn.waiting.notify(CALLED_PER_FLUSH);
         }
         if let Flushed::Lost(lost) = flushed {
@@ -288,7 +288,7 @@ impl IoTask {
                     replace |= 1 << index;
                 }
             }
-            if conn.waiting.len() > 0 {
+            if !conn.waiting.is_empty() {
                 pending = true;
                 conn.waiting.expire(now);
             }

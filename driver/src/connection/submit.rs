@@ -51,7 +51,7 @@ impl Conn {
         if !self.is_open() {
             return Err(Refusal::Closed);
         }
-        if turn == Turn::New && self.waiting.len() > 0 {
+        if turn == Turn::New && !self.waiting.is_empty() {
             return Err(Refusal::Full);
         }
         // Ready for its reply before the frame can be seen by the writer.
@@ -92,7 +92,7 @@ impl Conn {
     /// A slot or room became free: call the next who waits, if any.
     #[inline]
     pub(crate) fn released(&self) {
-        if self.waiting.len() > 0 {
+        if !self.waiting.is_empty() {
             self.waiting.notify(1);
         }
     }

@@ -290,7 +290,7 @@ async fn takes_bodies_larger_than_a_chunk() {
     for len in [4083, 4084, 4087, 4088, 5000, 100_000, 3_000_000] {
         let id = pair.submit(0).await.unwrap();
         let stream = pair.receive(1).await[0];
-        let body: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
+        let body: Vec<u8> = (0..len).map(|n: usize| u8::try_from(n % 251).unwrap()).collect();
         let mut bytes = frame(Opcode::Supported, 0, stream, &body);
         bytes.extend(void(stream)); // not in flight any more: must not be looked at too early
         bytes.truncate(HEADER_LEN + len);

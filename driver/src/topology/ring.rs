@@ -261,7 +261,8 @@ mod tests {
         let keyspace = ring.keyspace("k", replication, &nodes);
         let position = ring.position(Token(token));
         let set = &keyspace.sets[keyspace.set_of_position[position] as usize];
-        let names: String = set.iter().map(|node| char::from(b'A' + *node as u8)).collect();
+        let names: String =
+            set.iter().map(|node| char::from(b"ABCDEFG"[usize::from(*node)])).collect();
         assert_eq!(names, expect);
     }
 
