@@ -16,8 +16,8 @@ const PORT_DEFAULT: u16 = 9042;
 /// Collects settings and connects.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.rs"));
-/// # node(|address| async move {
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::node(|address| async move {
 /// let session = shardwire::SessionBuilder::new().known_node(address).build().await?;
 /// assert_eq!(session.nodes().len(), 1);
 /// # Ok(()) });

@@ -3,6 +3,7 @@
 //! [`Session::execute_unpaged`] makes a future that owns nothing on the heap. When it is polled it
 //! checks the row's type (once per type), hashes the partition key, and has the values encoded
 //! straight into the outgoing buffer of the connection that leads to the right shard.
+//!
 //! Step 1 of 14 in `docs/REQUEST.md`. Next: `driver/src/request.rs`.
 
 use std::future::Future;
@@ -43,8 +44,8 @@ impl Session {
     /// None in steady state.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.rs"));
-    /// # run(|session| async move {
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
     /// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
     /// session.execute_unpaged(&insert, (7_i64, "lamp")).await?;
     /// # Ok(()) });

@@ -311,7 +311,7 @@ impl Task {
         }
     }
 
-    /// Whether the node still has as many shards as when the pool was made; makes a new pool if not.
+    /// Gives the socket back if the node has as many shards as the pool; makes a new pool if not.
     fn reshard(&mut self, socket: Established) -> Result<Option<Established>, Error> {
         let known = self.pool.as_ref().and_then(|(_, pool)| pool.sharder);
         if sharder_of(&socket.supported) == known {

@@ -5,12 +5,12 @@
 //! is one slot of a table, and rows borrow from the buffer the reply arrived in.
 //!
 //! ```
-//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.rs"));
-//! # node(|address| async move {
+//! # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+//! # support::node(|address| async move {
 //! use shardwire::SessionBuilder;
 //!
 //! let session = SessionBuilder::new().known_node(address).build().await?;
-//! # schema(&session).await?;
+//! # support::schema(&session).await?;
 //! let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
 //! session.execute_unpaged(&insert, (1_i64, "lamp")).await?;
 //!

@@ -16,8 +16,8 @@ impl Session {
     /// Nothing is sent before the first page is asked for.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.rs"));
-    /// # run(|session| async move {
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
     /// let select = session.prepare("SELECT id, name FROM shop.items").await?;
     /// let mut pager = session.execute_iter(&select, ());
     /// while let Some(page) = pager.next_page().await? {

@@ -3,6 +3,7 @@
 //! Pools are entered in the session's `PoolTable` once and stay until the session ends, so a
 //! request in flight remembers two small numbers instead of holding a reference count.
 //! Opening sockets and keeping them open is `keeper.rs`.
+//!
 //! Step 5 of 14 in `docs/REQUEST.md`. Next: `driver/src/connection/submit.rs`.
 
 use std::net::SocketAddr;

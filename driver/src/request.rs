@@ -3,6 +3,7 @@
 //! The future owns nothing on the heap and borrows the session: while it waits it remembers two
 //! small indexes and a slot id. What differs between EXECUTE, QUERY, BATCH and PREPARE is an
 //! [`Operation`]; the way there is the same for all.
+//!
 //! Step 2 of 14 in `docs/REQUEST.md`. Next: `protocol/src/routing/mod.rs`.
 
 use std::future::Future;

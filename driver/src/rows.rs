@@ -3,7 +3,8 @@
 //! A [`QueryResult`] holds the reply where it arrived, in the connection's receive chunk; the
 //! chunk is free again when the last result in it is dropped. Whoever keeps results for long
 //! copies what it needs out of them ([`QueryRowsResult::to_owned_result`]).
-//! Step 13 of 14 in `docs/REQUEST.md`.
+//!
+//! Step 14 of 14 in `docs/REQUEST.md`.
 
 use std::ops::Range;
 use std::sync::Arc;

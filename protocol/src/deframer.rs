@@ -3,7 +3,8 @@
 //! Knows nothing about sockets or about what a body contains, and keeps no bytes: the caller shows
 //! what it has from the start of a frame on, and learns whether that is a whole frame or how much
 //! is missing. A length that exceeds the limit is refused before anything waits for it.
-//! Step 9 of 12 in `docs/REQUEST.md`. Next: `driver/src/connection/complete.rs`.
+//!
+//! Step 10 of 14 in `docs/REQUEST.md`. Next: `driver/src/connection/complete.rs`.
 
 use crate::error::{FrameError, TooLarge};
 use crate::header::{BODY_LEN_MAX, HEADER_LEN, ResponseHeader};

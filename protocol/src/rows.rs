@@ -4,7 +4,7 @@
 //! [`TypedRows`] walks the rows and decodes each as a Rust type. Neither allocates and neither
 //! owns: both point into the frame's body, which somebody else keeps.
 //!
-//! Step 11 of 12 in `docs/REQUEST.md`. Next: `driver/src/rows.rs`.
+//! Step 13 of 14 in `docs/REQUEST.md`. Next: `driver/src/rows.rs`.
 
 use std::iter::FusedIterator;
 use std::marker::PhantomData;

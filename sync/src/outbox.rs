@@ -8,6 +8,7 @@
 //!
 //! Invariant: `end <= buf.len()`; `buf[..end]` is whole frames; `queued` is 0 exactly if both the
 //! buffer and the list are empty.
+//!
 //! Step 8 of 14 in `docs/REQUEST.md`. Next: `driver/src/connection/io.rs`.
 
 use std::collections::VecDeque;

@@ -40,7 +40,7 @@
 //! - Foreign code (a waker, a reply's destructor) runs only where its panic or its calling back
 //!   into the table does no harm.
 //!
-//! Next: `sync/src/slots/slot.rs`.
+//! Step 12 of 14 in `docs/REQUEST.md`. Next: `protocol/src/rows.rs`.
 
 mod free_list;
 #[cfg(all(test, loom))]

@@ -4,7 +4,8 @@
 //! anything else is lent out as a view of the chunk. A reply to a request that was given up is
 //! swallowed and frees its stream id. Whatever the peer sends that is not CQL, or answers nobody,
 //! ends the connection with an error that says what it was.
-//! Step 11 of 14 in `docs/REQUEST.md`. Next: `protocol/src/response/mod.rs`.
+//!
+//! Step 11 of 14 in `docs/REQUEST.md`. Next: `sync/src/slots.rs`.
 
 use shardwire_protocol::compression;
 use shardwire_protocol::deframer::{Deframer, Step};

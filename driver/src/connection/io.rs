@@ -4,6 +4,7 @@
 //! longer than one submitter's encoding or single write, and its work per turn is bounded, so that
 //! the tasks it wakes get their turn and give their receive chunks back.
 //! What arrives is taken apart in `complete.rs`.
+//!
 //! Step 9 of 14 in `docs/REQUEST.md`. Next: `protocol/src/deframer.rs`.
 
 use std::future::Future;

@@ -3,6 +3,7 @@
 //! The only place with backpressure: without a slot or without room the caller waits its turn in
 //! `Conn::waiting`. Nothing here blocks; the outbox's lock is held for as long as it takes to
 //! encode one request.
+//!
 //! Step 6 of 14 in `docs/REQUEST.md`. Next: `protocol/src/request/execute.rs`.
 
 use std::sync::atomic::Ordering;

@@ -9,7 +9,7 @@ use std::sync::{PoisonError, TryLockError};
 use std::task::{Context, Poll};
 
 use shardwire_protocol::compression::Lz4Encoder;
-use shardwire_protocol::header::HEADER_LEN;
+use shardwire_protocol::header::{HEADER_LEN, RequestHeader, flags};
 use shardwire_sync::WriteBuffer;
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -170,40 +170,38 @@ impl Deflate {
     }
 
     fn push(&mut self, frame: &[u8]) {
-        let (head, body) = frame.split_at(HEADER_LEN);
+        let Some((head, body)) = frame.split_at_checked(HEADER_LEN) else { return };
         let start = self.out.len();
         self.out.extend_from_slice(head);
-        if body.len() >= COMPRESS_LEN_MIN {
-            let compressed = self.lz4.compress_body(body, &mut self.out);
-            let len = self.out.len() - start - HEADER_LEN;
-            if let (Ok(()), true, Ok(len)) = (compressed, len < body.len(), u32::try_from(len)) {
-                if let Some([_, flags, _, _, _, body_len @ ..]) =
-                    self.out.get_mut(start..start + HEADER_LEN)
-                {
-                    *flags |= shardwire_protocol::header::flags::COMPRESSION;
-                    body_len.copy_from_slice(&len.to_be_bytes());
-                }
-                return;
-            }
-            self.out.truncate(start + HEADER_LEN);
+        if body.len() >= COMPRESS_LEN_MIN && self.compress(start, head, body).is_some() {
+            return;
         }
+        self.out.truncate(start + HEADER_LEN);
         self.out.extend_from_slice(body);
     }
+
+    /// Appends the compressed body and corrects the header at `start`; `None` if it is not shorter.
+    fn compress(&mut self, start: usize, head: &[u8], body: &[u8]) -> Option<()> {
+        self.lz4.compress_body(body, &mut self.out).ok()?;
+        let len = self.out.len() - start - HEADER_LEN;
+        let mut header = RequestHeader::decode(head.first_chunk()?).ok()?;
+        header.flags |= flags::COMPRESSION;
+        header.body_len = u32::try_from(len).ok().filter(|_| len < body.len())?;
+        header.encode(self.out.get_mut(start..)?.first_chunk_mut()?);
+        Some(())
+    }
+}
+
+/// The header that `bytes` begins with.
+fn header_of(bytes: &[u8]) -> Option<RequestHeader> {
+    RequestHeader::decode(bytes.first_chunk()?).ok()
 }
 
 /// Length of the frame that `bytes` begins with; 0 when there is none.
 fn frame_len(bytes: &[u8]) -> usize {
-    match bytes {
-        [_, _, _, _, _, a, b, c, d, ..] => {
-            HEADER_LEN + u32::from_be_bytes([*a, *b, *c, *d]) as usize
-        }
-        _ => 0,
-    }
+    header_of(bytes).map_or(0, |header| HEADER_LEN + header.body_len as usize)
 }
 
 fn stream_of(frame: &[u8]) -> u16 {
-    match frame {
-        [_, _, high, low, ..] => u16::from_be_bytes([*high, *low]),
-        _ => u16::MAX,
-    }
+    header_of(frame).map_or(u16::MAX, |header| header.stream.cast_unsigned())
 }

@@ -3,6 +3,7 @@
 //! The replicas of the token come first, beginning with a random one so that they share the load
 //! (a conditional statement begins with the primary, where its Paxos rounds meet no rivals); then
 //! the other nodes. The n-th choice is worked out when it is asked for.
+//!
 //! Step 4 of 14 in `docs/REQUEST.md`. Next: `driver/src/pool.rs`.
 
 use std::sync::Arc;

@@ -54,7 +54,7 @@ impl Node {
 
     #[inline]
     pub(crate) fn pool(&self) -> Option<u32> {
-        // Pairs with the `Release` in `set_pool`: the pool is in the table before its index is here.
+        // Pairs with the `Release` in `set_pool`: a pool is in the table before its index is here.
         match self.pool.load(Ordering::Acquire) {
             NO_POOL => None,
             pool => Some(pool),

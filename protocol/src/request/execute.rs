@@ -3,7 +3,8 @@
 //! What is the same in all executions of a statement is encoded once, header included
 //! ([`ExecuteTemplate`]). A request copies that, patches what differs, and appends its values.
 //! Whether values fit the statement was checked before.
-//! Step 6 of 12 in `docs/REQUEST.md`. Next: `sync/src/outbox.rs`.
+//!
+//! Step 7 of 14 in `docs/REQUEST.md`. Next: `sync/src/outbox.rs`.
 
 use super::parameters::FLAG_VALUES;
 use super::{Parameters, Request, check_frame, frame_len_of_body, query, short_count, short_len};

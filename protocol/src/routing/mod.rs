@@ -1,7 +1,8 @@
 //! From a statement's values to the token of its partition, and to the shard of a node.
 //!
 //! Which nodes hold a token is topology and not known here. `key.rs` is where it begins.
-//! Step 2 of 12 in `docs/REQUEST.md`. Next: `driver/src/policy/plan.rs`.
+//!
+//! Step 3 of 14 in `docs/REQUEST.md`. Next: `driver/src/policy/plan.rs`.
 
 mod key;
 mod murmur3;
