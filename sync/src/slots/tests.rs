@@ -37,7 +37,10 @@ fn delivers_a_reply() {
 
 #[test]
 fn claims_exactly_as_many_as_allowed() {
-    for max in [1, 63, 64, 65, 1000, SLOTS_MAX] {
+    for max in [1, 63, 64, 65, if cfg!(miri) { 130 } else { 1000 }, SLOTS_MAX] {
+        if cfg!(miri) && max == SLOTS_MAX {
+            continue; // takes minutes there
+        }
         let table = SlotTable::<u8>::new(max);
         let mut ids: Vec<_> = std::iter::from_fn(|| table.claim()).collect();
         assert_eq!((ids.len(), table.in_use() as usize), (max, max));
