@@ -444,8 +444,8 @@ impl Cluster {
         self.command(|done| Command::StopNode(node, done)).await
     }
 
-    /// Starts a stopped node on its old ports, without the statements it had prepared, and tells the
-    /// clients of the other nodes that it is up. Does nothing if it runs.
+    /// Starts a stopped node on its old ports, without the statements it had prepared, and tells
+    /// the clients of the other nodes that it is up. Does nothing if it runs.
     ///
     /// # Errors
     ///

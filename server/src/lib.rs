@@ -12,7 +12,8 @@
 //! # std::io::Result::Ok(()) }).unwrap();
 //! ```
 //!
-//! Next: `cluster.rs`.
+//! `README.md` lists the CQL it understands, its counters, faults and admin commands, and what
+//! canned mode does. Reading order: `cluster.rs`, `node.rs`, `connection/mod.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -37,3 +38,8 @@ pub use address::Addresses;
 pub use cluster::{Cluster, ClusterBuilder};
 pub use counters::{ClusterCounters, NodeCounters, ShardCounters};
 pub use faults::{FaultAction, FaultRule};
+
+/// Compiles the example of `README.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

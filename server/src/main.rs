@@ -1,5 +1,7 @@
 //! `shardwire-server`: the embedded node as a program. `README.md` says how it is used.
 
+#![forbid(unsafe_code)]
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;

@@ -145,8 +145,10 @@ impl Connection {
         }
         self.kinds = kinds;
         let state = self.shared.node_states.get(self.node);
-        if let (Some(state), Some(sender)) = (state, self.events_sender.take()) {
-            state.listeners.borrow_mut().push((kinds, sender));
+        if let Some(state) = state {
+            let mut listeners = state.listeners.borrow_mut();
+            listeners.retain(|(_, sender)| !sender.same_channel(&self.events_sender));
+            listeners.push((kinds, self.events_sender.clone()));
         }
         self.reply(stream, opcode::READY, |_| {});
         Ok(())

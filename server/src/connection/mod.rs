@@ -62,7 +62,7 @@ pub(crate) struct Connection {
     /// Events that the client has registered for, and where they come from.
     kinds: EventKinds,
     events: mpsc::Receiver<EventFrame>,
-    events_sender: Option<mpsc::Sender<EventFrame>>,
+    events_sender: mpsc::Sender<EventFrame>,
     /// Replies to be written; empty between writes.
     out: Vec<u8>,
     delayed: Delayed,
@@ -90,7 +90,7 @@ impl Connection {
             compressor: None,
             kinds: EventKinds::default(),
             events,
-            events_sender: Some(sender),
+            events_sender: sender,
             out: Vec::with_capacity(INPUT_LEN),
             delayed: Delayed::default(),
             scratch: Vec::new(),

@@ -155,7 +155,8 @@ pub(crate) fn keyspace_of<'a>(
 ) -> Result<&'a str, CqlError> {
     name.keyspace.as_deref().or(current).ok_or_else(|| {
         CqlError::invalid(
-            "No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename",
+            "No keyspace has been specified. USE a keyspace, or explicitly specify \
+             keyspace.tablename",
         )
     })
 }

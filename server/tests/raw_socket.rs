@@ -1,0 +1,417 @@
+//! Bytes on a socket: what no well-behaved driver would send, and what faults do to replies.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::time::{Duration, Instant};
+
+use shardwire_server::{Cluster, ClusterBuilder, FaultAction, FaultRule, ShardCounters};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const STARTUP: u8 = 1;
+const OPTIONS: u8 = 5;
+const QUERY: u8 = 7;
+const PREPARE: u8 = 9;
+const EXECUTE: u8 = 10;
+const REGISTER: u8 = 11;
+const BATCH: u8 = 13;
+
+const PROTOCOL_ERROR: i32 = 0x000A;
+
+#[derive(Debug)]
+struct Reply {
+    stream: i16,
+    opcode: u8,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// Code and message of an ERROR.
+    #[track_caller]
+    fn error(&self) -> (i32, String) {
+        assert_eq!(self.opcode, 0, "{self:?}");
+        let len = usize::from(u16::from_be_bytes([self.body[4], self.body[5]]));
+        let code = i32::from_be_bytes(self.body[..4].try_into().unwrap());
+        (code, String::from_utf8(self.body[6..6 + len].to_vec()).unwrap())
+    }
+}
+
+struct Client {
+    socket: TcpStream,
+}
+
+fn frame(stream: i16, opcode: u8, body: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(body.len()).unwrap().to_be_bytes();
+    [&[4, 0][..], &stream.to_be_bytes(), &[opcode], &len, body].concat()
+}
+
+fn string(text: &str) -> Vec<u8> {
+    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
+}
+
+fn long_string(text: &str) -> Vec<u8> {
+    [&u32::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
+}
+
+fn value(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
+}
+
+fn query(text: &str) -> Vec<u8> {
+    [long_string(text), vec![0, 1, 0]].concat()
+}
+
+impl Client {
+    async fn open(cluster: &Cluster) -> Self {
+        let socket = TcpStream::connect(cluster.contact_points()[0]).await.unwrap();
+        Self { socket }
+    }
+
+    async fn started(cluster: &Cluster) -> Self {
+        let mut client = Self::open(cluster).await;
+        let body = [vec![0, 1], string("CQL_VERSION"), string("4.0.0")].concat();
+        assert_eq!(client.call(STARTUP, &body).await.opcode, 2);
+        client
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).await.unwrap();
+    }
+
+    /// The next reply, or `None` at the end of the connection.
+    async fn receive(&mut self) -> Option<Reply> {
+        let mut header = [0; 9];
+        self.socket.read_exact(&mut header).await.ok()?;
+        assert_eq!(header[0], 0x84);
+        let len = u32::from_be_bytes(header[5..].try_into().unwrap());
+        let mut body = vec![0; usize::try_from(len).unwrap()];
+        self.socket.read_exact(&mut body).await.ok()?;
+        let stream = i16::from_be_bytes([header[2], header[3]]);
+        Some(Reply { stream, opcode: header[4], body })
+    }
+
+    async fn call(&mut self, opcode: u8, body: &[u8]) -> Reply {
+        self.send(&frame(5, opcode, body)).await;
+        let reply = self.receive().await.expect("a reply");
+        assert_eq!(reply.stream, 5);
+        reply
+    }
+
+    /// Runs a statement that must not fail.
+    async fn run(&mut self, text: &str) -> Reply {
+        let reply = self.call(QUERY, &query(text)).await;
+        assert_eq!(reply.opcode, 8, "{text}: {}", String::from_utf8_lossy(&reply.body));
+        reply
+    }
+
+    /// A table `ks.t (k bigint, v int)`, and the id of an INSERT into it.
+    async fn prepared(&mut self) -> Vec<u8> {
+        self.run(
+            "CREATE KEYSPACE ks WITH replication = \
+             {'class': 'SimpleStrategy', 'replication_factor': 1}",
+        )
+        .await;
+        self.run("CREATE TABLE ks.t (k bigint PRIMARY KEY, v int)").await;
+        self.prepare("INSERT INTO ks.t (k, v) VALUES (?, ?)").await
+    }
+
+    async fn prepare(&mut self, text: &str) -> Vec<u8> {
+        let reply = self.call(PREPARE, &long_string(text)).await;
+        assert_eq!(reply.body[..4], [0, 0, 0, 4]);
+        reply.body[6..22].to_vec()
+    }
+}
+
+fn insert_values(k: i64, v: i32) -> Vec<u8> {
+    [vec![0, 2], value(&k.to_be_bytes()), value(&v.to_be_bytes())].concat()
+}
+
+/// EXECUTE with consistency ONE.
+fn execute(id: &[u8], flags: u8, rest: &[u8]) -> Vec<u8> {
+    [&[0, 16], id, &[0, 1, flags], rest].concat()
+}
+
+async fn one_node() -> Cluster {
+    start(Cluster::builder()).await
+}
+
+async fn start(builder: ClusterBuilder) -> Cluster {
+    builder.start().await.unwrap()
+}
+
+#[tokio::test]
+async fn other_versions_are_told_which_to_use() {
+    let cluster = one_node().await;
+    for version in [3, 5, 65, 66] {
+        let mut client = Client::open(&cluster).await;
+        let mut bytes = frame(9, OPTIONS, &[]);
+        bytes[0] = version;
+        client.send(&bytes).await;
+        let reply = client.receive().await.unwrap();
+        let (code, message) = reply.error();
+        assert_eq!((reply.stream, code), (9, PROTOCOL_ERROR));
+        let start = format!("Invalid or unsupported protocol version ({version}); ");
+        assert!(message.starts_with(&start), "{message}");
+        assert!(client.receive().await.is_none(), "the connection ends");
+    }
+}
+
+#[tokio::test]
+async fn garbage_and_oversize_end_the_connection_with_an_error() {
+    let cluster = start(Cluster::builder().body_len_max(1000)).await;
+    let oversize = [4, 0, 0, 1, QUERY, 0x7F, 0xFF, 0xFF, 0xFF];
+    let above_limit = frame(1, QUERY, &[0; 1001]);
+    let unknown_opcode = frame(1, 0x77, &[]);
+    let short_body = frame(1, QUERY, &[0, 0, 0, 99, b'S']);
+    let negative_stream = frame(-7, OPTIONS, &[]);
+    let compressed = [&[4, 1][..], &frame(1, QUERY, &query("USE x"))[2..]].concat();
+    let cases = [
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        oversize.to_vec(),
+        above_limit,
+        unknown_opcode,
+        short_body,
+        negative_stream,
+        compressed,
+    ];
+    for bytes in cases {
+        let mut client = Client::started(&cluster).await;
+        client.send(&bytes).await;
+        let reply = client.receive().await.unwrap_or_else(|| panic!("no reply to {bytes:?}"));
+        assert_eq!(reply.error().0, PROTOCOL_ERROR, "{bytes:?}");
+        assert!(client.receive().await.is_none(), "the connection ends");
+    }
+}
+
+#[tokio::test]
+async fn only_options_before_startup() {
+    let cluster = one_node().await;
+    let mut client = Client::open(&cluster).await;
+    assert_eq!(client.call(OPTIONS, &[]).await.opcode, 6);
+    let (code, message) = client.call(QUERY, &query("SELECT * FROM system.local")).await.error();
+    assert_eq!(code, PROTOCOL_ERROR);
+    assert!(message.contains("expecting STARTUP"), "{message}");
+    let body = [vec![0, 1], string("CQL_VERSION"), string("3.0.0")].concat();
+    assert_eq!(client.call(STARTUP, &body).await.opcode, 2);
+    client.run("SELECT * FROM system.local").await;
+}
+
+#[tokio::test]
+async fn frames_may_be_cut_anywhere() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    client.socket.set_nodelay(true).unwrap();
+    let bytes = [frame(1, OPTIONS, &[]), frame(2, QUERY, &query("USE system"))].concat();
+    for cut in 1..bytes.len() {
+        client.send(&bytes[..cut]).await;
+        tokio::task::yield_now().await;
+        client.send(&bytes[cut..]).await;
+        assert_eq!(client.receive().await.unwrap().stream, 1);
+        assert_eq!(client.receive().await.unwrap().stream, 2);
+    }
+}
+
+#[tokio::test]
+async fn error_codes_by_kind_of_mistake() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    let id = client.prepared().await;
+    for (text, code) in [
+        ("SELEC", 0x2000),
+        ("DESCRIBE KEYSPACES", 0x2000),
+        ("SELECT * FROM ks.nothing", 0x2200),
+        ("SELECT nothing FROM ks.t", 0x2200),
+        ("SELECT * FROM nothing.t", 0x2200),
+        ("SELECT * FROM t", 0x2200),
+        ("SELECT * FROM ks.t WHERE v = 1", 0x2200),
+        ("INSERT INTO ks.t (v) VALUES (1)", 0x2200),
+        ("INSERT INTO ks.t (k) VALUES ('text')", 0x2200),
+        ("INSERT INTO ks.t (k, v) VALUES (?, ?)", 0x2200),
+        ("INSERT INTO system.local (key) VALUES ('x')", 0x2200),
+        ("CREATE TABLE ks.t (a int PRIMARY KEY)", 0x2400),
+        ("SELECT * FROM system.peers_v2", 0x2200),
+    ] {
+        assert_eq!(client.call(QUERY, &query(text)).await.error().0, code, "{text}");
+    }
+    let unknown = client.call(EXECUTE, &execute(&[7; 16], 0, &[])).await;
+    assert_eq!(unknown.error().0, 0x2500);
+    assert!(unknown.body.ends_with(&[7; 16]));
+    let bad_int = [vec![0, 2], value(&1_i64.to_be_bytes()), value(&[1, 2, 3])].concat();
+    assert_eq!(client.call(EXECUTE, &execute(&id, 1, &bad_int)).await.error().0, 0x2200);
+    let too_few = [vec![0, 1], value(&1_i64.to_be_bytes())].concat();
+    assert_eq!(client.call(EXECUTE, &execute(&id, 1, &too_few)).await.error().0, 0x2200);
+}
+
+#[tokio::test]
+async fn paging_states_are_checked() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    let id = client.prepared().await;
+    for k in 0..10 {
+        client.call(EXECUTE, &execute(&id, 1, &insert_values(k, 1))).await;
+    }
+    let page = |text: &str, state: Option<&[u8]>| {
+        let mut body = [long_string(text), vec![0, 1, 4 | state.map_or(0, |_| 8)]].concat();
+        body.extend(4_u32.to_be_bytes());
+        body.extend(state.map(value).unwrap_or_default());
+        body
+    };
+    let first = client.call(QUERY, &page("SELECT k FROM ks.t", None)).await;
+    // kind, flags (global spec, more pages), column count, state
+    assert_eq!(first.body[..12], [0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1]);
+    let len = usize::from(u16::from_be_bytes([first.body[14], first.body[15]]));
+    let state = &first.body[16..16 + len];
+    let second = client.call(QUERY, &page("SELECT k FROM ks.t", Some(state))).await;
+    assert_eq!(second.opcode, 8);
+    let other = client.call(QUERY, &page("SELECT v FROM ks.t", Some(state))).await;
+    assert_eq!(other.error().0, PROTOCOL_ERROR);
+}
+
+#[tokio::test]
+async fn canned_replies_are_counted_and_not_stored() {
+    let cluster = start(Cluster::builder().canned(true)).await;
+    let mut client = Client::started(&cluster).await;
+    let insert = client.prepared().await;
+    let select = client.prepare("SELECT v FROM ks.t WHERE k = ?").await;
+    for k in 0..5 {
+        let reply = client.call(EXECUTE, &execute(&insert, 1, &insert_values(k, 7))).await;
+        assert_eq!(reply.body, [0, 0, 0, 1]);
+    }
+    let key = |k: i64| [vec![0, 1], value(&k.to_be_bytes())].concat();
+    let row = [&[0, 0, 0, 1][..], &value(&7_i32.to_be_bytes())].concat();
+    // The first insert was stored, the others were not; then its reply answers all.
+    for (k, is_found) in [(4, false), (0, true), (4, true)] {
+        let reply = client.call(EXECUTE, &execute(&select, 1, &key(k))).await;
+        assert_eq!(reply.body.ends_with(&row), is_found, "{k}");
+    }
+    // With metadata skipped the reply is another one.
+    let reply = client.call(EXECUTE, &execute(&select, 3, &key(4))).await;
+    assert_eq!(reply.body[..12], [0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 1]);
+    let item = [&[1, 0, 16][..], &insert, &insert_values(3, 7)].concat();
+    let batch = [vec![1, 0, 2], item.clone(), item, vec![0, 1, 0]].concat();
+    assert_eq!(client.call(BATCH, &batch).await.body, [0, 0, 0, 1]);
+    // Five inserts, four selects, one batch.
+    let expect = ShardCounters { right: 10, connections: 1, ..Default::default() };
+    assert_eq!(cluster.counters().total(), expect);
+}
+
+#[tokio::test]
+async fn counters_tell_right_from_wrong() {
+    let cluster = start(Cluster::builder().nodes(2).shards(2)).await;
+    let mut client = Client::started(&cluster).await;
+    let id = client.prepared().await;
+    for k in 0..400 {
+        client.call(EXECUTE, &execute(&id, 1, &insert_values(k, 1))).await;
+    }
+    let scan = client.prepare("SELECT * FROM ks.t").await;
+    client.call(EXECUTE, &execute(&scan, 0, &[])).await;
+    let shard = cluster.counters().nodes[0].shards[0];
+    assert_eq!(shard.unrouted, 1);
+    assert_eq!(shard.right + shard.wrong_shard + shard.wrong_node, 400);
+    for count in [shard.right, shard.wrong_shard, shard.wrong_node] {
+        assert!(count > 30, "{shard:?}");
+    }
+    assert_eq!(cluster.counters().nodes[1].shards[0].connections, 0);
+}
+
+#[tokio::test]
+async fn a_delayed_reply_holds_up_no_other() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    let rule = FaultRule::new(FaultAction::Delay { ms: 100 }).opcode("QUERY").limit(1);
+    cluster.add_fault(rule);
+    let start = Instant::now();
+    client.send(&frame(1, QUERY, &query("USE system"))).await;
+    client.send(&frame(2, QUERY, &query("USE system"))).await;
+    assert_eq!(client.receive().await.unwrap().stream, 2);
+    assert_eq!(client.receive().await.unwrap().stream, 1);
+    assert!(start.elapsed() >= Duration::from_millis(100));
+}
+
+#[tokio::test]
+async fn faults_drop_cut_close_corrupt_and_refuse() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    let id = client.prepared().await;
+    let request = execute(&id, 1, &insert_values(1, 1));
+    let fault = async |action: FaultAction| {
+        cluster.clear_faults();
+        cluster.add_fault(FaultRule::new(action).statement("INSERT INTO ks.t").limit(1));
+        let mut client = Client::started(&cluster).await;
+        client.send(&frame(3, EXECUTE, &request)).await;
+        client
+    };
+    let mut dropped = fault(FaultAction::Drop).await;
+    dropped.send(&frame(4, OPTIONS, &[])).await;
+    assert_eq!(dropped.receive().await.unwrap().stream, 4);
+
+    let mut bytes = Vec::new();
+    fault(FaultAction::CutMidFrame).await.socket.read_to_end(&mut bytes).await.unwrap();
+    assert_eq!(bytes.len(), (9 + 4) / 2);
+
+    bytes.clear();
+    fault(FaultAction::Close).await.socket.read_to_end(&mut bytes).await.unwrap();
+    assert!(bytes.is_empty(), "{bytes:?}");
+
+    let mut corrupt = fault(FaultAction::Corrupt).await;
+    assert_ne!(corrupt.socket.read_u8().await.unwrap(), 0x84);
+
+    let error = FaultAction::Error { code: 0x1100, message: "late".into() };
+    let reply = fault(error).await.receive().await.unwrap();
+    assert_eq!(reply.error(), (0x1100, "late".into()));
+    assert!(reply.body.ends_with(b"SIMPLE"));
+
+    let reply = fault(FaultAction::Unprepared).await.receive().await.unwrap();
+    assert_eq!(reply.error().0, 0x2500);
+    assert!(reply.body.ends_with(&id));
+}
+
+#[tokio::test]
+async fn a_stopped_node_is_gone_and_the_others_hear_of_it() {
+    let cluster = start(Cluster::builder().nodes(2)).await;
+    let mut client = Client::started(&cluster).await;
+    let kinds = [vec![0, 2], string("STATUS_CHANGE"), string("SCHEMA_CHANGE")].concat();
+    assert_eq!(client.call(REGISTER, &kinds).await.opcode, 2);
+    let second = cluster.contact_points()[1];
+    let mut other = TcpStream::connect(second).await.unwrap();
+    cluster.stop_node(1).await.unwrap();
+    assert_eq!(other.read(&mut [0; 10]).await.unwrap_or(0), 0);
+    assert!(TcpStream::connect(second).await.is_err());
+    let event = client.receive().await.unwrap();
+    let body = [string("STATUS_CHANGE"), string("DOWN"), vec![4]].concat();
+    assert_eq!((event.stream, event.opcode), (-1, 12));
+    assert!(event.body.starts_with(&body));
+    assert!(event.body.ends_with(&u32::from(second.port()).to_be_bytes()));
+    cluster.start_node(1).await.unwrap();
+    assert!(TcpStream::connect(second).await.is_ok());
+    let body = [string("STATUS_CHANGE"), string("UP")].concat();
+    assert!(client.receive().await.unwrap().body.starts_with(&body));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_not_read_from() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    let id = client.prepared().await;
+    client.run("CREATE TABLE ks.big (k int PRIMARY KEY, b text)").await;
+    let text = "x".repeat(100_000);
+    client.run(&format!("INSERT INTO ks.big (k, b) VALUES (1, '{text}')")).await;
+    let select = frame(1, QUERY, &query("SELECT b FROM ks.big WHERE k = 1"));
+    // Requests for 400 MB of replies, none of which is read yet.
+    let total = 4000;
+    client.send(&select.repeat(total)).await;
+    let mut other = Client::started(&cluster).await;
+    other.call(EXECUTE, &execute(&id, 1, &insert_values(1, 1))).await;
+    assert!(resident_mb().is_none_or(|mb| mb < 200), "{:?} MB", resident_mb());
+    for _ in 0..total {
+        assert_eq!(client.receive().await.unwrap().opcode, 8);
+    }
+}
+
+/// Memory of this process, the node included, where the system tells.
+fn resident_mb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kb: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kb / 1024)
+}
