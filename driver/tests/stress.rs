@@ -33,7 +33,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 fn requests() -> u64 {
-    setting("SHARDWIRE_STRESS_REQUESTS", if cfg!(debug_assertions) { 150_000 } else { 600_000 })
+    setting("SHARDWIRE_STRESS_REQUESTS", if cfg!(debug_assertions) { 1_000_000 } else { 4_000_000 })
 }
 
 #[test]
@@ -130,7 +130,7 @@ async fn worker(
     requests: u64,
 ) {
     for _ in 0..requests {
-        let id = random.i64(..KEYS);
+        let id = random.i64(0..KEYS);
         let polls = if random.u8(..) < 64 { random.u32(..3) } else { u32::MAX };
         let request = session.execute_unpaged(&select, (id,));
         let Some(result) = poll_at_most(request, polls).await else {
@@ -162,6 +162,7 @@ async fn worker(
 
 #[track_caller]
 fn check(rows: &shardwire::QueryRowsResult, id: i64) {
+    assert_eq!(rows.rows_num(), 1, "id {id}");
     let (key, same, data) = rows.single_row::<(i64, i64, &[u8])>().unwrap();
     assert_eq!((key, same), (id, id), "another request's reply");
     assert!(data.iter().all(|byte| *byte == data_byte(id)), "another request's data");
