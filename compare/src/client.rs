@@ -7,7 +7,7 @@ use std::{io, process::ExitCode};
 use anyhow::{Context as _, bail};
 
 use crate::{
-    drivers::{Driver, Failure, floor, scylla::Scylla},
+    drivers::{Driver, Failure, floor, scylla::Scylla, shardwire::Shardwire},
     job::{Event, Job, Outcome, Runtime},
     measure::{Instrument, announce},
     run::run,
@@ -28,7 +28,7 @@ pub fn main(instrument: Instrument) -> ExitCode {
 }
 
 /// Drivers that the Rust clients have built in.
-pub const DRIVERS: [&str; 2] = ["scylla", "floor"];
+pub const DRIVERS: [&str; 3] = ["shardwire", "scylla", "floor"];
 
 fn read_job() -> Result<Job, Failure> {
     let mut line = String::new();
@@ -39,6 +39,7 @@ fn read_job() -> Result<Job, Failure> {
 fn do_job(job: Job, instrument: Instrument) -> Result<Outcome, Failure> {
     match job.driver.as_str() {
         "floor" => floor::run(&job, instrument),
+        "shardwire" => do_async::<Shardwire>(job, instrument),
         "scylla" => do_async::<Scylla>(job, instrument),
         other => bail!("unknown driver `{other}`; known are {}", DRIVERS.join(", ")),
     }

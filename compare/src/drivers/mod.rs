@@ -1,10 +1,11 @@
 //! What a driver must offer to be compared inside of the Rust clients.
 //!
 //! One file per driver; drivers in other languages join as processes, see `CONTRACT.md`.
-//! Next: `scylla.rs`, then `traffic.rs`.
+//! Next: `scylla.rs`, `shardwire.rs`, then `../traffic.rs`.
 
 pub mod floor;
 pub mod scylla;
+pub mod shardwire;
 
 use std::future::Future;
 
