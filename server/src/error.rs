@@ -24,11 +24,13 @@ pub(crate) struct CqlError {
     pub(crate) code: i32,
     pub(crate) message: String,
     pub(crate) extra: Vec<u8>,
+    /// The client's bytes can no longer be trusted: the connection is closed after the reply.
+    pub(crate) is_fatal: bool,
 }
 
 impl CqlError {
     pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), extra: default_extra(code) }
+        Self { code, message: message.into(), extra: default_extra(code), is_fatal: false }
     }
 
     pub(crate) fn syntax(message: impl Into<String>) -> Self {
@@ -39,8 +41,9 @@ impl CqlError {
         Self::new(code::INVALID, message)
     }
 
+    /// Bytes that are not what they should be.
     pub(crate) fn protocol(message: impl Into<String>) -> Self {
-        Self::new(code::PROTOCOL, message)
+        Self { is_fatal: true, ..Self::new(code::PROTOCOL, message) }
     }
 
     pub(crate) fn already_exists(keyspace: &str, table: &str) -> Self {
@@ -53,14 +56,14 @@ impl CqlError {
         let mut out = Writer::new(&mut extra);
         out.string(keyspace);
         out.string(table);
-        Self { code: code::ALREADY_EXISTS, message, extra }
+        Self { code: code::ALREADY_EXISTS, message, extra, is_fatal: false }
     }
 
     pub(crate) fn unprepared(id: &[u8]) -> Self {
         let mut extra = Vec::new();
         Writer::new(&mut extra).short_bytes(id);
         let message = "No prepared statement with this id; prepare it again".to_owned();
-        Self { code: code::UNPREPARED, message, extra }
+        Self { code: code::UNPREPARED, message, extra, is_fatal: false }
     }
 }
 

@@ -112,7 +112,7 @@ impl Connection {
             if item.values.len() != plan.markers.len() {
                 let (expected, got) = (plan.markers.len(), item.values.len());
                 let message = format!(
-                    "There were {expected} markers in statement {index} of the batch, got {got} values"
+                    "statement {index} of the batch has {expected} markers, got {got} values"
                 );
                 return Err(CqlError::invalid(message));
             }

@@ -15,6 +15,8 @@ use crate::wire::read::Reader;
 
 /// Delayed replies that one connection may have; beyond it nothing more is read.
 const DELAYED_MAX: usize = 32_768;
+/// Bytes of delayed replies that one connection may have.
+const DELAYED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Replies that wait for their time, the next one first.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub(super) struct Delayed {
     replies: BinaryHeap<Reverse<(Instant, u64, Vec<u8>)>>,
     /// Keeps replies of one time in order.
     count: u64,
+    bytes: usize,
 }
 
 impl Delayed {
@@ -30,7 +33,7 @@ impl Delayed {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.replies.len() >= DELAYED_MAX
+        self.replies.len() >= DELAYED_MAX || self.bytes >= DELAYED_BYTES_MAX
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
@@ -39,6 +42,7 @@ impl Delayed {
 
     fn push(&mut self, due: Instant, reply: Vec<u8>) {
         self.count += 1;
+        self.bytes += reply.len();
         self.replies.push(Reverse((due, self.count, reply)));
     }
 
@@ -46,6 +50,7 @@ impl Delayed {
     pub(super) fn take_due(&mut self, now: Instant, out: &mut Vec<u8>) {
         while self.next_due().is_some_and(|due| due <= now) {
             if let Some(Reverse((_, _, reply))) = self.replies.pop() {
+                self.bytes -= reply.len();
                 out.extend_from_slice(&reply);
             }
         }

@@ -20,9 +20,8 @@ impl Connection {
             Ok(()) => Flow::Continue,
             Err(error) => {
                 self.reply_error(header.stream, &error);
-                let is_fatal = error.code == crate::error::code::PROTOCOL && self.is_started;
                 // Before STARTUP a client may still be finding out what the node speaks.
-                if is_fatal { Flow::Close } else { Flow::Continue }
+                if error.is_fatal && self.is_started { Flow::Close } else { Flow::Continue }
             }
         }
     }

@@ -7,3 +7,6 @@ pub(crate) mod plan;
 pub(crate) mod restrict;
 pub(crate) mod result;
 pub(crate) mod select;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //!   | key_len u32 | key | row_len u32 | row
 //! ```
 
-use crate::error::CqlError;
+use crate::error::{CqlError, code};
 use crate::store::PartitionKey;
 use crate::wire::read::Reader;
 use crate::wire::write::Writer;
@@ -41,7 +41,7 @@ impl PagingState {
     }
 
     pub(crate) fn parse(bytes: &[u8], statement: u64) -> Result<Self, CqlError> {
-        let bad = || CqlError::protocol("Invalid value for the paging state");
+        let bad = || CqlError::new(code::PROTOCOL, "Invalid value for the paging state");
         let mut reader = Reader::new(bytes);
         let mut read = || -> Result<Self, CqlError> {
             let what = "a paging state";

@@ -79,6 +79,7 @@ impl Restrictions {
         markers: &mut Markers,
     ) -> Result<Self> {
         note_markers(table, relations, markers)?;
+        check_twice(table, relations)?;
         let mut plan = Self {
             partition: Vec::new(),
             token: Vec::new(),
@@ -412,6 +413,24 @@ fn check_tuple(table: &Table, at: usize, names: &[String], terms: &[Term]) -> Re
     let first = desc.next();
     if desc.any(|d| Some(d) != first) {
         return Err(CqlError::invalid("Multi-column slices of mixed order are not supported"));
+    }
+    Ok(())
+}
+
+/// A key column with `=` or IN has no other relation: one of the two would go unheeded.
+fn check_twice(table: &Table, relations: &[Relation]) -> Result<()> {
+    for column in table.partition_key().iter().chain(table.clustering()) {
+        let names = |relation: &&Relation| match relation {
+            Relation::Compare(name, ..) | Relation::In(name, _) => *name == column.name,
+            Relation::Token(names, ..) | Relation::Tuple(names, ..) => names.contains(&column.name),
+        };
+        let count = relations.iter().filter(names).count();
+        if count > 1 && choice_of(relations, &column.name).is_some() {
+            return Err(CqlError::invalid(format!(
+                "{} cannot be restricted by more than one relation if it includes an Equal",
+                column.name
+            )));
+        }
     }
     Ok(())
 }

@@ -130,15 +130,24 @@ pub(crate) fn write_prepared(prepared: &Prepared<'_>, out: &mut Vec<u8>) {
     let mut out = Writer::new(out);
     out.int(4);
     out.short_bytes(prepared.id);
-    out.int(GLOBAL_TABLE_SPEC | if prepared.is_lwt { LWT_MARK } else { 0 });
+    // A statement without a table, such as USE, has no markers to say the table of either.
+    let has_table = !prepared.table.1.is_empty();
+    let spec = if has_table { GLOBAL_TABLE_SPEC } else { 0 };
+    out.int(spec | if prepared.is_lwt { LWT_MARK } else { 0 });
     out.len(prepared.markers.len());
     out.len(prepared.key_indexes.len());
     for index in prepared.key_indexes {
         out.short(*index);
     }
-    out.string(prepared.table.0);
-    out.string(prepared.table.1);
+    if has_table {
+        out.string(prepared.table.0);
+        out.string(prepared.table.1);
+    }
     for marker in prepared.markers {
+        if !has_table {
+            out.string("");
+            out.string("");
+        }
         out.string(&marker.name);
         marker.typ.write_option(&mut out);
     }

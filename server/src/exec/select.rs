@@ -239,8 +239,8 @@ struct PageReader<'a> {
     in_partition: u64,
     cells: Vec<u8>,
     row_count: usize,
-    /// Where the last row of the page stands.
-    last: Option<(PartitionKey, Vec<u8>)>,
+    /// Where the last row of the page stands: partition, row, rows of the partition so far.
+    last: Option<(PartitionKey, Vec<u8>, u64)>,
     has_more: bool,
 }
 
@@ -327,7 +327,7 @@ impl PageReader<'_> {
             self.row_count += 1;
             // Only the last row's place is needed, and only if a page can end there.
             if self.row_count == self.page_size {
-                self.last = Some((key.clone(), row_key.to_vec()));
+                self.last = Some((key.clone(), row_key.to_vec(), self.in_partition));
             }
             self.emit(&row_values);
         }
@@ -365,11 +365,11 @@ impl PageReader<'_> {
             Writer::new(&mut self.cells).bytes(Some(&count.to_be_bytes()));
             self.row_count = 1;
         }
-        let state = self.last.filter(|_| self.has_more).map(|(partition, row)| {
+        let state = self.last.filter(|_| self.has_more).map(|(partition, row, in_partition)| {
             PagingState {
                 statement: self.plan.fingerprint,
                 remaining: self.limit,
-                in_partition: self.in_partition,
+                in_partition,
                 partition,
                 row,
             }
