@@ -20,7 +20,7 @@ fn decode(c: &mut Criterion) {
     let shardwire_metadata = shardwire_metadata();
     let scylla_metadata = scylla_metadata();
     for row_count in [1, 10, 100] {
-        let mut group = c.benchmark_group(format!("decode {row_count} rows"));
+        let mut group = c.benchmark_group(format!("decode rows x {row_count}"));
         group.throughput(Throughput::Elements(u64::from(row_count)));
         let body = Bytes::from(sample::rows_without_metadata(row_count));
         group.bench_function("shardwire", |b| {

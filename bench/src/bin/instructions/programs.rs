@@ -23,13 +23,12 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds both, in release.
+    /// Builds them, in release.
     pub(crate) fn build() -> anyhow::Result<Self> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let repository = here.parent().context("bench is a folder of the repository")?.to_owned();
-        let server = built(&repository, "shardwire-server", "shardwire-server")?;
-        let client = built(&repository, "shardwire-compare", "client")?;
-        let compare = built(&repository, "shardwire-compare", "shardwire-compare")?;
+        let [server, client, compare] =
+            built(&repository, ["shardwire-server", "client", "shardwire-compare"])?;
         Ok(Self { repository, server, client, compare })
     }
 
@@ -52,23 +51,28 @@ pub(crate) fn valgrind_version() -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn built(repository: &Path, package: &str, program: &str) -> anyhow::Result<PathBuf> {
+fn built<const N: usize>(repository: &Path, names: [&str; N]) -> anyhow::Result<[PathBuf; N]> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "--release", "--message-format", "json-render-diagnostics"])
-        .args(["--package", package, "--bin", program])
+        .args(["--package", "shardwire-server", "--package", "shardwire-compare"])
+        .args(names.iter().flat_map(|name| ["--bin", name]))
         .current_dir(repository)
         .stderr(Stdio::inherit())
         .output()
         .context("starting cargo")?;
     if !output.status.success() {
-        bail!("{package} does not build");
+        bail!("the programs do not build");
     }
-    // One JSON message per line; the last artefact with that name is the program.
+    // One JSON message per line.
     let messages = String::from_utf8_lossy(&output.stdout);
-    let artefacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executables = artefacts.filter(|message| message["target"]["name"] == program);
-    let mut paths =
-        executables.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    paths.next_back().with_context(|| format!("cargo built no program {program}"))
+    let messages: Vec<Value> =
+        messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mut paths = Vec::new();
+    for name in names {
+        let artefacts = messages.iter().filter(|message| message["target"]["name"] == name);
+        let path = artefacts.filter_map(|message| message["executable"].as_str()).next_back();
+        paths.push(path.with_context(|| format!("cargo built no program {name}"))?.into());
+    }
+    paths.try_into().map_err(|_| anyhow::anyhow!("there is a path for each name"))
 }
