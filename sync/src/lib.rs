@@ -3,7 +3,8 @@
 //! Knows neither CQL nor tokio; whatever it holds is bytes, wakers and ticks. This is the one crate
 //! of the driver with `unsafe` code: in [`SlotTable`] (who may touch a slot's cells) and in the
 //! receive chunks (bytes that are read while others are appended). Each protocol is modelled with
-//! loom (`RUSTFLAGS="--cfg loom" cargo test -p shardwire-sync --lib --release`) and runs under Miri.
+//! loom (`RUSTFLAGS="--cfg loom" cargo test -p shardwire-sync --lib --release`) and runs under
+//! Miri.
 //!
 //! | module | what it is | who calls it |
 //! |---|---|---|

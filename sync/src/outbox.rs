@@ -203,9 +203,9 @@ impl Outbox {
 
     /// The writer takes all that has gathered, if it has written all that it took before.
     ///
-    /// If a request was given up meanwhile ([`mark_withdrawn`](Self::mark_withdrawn)) the new frames
-    /// are passed to `keep` and dropped where it says no; `frame_len` tells how long the frame is
-    /// that its argument begins with, 0 if there is none.
+    /// If a request was given up meanwhile ([`mark_withdrawn`](Self::mark_withdrawn)) the new
+    /// frames are passed to `keep` and dropped where it says no; `frame_len` tells how long the
+    /// frame is that its argument begins with, 0 if there is none.
     ///
     /// Returns how many bytes are to be written now.
     #[inline]

@@ -66,10 +66,11 @@ use crate::ticks;
 
 /// The requests in flight on one connection; see the module's table of states.
 ///
-/// Methods may be called from any thread. [`complete`](Self::complete), [`withdraw`](Self::withdraw),
-/// [`expire`](Self::expire) and [`fail_all`](Self::fail_all) are the I/O side's: called by one
-/// thread at a time they answer exactly; called by several at once nothing breaks, but a reply to a
-/// slot that another of them is just handling is taken for unknown.
+/// Methods may be called from any thread. [`complete`](Self::complete),
+/// [`withdraw`](Self::withdraw), [`expire`](Self::expire) and [`fail_all`](Self::fail_all) are the
+/// I/O side's: called by one thread at a time they answer exactly; called by several at once
+/// nothing breaks, but a reply to a slot that another of them is just handling is taken for
+/// unknown.
 pub struct SlotTable<R> {
     /// The free list; written by every claim and every release.
     head: Apart<AtomicU64>,

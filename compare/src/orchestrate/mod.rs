@@ -1,7 +1,7 @@
 //! The orchestrator: starts the node and the clients, one after the other, and gathers results.
 //!
-//! Read in the order `options.rs`, `matrix.rs`, `build.rs`, `node.rs`, `embedded.rs`, `setup.rs`, `process.rs`,
-//! `progress.rs`, `results.rs`; then `../report/mod.rs`.
+//! Read in the order `options.rs`, `matrix.rs`, `build.rs`, `node.rs`, `embedded.rs`, `setup.rs`,
+//! `process.rs`, `progress.rs`, `results.rs`; then `../report/mod.rs`.
 
 mod build;
 mod embedded;

@@ -1,3 +1,5 @@
+//! Tests of `../chunks.rs`, one thread at a time or on real threads; the models are beside it.
+
 #![expect(clippy::indexing_slicing, reason = "helpers of tests")]
 
 use std::sync::mpsc;

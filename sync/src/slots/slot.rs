@@ -92,7 +92,8 @@ pub(super) struct Slot<R> {
     pub(super) next: AtomicU32,
     /// When to expire, in ticks; 0 is never.
     pub(super) deadline: AtomicU32,
-    /// Kept from one use to the next. Written in CLAIMED, ARMING and REG*, read in FILLING and LEFT*.
+    /// Kept from one use to the next. Written in CLAIMED, ARMING and REG*, read in FILLING and
+    /// LEFT*.
     pub(super) waker: UnsafeCell<Option<Waker>>,
     /// Initialised in DONE and REG_DONE, and on the way there.
     pub(super) reply: UnsafeCell<MaybeUninit<R>>,

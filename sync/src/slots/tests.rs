@@ -1,3 +1,5 @@
+//! Tests of `../slots.rs`, one thread at a time or on real threads; the models are beside it.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Poll, Wake, Waker};
