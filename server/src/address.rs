@@ -25,6 +25,9 @@ impl From<Ipv4Addr> for Addresses {
 const BACKLOG: i32 = 4096;
 /// Nets, or ports, that are tried before giving up.
 const TRIES: usize = 200;
+/// Ports that are tried where any will do: below those that systems give to outgoing connections,
+/// so that no client's connection sits on a node's port while the node is stopped.
+const FREE_PORTS: std::ops::Range<u16> = 10_000..30_000;
 /// What is added to the port to get the shard-aware one, as ScyllaDB's defaults do.
 const SHARD_AWARE_OFFSET: u16 = 10_000;
 
@@ -80,7 +83,9 @@ pub(crate) fn bind_all(wanted: Wanted) -> io::Result<Vec<Listeners>> {
             Ok(listeners) => return Ok(listeners),
             Err(error) => last = error,
         }
-        let nothing_to_vary = wanted.addresses != Addresses::Auto && wanted.port != 0;
+        let nothing_to_vary = wanted.addresses != Addresses::Auto
+            && wanted.port != 0
+            && wanted.shard_aware != ShardAware::Port(0);
         if nothing_to_vary || last.kind() != io::ErrorKind::AddrInUse {
             break;
         }
@@ -93,26 +98,20 @@ fn bind_from(first: Ipv4Addr, wanted: Wanted) -> io::Result<Vec<Listeners>> {
         let offset = u32::try_from(index).unwrap_or(u32::MAX);
         first.to_bits().checked_add(offset).map(Ipv4Addr::from_bits)
     };
-    let mut port = wanted.port;
-    let mut shard_aware_port = match wanted.shard_aware {
+    let any_if_0 = |port| if port == 0 { fastrand::u16(FREE_PORTS) } else { port };
+    let port = any_if_0(wanted.port);
+    let shard_aware_port = match wanted.shard_aware {
         ShardAware::None => None,
-        ShardAware::Default if port == 0 => Some(0),
-        ShardAware::Default => Some(port.checked_add(SHARD_AWARE_OFFSET).unwrap_or(0)),
-        ShardAware::Port(port) => Some(port),
+        ShardAware::Default if wanted.port == 0 => Some(any_if_0(0)),
+        ShardAware::Default => Some(any_if_0(port.checked_add(SHARD_AWARE_OFFSET).unwrap_or(0))),
+        ShardAware::Port(port) => Some(any_if_0(port)),
     };
     let mut all = Vec::new();
     for index in 0..wanted.nodes {
         let out_of_range = || io::Error::other("the addresses end before the nodes do");
         let address = address_of(index).ok_or_else(out_of_range)?;
         let plain = bind(address, port)?;
-        // What the system gave the first node, all others take too.
-        port = plain.local_addr()?.port();
-        let mut shard_aware = None;
-        if let Some(port) = &mut shard_aware_port {
-            let listener = bind(address, *port)?;
-            *port = listener.local_addr()?.port();
-            shard_aware = Some(listener);
-        }
+        let shard_aware = shard_aware_port.map(|port| bind(address, port)).transpose()?;
         all.push(Listeners { address, plain, shard_aware });
     }
     Ok(all)

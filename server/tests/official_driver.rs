@@ -289,3 +289,22 @@ async fn lz4_both_ways() {
     let rows = session.query_unpaged("SELECT v FROM ks.t WHERE k = 1", &[]).await.unwrap();
     assert_eq!(rows.into_rows_result().unwrap().single_row::<(String,)>().unwrap().0, text);
 }
+
+#[tokio::test]
+async fn canned_scans_go_through_all_pages_again_and_again() {
+    use futures::TryStreamExt;
+    let cluster = Cluster::builder().shards(2).canned(true).start().await.unwrap();
+    let session = session(&cluster).await;
+    session.query_unpaged("CREATE TABLE ks.t (k int PRIMARY KEY)", &[]).await.unwrap();
+    for k in 0..100 {
+        let text = format!("INSERT INTO ks.t (k) VALUES ({k})");
+        session.query_unpaged(text, &[]).await.unwrap();
+    }
+    let mut select = session.prepare("SELECT k FROM ks.t").await.unwrap();
+    select.set_page_size(9);
+    for _ in 0..3 {
+        let pager = session.execute_iter(select.clone(), &[]).await.unwrap();
+        let rows: Vec<(i32,)> = pager.rows_stream::<(i32,)>().unwrap().try_collect().await.unwrap();
+        assert_eq!(rows.iter().collect::<HashSet<_>>().len(), 100);
+    }
+}
