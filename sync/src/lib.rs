@@ -32,6 +32,8 @@ mod receive;
 
 pub mod ticks;
 
+mod panics;
+
 mod shim;
 
 pub use chunks::{Chunk, ChunkPool, Lease, PoolStats};

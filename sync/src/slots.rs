@@ -15,7 +15,7 @@
 //! | FREE | owner `claim` | CLAIMED (`claim_armed`: PENDING) with the next generation |
 //! | CLAIMED | owner `arm` | ARMING while the waker is stored, then PENDING |
 //! | CLAIMED, PENDING, DONE, EXPIRED, SETTLED | owner `release_unsent` | FREE |
-//! | PENDING | I/O `complete`, `fail_all` | FILLING while it stores the reply and wakes, then DONE |
+//! | PENDING | I/O `complete`, `fail_all` | FILLING while it stores and wakes, then DONE |
 //! | PENDING | I/O `expire` | FILLING while it wakes, then EXPIRED |
 //! | PENDING | owner `poll` | REGISTERING while it replaces the waker, then PENDING |
 //! | REGISTERING | I/O `complete` | REG_FILLING while it stores the reply, then REG_DONE |
@@ -61,6 +61,7 @@ use slot::{
     REG_FILLING, REGISTERING, SETTLED, Slot, next_claimed, state_of, with_state,
 };
 
+use crate::panics::Panics;
 use crate::shim::{Apart, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 use crate::ticks;
 
@@ -324,37 +325,51 @@ impl<R: Send> SlotTable<R> {
     ///
     /// A deadline is noticed in the first round at or after it; one that is being set at the moment
     /// of a round may be noticed [`RECHECK_TICKS`] later.
+    ///
+    /// # Panics
+    ///
+    /// If a waker does, after all that is due has expired.
     pub fn expire(&self, now: u32) -> Expiry {
         let mut expiry = Expiry::default();
         let mut next_due = 0;
+        let mut panics = Panics::default();
         // Acquire: pairs with the `Release` in `grow`.
         let blocks = self.linked.load(Ordering::Acquire).div_ceil(FIRST_LEN);
         for (block, due) in self.due.0.iter().enumerate().take(blocks) {
             // Acquire: pairs with the `Release` in `lower`; the slot was PENDING before.
             let bound = due.load(Ordering::Acquire);
             if bound != 0 && ticks::is_due(bound, now) {
-                expiry.expired += self.expire_block(block, due, now);
+                expiry.expired += self.expire_block(block, due, now, &mut panics);
             }
             next_due = ticks::earlier(next_due, due.load(Ordering::Relaxed));
         }
         expiry.next_due = (next_due != 0).then_some(next_due);
+        panics.resume();
         expiry
     }
 
     /// The connection is gone: every request that waits gets a reply, every held id is freed.
     ///
     /// To be called after the outbox was closed, so that no further request can be published.
+    ///
+    /// # Panics
+    ///
+    /// If a waker (or `make`, or a reply's destructor) does, after all have been called.
     pub fn fail_all(&self, mut make: impl FnMut() -> R) {
+        let mut panics = Panics::default();
         let linked = self.linked.load(Ordering::Acquire); // pairs with the `Release` in `grow`
         for index in 0..linked {
-            let Ok(index) = u16::try_from(index) else { return };
-            let Some(slot) = self.segments.slot(index) else { return };
+            let Ok(index) = u16::try_from(index) else { break };
+            let Some(slot) = self.segments.slot(index) else { break };
             match state_of(slot.state.load(Ordering::Acquire)) {
-                PENDING | REGISTERING => drop(self.complete_slow(index, slot, make())),
+                PENDING | REGISTERING => {
+                    panics.catch(|| drop(self.complete_slow(index, slot, make())));
+                }
                 EXPIRED | ORPHANED => drop(self.settle(index, slot)),
                 _ => {}
             }
         }
+        panics.resume();
     }
 }
 
@@ -625,7 +640,7 @@ impl<R> SlotTable<R> {
     }
 
     /// Expires what is due in one block and renews its bound; returns how many expired.
-    fn expire_block(&self, block: usize, due: &AtomicU32, now: u32) -> u32 {
+    fn expire_block(&self, block: usize, due: &AtomicU32, now: u32, panics: &mut Panics) -> u32 {
         // Whoever arms a slot from here on sets the bound anew.
         due.store(0, Ordering::Relaxed);
         let mut expired = 0;
@@ -639,7 +654,10 @@ impl<R> SlotTable<R> {
                 continue;
             }
             if ticks::is_due(deadline, now) {
-                if state_of(word) == PENDING && self.expire_slot(index, slot, word) {
+                let is_pending = state_of(word) == PENDING;
+                // It has expired even if its waker panics.
+                let expire = || self.expire_slot(index, slot, word);
+                if is_pending && panics.catch(expire).unwrap_or(true) {
                     expired += 1;
                 } else {
                     // Its owner is just polling, or something else happened: look again soon.
@@ -813,7 +831,8 @@ fn register<R>(slot: &Slot<R>, id: SlotId, waker: &Waker) {
 
 fn end_registering<R>(slot: &Slot<R>, id: SlotId) {
     loop {
-        let word = slot.state.load(Ordering::Acquire); // pairs with the exchanges in `complete_slow`
+        // Acquire: pairs with the exchanges in `complete_slow`.
+        let word = slot.state.load(Ordering::Acquire);
         let to = match state_of(word) {
             REGISTERING => PENDING,
             REG_FILLING => FILLING,

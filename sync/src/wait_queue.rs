@@ -33,6 +33,7 @@ mod models;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+use crate::panics::Panics;
 use crate::shim::{AtomicUsize, Guard, Mutex, Ordering, lock};
 use crate::ticks;
 
@@ -263,7 +264,20 @@ impl WaitQueue {
     }
 
     /// Calls the first `count` waiters; returns how many there were.
+    ///
+    /// # Panics
+    ///
+    /// If a waker does, after all have been called.
     pub fn notify(&self, count: usize) -> usize {
+        let mut panics = Panics::default();
+        let called = self.notify_each(count, |waker| {
+            panics.catch(|| waker.wake());
+        });
+        panics.resume();
+        called
+    }
+
+    fn notify_each(&self, count: usize, mut wake: impl FnMut(Waker)) -> usize {
         for called in 0..count {
             let mut inner = lock(&self.inner);
             let first = inner.first;
@@ -277,13 +291,17 @@ impl WaitQueue {
             drop(inner);
             // A waiter without a waker has not polled yet and will see it when it does.
             if let Some(waker) = waker {
-                waker.wake();
+                wake(waker);
             }
         }
         count
     }
 
     /// Expires the waiters that are due at `now`; returns how many.
+    ///
+    /// # Panics
+    ///
+    /// If a waker does, after all have been called.
     pub fn expire(&self, now: u32) -> u32 {
         let mut inner = lock(&self.inner);
         if inner.due == 0 || !ticks::is_due(inner.due, now) {
@@ -307,8 +325,12 @@ impl WaitQueue {
         }
         inner.due = due;
         drop(inner);
-        wakers.drain(..).for_each(Waker::wake); // foreign code, run without the lock
+        let mut panics = Panics::default();
+        for waker in wakers.drain(..) {
+            panics.catch(|| waker.wake()); // foreign code, run without the lock
+        }
         lock(&self.inner).expiring = wakers;
+        panics.resume();
         expired
     }
 

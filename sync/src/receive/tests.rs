@@ -1,4 +1,4 @@
-//! Tests of `../receive.rs`, one thread at a time or on real threads; the models are beside it.
+//! Frames of many lengths through a receiver, whatever the cuts.
 
 #![expect(clippy::indexing_slicing, reason = "helpers of tests")]
 

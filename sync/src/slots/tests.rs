@@ -145,6 +145,27 @@ fn survives_a_waker_that_panics() {
     let wake = std::panic::AssertUnwindSafe(|| table.expire(1));
     assert!(std::panic::catch_unwind(wake).is_err());
     assert_eq!(table.poll(id, Waker::noop()), Poll::Ready(Outcome::Expired));
+    table.complete(id.stream(), 6);
+
+    // Nor does it keep the others of its round from being woken.
+    let (count, counts) = counting();
+    let claim = |waker: &Waker| table.claim_armed(waker, 2).unwrap();
+    let ids = [&waker, &counts, &waker, &counts].map(claim);
+    let wake = std::panic::AssertUnwindSafe(|| table.expire(2));
+    assert!(std::panic::catch_unwind(wake).is_err());
+    assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    for id in ids {
+        assert_eq!(table.poll(id, Waker::noop()), Poll::Ready(Outcome::Expired));
+        table.complete(id.stream(), 7);
+    }
+    let ids = [&waker, &counts, &waker, &counts].map(claim);
+    let wake = std::panic::AssertUnwindSafe(|| table.fail_all(|| 8));
+    assert!(std::panic::catch_unwind(wake).is_err());
+    assert_eq!(count.0.load(Ordering::Relaxed), 4);
+    for id in ids {
+        assert_eq!(table.poll(id, Waker::noop()), Poll::Ready(Outcome::Reply(8)));
+    }
+    assert_eq!((table.in_use(), table.orphans()), (0, 0));
 }
 
 #[test]

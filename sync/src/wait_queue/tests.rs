@@ -74,6 +74,43 @@ fn expires() {
     assert_eq!(queue.poll(tickets[1], &waker), Waited::Notified);
 }
 
+#[test]
+fn wakes_all_though_one_panics() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+    let panics = Waker::from(Arc::new(Panics));
+    let fails = |call: &dyn Fn()| {
+        let call = std::panic::AssertUnwindSafe(call);
+        std::panic::catch_unwind(call).unwrap_err();
+    };
+    let queue = WaitQueue::new(6);
+    let count = Arc::new(Count(AtomicU32::new(0)));
+    let counts = Waker::from(Arc::clone(&count));
+    let wakers = [&panics, &counts, &panics, &counts, &panics, &counts];
+    let tickets = wakers.map(|waker| {
+        let ticket = queue.enqueue(1).unwrap();
+        assert_eq!(queue.poll(ticket, waker), Waited::Waiting);
+        ticket
+    });
+    fails(&|| {
+        queue.notify(4);
+    });
+    assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    fails(&|| {
+        queue.expire(1);
+    });
+    assert_eq!(count.0.load(Ordering::Relaxed), 3);
+    let seen = tickets.map(|ticket| queue.poll(ticket, &counts));
+    assert_eq!(
+        seen,
+        [[Waited::Notified; 2], [Waited::Notified; 2], [Waited::Expired; 2]].concat()[..]
+    );
+}
+
 /// A few permits, many takers that sometimes give up: nobody waits for ever.
 #[test]
 fn stress() {
