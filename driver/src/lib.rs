@@ -73,3 +73,8 @@ pub use shardwire_protocol::row::{DeserializeRow, SerializeRow};
 pub use shardwire_protocol::types::{ColumnSpec, ColumnType};
 pub use shardwire_protocol::value;
 pub use shardwire_protocol::value::{DeserializeValue, SerializeValue};
+
+/// The example on the repository's first page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
