@@ -141,10 +141,10 @@ impl Counting {
         Ok(Self { from, to: from + requests, heap_profile, instrument, ends: Mutex::default() })
     }
 
-    /// Requests that come before the counted ones.
+    /// Whether the `count`th completed request is one of those counted.
     #[inline]
-    pub fn from(&self) -> u64 {
-        self.from
+    pub fn is_counted(&self, count: u64) -> bool {
+        self.from < count && count <= self.to
     }
 
     /// To be called for each completed request, with how many there are by now; each number is

@@ -261,7 +261,7 @@ async fn counted_task<D: Driver, T: Traffic<D>>(
         let key = key_of(&shared.job, step.unit);
         let answer = traffic.request(&driver, key, step, Fold::ends(key)).await;
         let completed = shared.requests.fetch_add(1, Relaxed) + 1;
-        if completed > counting.from() {
+        if counting.is_counted(completed) {
             shared.count(&mut tally, step.unit, answer);
         }
         if counting.completed(completed) == Go::Over {

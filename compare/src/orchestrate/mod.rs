@@ -97,19 +97,23 @@ struct Plan {
     repetitions: u32,
 }
 
-/// Requests of a counting run.
+/// Requests of counting runs; a quarter to a half as many come before as warm-up.
 struct CountBudget {
+    /// Small requests, many in flight.
     small: u64,
+    /// Replies of many rows.
     large: u64,
+    /// Few in flight: each waits for the node.
+    lone: u64,
 }
 
 impl Plan {
     fn of(options: &Options) -> Self {
         let seconds = options.seconds();
         let count_requests = if options.quick {
-            CountBudget { small: 50_000, large: 5_000 }
+            CountBudget { small: 50_000, large: 10_000, lone: 5_000 }
         } else {
-            CountBudget { small: 200_000, large: 20_000 }
+            CountBudget { small: 200_000, large: 30_000, lone: 10_000 }
         };
         Self {
             warm_up_seconds: (seconds / 4.0).clamp(0.1, 2.0),
@@ -120,16 +124,18 @@ impl Plan {
     }
 
     fn count_mode(&self, case: &Case, heap_profile: Option<String>) -> Mode {
-        let mut requests = if case.workload.reads_wide_rows() || case.concurrency < 16 {
-            self.count_requests.large
-        } else {
-            self.count_requests.small
+        let CountBudget { small, large, lone } = self.count_requests;
+        let (mut requests, warm_up_share) = match case {
+            Case { concurrency: ..16, .. } => (lone, 4),
+            // Receive buffers take a while to find the size that suffices for ever.
+            Case { workload, .. } if workload.reads_wide_rows() => (large, 2),
+            Case { .. } => (small, 4),
         };
         // A profile with backtraces makes each allocation a hundred times dearer.
         if heap_profile.is_some() {
             requests /= 4;
         }
-        let warm_up_requests = (requests / 4).max(u64::from(case.concurrency) * 8);
+        let warm_up_requests = (requests / warm_up_share).max(u64::from(case.concurrency) * 16);
         Mode::Count { warm_up_requests, requests, heap_profile }
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Cpus {
     pub(super) node: Vec<usize>,
     /// Empty: any.
     pub(super) clients: Vec<usize>,
+    /// Of the floor client, which has one thread whatever the options. Empty: any.
+    pub(super) floor: Vec<usize>,
 }
 
 impl Cpus {
@@ -37,9 +39,9 @@ impl Cpus {
                 let threads = threads as usize;
                 let clients =
                     if rest.len() >= threads { rest[..threads].to_vec() } else { allowed.clone() };
-                Self { node: vec![first], clients }
+                Self { node: vec![first], clients, floor: rest[..1].to_vec() }
             }
-            _ => Self { node: Vec::new(), clients: Vec::new() },
+            _ => Self { node: Vec::new(), clients: Vec::new(), floor: Vec::new() },
         }
     }
 }

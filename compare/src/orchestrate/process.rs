@@ -47,7 +47,7 @@ pub(super) struct Measured {
 /// The commands of all drivers.
 pub(super) struct Clients {
     drivers: Vec<Driver>,
-    cpus: Vec<usize>,
+    cpus: Cpus,
 }
 
 struct Driver {
@@ -86,7 +86,7 @@ impl Clients {
         if drivers.is_empty() {
             bail!("no driver is chosen");
         }
-        Ok(Self { drivers, cpus: cpus.clients.clone() })
+        Ok(Self { drivers, cpus: cpus.clone() })
     }
 
     /// Names of the drivers, in the order of reports.
@@ -129,7 +129,8 @@ impl Clients {
             }
         };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let process = spawn_on(&self.cpus, command).context("cannot start the client")?;
+        let cpus = if name == "floor" { &self.cpus.floor } else { &self.cpus.clients };
+        let process = spawn_on(cpus, command).context("cannot start the client")?;
         Running { process }.finish(job, node)
     }
 }
@@ -255,7 +256,7 @@ mod tests {
                 name: "script".into(),
                 command: DriverCommand::External(script.into()),
             }],
-            cpus: Vec::new(),
+            cpus: Cpus { node: Vec::new(), clients: Vec::new(), floor: Vec::new() },
         };
         let job = Job {
             driver: "script".into(),

@@ -142,6 +142,9 @@ impl Row {
                 None => format!("{} open loop", self.workload),
             };
         }
+        if self.nodes > 1 {
+            case.push_str(&format!(", {} nodes", self.nodes));
+        }
         if self.shards != 1 {
             case.push_str(&format!(", {} shards", self.shards));
         }

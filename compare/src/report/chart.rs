@@ -73,7 +73,7 @@ pub(super) fn lines(title: &str, places: &[String], unit: &str, lines: &[Line<'_
     };
     let x_of = |index: usize| {
         let steps = places.len().saturating_sub(1).max(1) as f64;
-        PLOT_LEFT + 12.0 + index as f64 / steps * (WIDTH - PLOT_LEFT - 34.0)
+        PLOT_LEFT + 12.0 + index as f64 / steps * (WIDTH - PLOT_LEFT - 46.0)
     };
     for tick in ticks {
         let y = y_of(tick);

@@ -176,6 +176,40 @@ pub(super) fn by_case(report: &Report) -> Vec<CaseRows<'_>> {
     cases
 }
 
+/// A sentence per figure: how often the subject won and lost, and by how much.
+pub(super) fn summary(report: &Report) -> Vec<String> {
+    let cases = by_case(report);
+    let pairs: Vec<_> = cases
+        .iter()
+        .filter_map(CaseRows::pair)
+        .filter(|(subject, reference)| subject.failure.is_none() && reference.failure.is_none())
+        .collect();
+    let sentence = |figure: &Figure| {
+        let mut ratios: Vec<_> = pairs
+            .iter()
+            .filter_map(|(subject, reference)| figure.ratio(subject, reference))
+            .collect();
+        ratios.sort_by(|one, other| one.factor.total_cmp(&other.factor));
+        let is_zero = |row: &&Row| (figure.of)(row).unwrap_or(0.0) == 0.0;
+        if pairs.iter().all(|(subject, reference)| is_zero(subject) && is_zero(reference)) {
+            return None;
+        }
+        let (least, most) = (ratios.first()?, ratios.last()?);
+        let worse = ratios.iter().filter(|ratio| ratio.is_loss).count();
+        let better = ratios.iter().filter(|ratio| !ratio.is_loss && ratio.factor != 1.0).count();
+        let range = match (least.text(), most.text()) {
+            (least, most) if least == most => least,
+            (least, most) => format!("{least} to {most}"),
+        };
+        Some(format!(
+            "{}: {range} of {REFERENCE}'s; better in {better}, worse in {worse} of {} cases.",
+            figure.heading,
+            ratios.len()
+        ))
+    };
+    FIGURES.iter().filter_map(sentence).collect()
+}
+
 /// Remarks under the tables, as whole sentences.
 pub(super) fn remarks(report: &Report) -> Vec<String> {
     let environment = &report.environment;
@@ -215,9 +249,17 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
         );
     }
     remarks.push(
-        "floor is no driver: pre-encoded frames on bare sockets from one thread. No driver can \
-         be cheaper."
+        "floor is no driver: pre-encoded frames on bare sockets from one thread, to the first node \
+         alone. No driver can be cheaper."
             .to_owned(),
     );
+    let shared = environment.node_cpus.iter().any(|cpu| environment.client_cpus.contains(cpu));
+    if shared {
+        remarks.push(
+            "There were fewer CPUs than threads: the drivers' clients shared the node's CPU, the \
+             floor client did not."
+                .to_owned(),
+        );
+    }
     remarks
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     chart::{Bar, Line, bars, escape, lines},
-    figures::{CaseRows, FIGURES, Figure, REFERENCE, SUBJECT, by_case, remarks},
+    figures::{CaseRows, FIGURES, Figure, REFERENCE, SUBJECT, by_case, remarks, summary},
     text::environment_lines,
 };
 use crate::orchestrate::results::{Report, Row};
@@ -23,6 +23,14 @@ pub(super) fn page(report: &Report) -> String {
     page.push_str("</style></head><body><main><h1>Comparison of CQL drivers</h1>");
     for failure in &report.failures {
         let _ = write!(page, "<p class=\"failure\"><b>Failed:</b> {}</p>", escape(failure));
+    }
+    let summary = summary(report);
+    if !summary.is_empty() {
+        let _ = write!(page, "<p>{SUBJECT} beside {REFERENCE}:</p><ul>");
+        for sentence in &summary {
+            let _ = write!(page, "<li>{}</li>", escape(sentence));
+        }
+        page.push_str("</ul>");
     }
     page.push_str(&legend(&drivers));
     page.push_str(&bar_section(&cases, &drivers, "CPU per request", &FIGURES[1]));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{CaseRows, FIGURES, REFERENCE, SUBJECT, by_case, remarks};
+use super::figures::{CaseRows, FIGURES, REFERENCE, SUBJECT, by_case, remarks, summary};
 use crate::orchestrate::results::{Report, Row};
 
 /// The side-by-side table for a terminal.
@@ -43,6 +43,13 @@ pub fn terminal(report: &Report) -> String {
     }
     for remark in remarks(report) {
         let _ = writeln!(out, "{remark}");
+    }
+    let summary = summary(report);
+    if !summary.is_empty() {
+        let _ = writeln!(out, "\n{SUBJECT} beside {REFERENCE}:");
+    }
+    for sentence in summary {
+        let _ = writeln!(out, "  {sentence}");
     }
     out
 }
@@ -93,7 +100,10 @@ pub fn markdown(report: &Report) -> String {
     for failure in &report.failures {
         let _ = writeln!(out, "> **FAILED**: {failure}\n");
     }
-    out.push_str("| case | driver | +-% |");
+    for sentence in summary(report) {
+        let _ = writeln!(out, "- {sentence}");
+    }
+    out.push_str("\n| case | driver | +-% |");
     for figure in &FIGURES {
         let _ = write!(out, " {} |", figure.heading);
     }
@@ -255,7 +265,7 @@ mod tests {
     #[test]
     fn the_markdown_table() {
         let table = markdown(&sample());
-        let head = table.lines().take(11).collect::<Vec<_>>().join("\n") + "\n";
+        let head = table.lines().take(21).collect::<Vec<_>>().join("\n") + "\n";
         expect_test::expect_file!["golden/markdown.md"].assert_eq(&head);
     }
 }

@@ -241,7 +241,7 @@ impl Plan for Counted<'_> {
     #[inline]
     fn completes(&mut self, slot: &mut Slot, answer: Result<Answer, Failure>) {
         self.completed += 1;
-        if self.completed > self.counting.from() {
+        if self.counting.is_counted(self.completed) {
             judge(&mut self.tally, rows_expected(self.job.workload, slot.step.unit), answer);
         }
         if self.go == Go::On {
