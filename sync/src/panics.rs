@@ -1,5 +1,4 @@
-//! A round of calls into foreign code, of which one may panic and the others must be made all the
-//! same.
+//! Foreign code that panics: what must be done all the same.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -31,5 +30,14 @@ impl Panics {
         if let Some(panic) = self.0 {
             resume_unwind(panic);
         }
+    }
+}
+
+/// Runs its function if the scope is left by a panic; to be forgotten otherwise.
+pub(crate) struct OnUnwind<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for OnUnwind<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }

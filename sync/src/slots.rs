@@ -42,6 +42,7 @@
 //!
 //! Step 12 of 14 in `docs/REQUEST.md`. Next: `protocol/src/rows.rs`.
 
+mod expiry;
 mod free_list;
 #[cfg(all(test, loom))]
 mod models;
@@ -53,17 +54,18 @@ use std::fmt;
 use std::mem;
 use std::task::{Poll, Waker};
 
+pub use expiry::{Expiry, RECHECK_TICKS};
 pub use free_list::SLOTS_MAX;
-use free_list::{BLOCKS, FIRST_BITS, FIRST_LEN, Head, NONE, Segments};
+use free_list::{BLOCKS, Head, NONE, Segments, next_index};
 pub use slot::SlotId;
 use slot::{
     ARMING, CLAIMED, DONE, EXPIRED, FILLING, FREE, LEFT, LEFT_UNSENT, ORPHANED, PENDING, REG_DONE,
-    REG_FILLING, REGISTERING, SETTLED, Slot, next_claimed, state_of, with_state,
+    REG_FILLING, REGISTERING, SETTLED, Slot, exchange, next_claimed, put_reply, read_reply,
+    register, set_waker, state_of, wake, with_state,
 };
 
-use crate::panics::Panics;
+use crate::panics::{OnUnwind, Panics};
 use crate::shim::{Apart, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
-use crate::ticks;
 
 /// The requests in flight on one connection; see the module's table of states.
 ///
@@ -117,22 +119,6 @@ pub enum Completion<R> {
     /// Nothing is in flight under this id: the peer misbehaves.
     Unknown(R),
 }
-
-/// What a round of [`SlotTable::expire`] did.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Expiry {
-    /// Requests expired in this round.
-    pub expired: u32,
-    /// A time no later than any deadline that is set, if any is.
-    pub next_due: Option<u32>,
-}
-
-/// A deadline that is set while its block is being visited is noticed this much later, at worst.
-///
-/// Between storing a slot's state and reading the block's bound there is no fence, to spare every
-/// request one; so a visit may miss a slot that is being armed at that moment. Therefore a block is
-/// visited again after so many ticks as long as any slot of the table is in use.
-pub const RECHECK_TICKS: u32 = 64;
 
 // SAFETY: the cells of a slot are touched only by whom the state word says, one at a time; replies
 // move from the I/O side's thread to the owner's, hence `R: Send`. Wakers are `Send + Sync`.
@@ -321,33 +307,6 @@ impl<R: Send> SlotTable<R> {
         self.settle(id, slot)
     }
 
-    /// Expires what is due at `now`; visits only blocks of 64 slots that may have something due.
-    ///
-    /// A deadline is noticed in the first round at or after it; one that is being set at the moment
-    /// of a round may be noticed [`RECHECK_TICKS`] later.
-    ///
-    /// # Panics
-    ///
-    /// If a waker does, after all that is due has expired.
-    pub fn expire(&self, now: u32) -> Expiry {
-        let mut expiry = Expiry::default();
-        let mut next_due = 0;
-        let mut panics = Panics::default();
-        // Acquire: pairs with the `Release` in `grow`.
-        let blocks = self.linked.load(Ordering::Acquire).div_ceil(FIRST_LEN);
-        for (block, due) in self.due.0.iter().enumerate().take(blocks) {
-            // Acquire: pairs with the `Release` in `lower`; the slot was PENDING before.
-            let bound = due.load(Ordering::Acquire);
-            if bound != 0 && ticks::is_due(bound, now) {
-                expiry.expired += self.expire_block(block, due, now, &mut panics);
-            }
-            next_due = ticks::earlier(next_due, due.load(Ordering::Relaxed));
-        }
-        expiry.next_due = (next_due != 0).then_some(next_due);
-        panics.resume();
-        expiry
-    }
-
     /// The connection is gone: every request that waits gets a reply, every held id is freed.
     ///
     /// To be called after the outbox was closed, so that no further request can be published.
@@ -374,86 +333,6 @@ impl<R: Send> SlotTable<R> {
 }
 
 impl<R> SlotTable<R> {
-    #[inline]
-    fn exchange_head(&self, from: Head, to: Head) -> Result<(), Head> {
-        // SeqCst: a claim that fails after queueing, and a release that then looks at the queue's
-        // length, must not miss each other (see `WaitQueue::len`). It also acquires and releases:
-        // the claim of a slot sees all of the slot's earlier uses.
-        self.head
-            .0
-            .compare_exchange_weak(from.0, to.0, Ordering::SeqCst, Ordering::SeqCst)
-            .map(drop)
-            .map_err(Head)
-    }
-
-    #[inline]
-    fn pop(&self) -> Option<(u16, &Slot<R>)> {
-        let mut head = Head(self.head.0.load(Ordering::SeqCst)); // see `exchange_head`
-        loop {
-            let index = head.index();
-            let Some(slot) = self.segments.slot(index) else {
-                // `NONE`: the list is empty.
-                head = self.grow()?;
-                continue;
-            };
-            // May be out of date by now; then the tag is too and the exchange fails.
-            let next = slot.next.load(Ordering::Relaxed);
-            match self.exchange_head(head, head.popped(next)) {
-                Ok(()) => return Some((index, slot)),
-                Err(now) => head = now,
-            }
-        }
-    }
-
-    #[inline]
-    fn push(&self, index: u16, slot: &Slot<R>) {
-        let mut head = Head(self.head.0.load(Ordering::Relaxed));
-        loop {
-            slot.next.store(u32::from(head.index()), Ordering::Relaxed);
-            match self.exchange_head(head, head.pushed(index)) {
-                Ok(()) => return,
-                Err(now) => head = now,
-            }
-        }
-    }
-
-    /// Puts a chain of slots that was not on the list in front of it.
-    fn link(&self, first: u16, last: &Slot<R>) {
-        let mut head = Head(self.head.0.load(Ordering::Relaxed));
-        loop {
-            last.next.store(u32::from(head.index()), Ordering::Relaxed);
-            match self.exchange_head(head, head.relinked(first)) {
-                Ok(()) => return,
-                Err(now) => head = now,
-            }
-        }
-    }
-
-    /// The free list is empty: links another segment. The head afterwards, or `None` if full.
-    #[cold]
-    fn grow(&self) -> Option<Head> {
-        let _growing = lock(&self.growth);
-        let head = Head(self.head.0.load(Ordering::SeqCst)); // see `exchange_head`
-        if head.index() != NONE {
-            return Some(head); // somebody else grew the table, or gave a slot back
-        }
-        let linked = self.linked.load(Ordering::Relaxed); // written under the lock
-        if linked == self.slots_max {
-            return None;
-        }
-        let end = (linked + self.segments.grow(linked)).min(self.slots_max);
-        let first = u16::try_from(linked).ok()?;
-        let mut last = self.segments.slot(first)?;
-        for index in first + 1..u16::try_from(end).ok()? {
-            last.next.store(u32::from(index), Ordering::Relaxed);
-            last = self.segments.slot(index)?;
-        }
-        // Release: pairs with the `Acquire` in `expire` and `fail_all`.
-        self.linked.store(end, Ordering::Release);
-        self.link(first, last);
-        Some(Head(self.head.0.load(Ordering::SeqCst)))
-    }
-
     /// Takes the reply of a slot that the caller has just moved from DONE to FREE, and frees it.
     #[inline]
     fn take_reply(&self, index: u16, slot: &Slot<R>) -> R {
@@ -462,19 +341,6 @@ impl<R> SlotTable<R> {
         let reply = unsafe { read_reply(slot) };
         self.push(index, slot);
         reply
-    }
-
-    #[inline]
-    fn note_deadline(&self, index: u16, deadline: u32) {
-        if deadline == 0 {
-            return;
-        }
-        if let Some(due) = self.due.0.get(usize::from(index >> FIRST_BITS)) {
-            let bound = due.load(Ordering::Relaxed);
-            if bound == 0 || !ticks::is_due(bound, deadline) {
-                lower(due, deadline);
-            }
-        }
     }
 
     #[cold]
@@ -638,71 +504,6 @@ impl<R> SlotTable<R> {
             }
         }
     }
-
-    /// Expires what is due in one block and renews its bound; returns how many expired.
-    fn expire_block(&self, block: usize, due: &AtomicU32, now: u32, panics: &mut Panics) -> u32 {
-        // Whoever arms a slot from here on sets the bound anew.
-        due.store(0, Ordering::Relaxed);
-        let mut expired = 0;
-        let mut bound = 0;
-        for index in block << FIRST_BITS..(block + 1) << FIRST_BITS {
-            let Ok(index) = u16::try_from(index) else { break };
-            let Some(slot) = self.segments.slot(index) else { break };
-            let word = slot.state.load(Ordering::Acquire); // pairs with the `Release` in `arm`
-            let deadline = slot.deadline.load(Ordering::Relaxed);
-            if !matches!(state_of(word), PENDING | REGISTERING) || deadline == 0 {
-                continue;
-            }
-            if ticks::is_due(deadline, now) {
-                let is_pending = state_of(word) == PENDING;
-                // It has expired even if its waker panics.
-                let expire = || self.expire_slot(index, slot, word);
-                if is_pending && panics.catch(expire).unwrap_or(true) {
-                    expired += 1;
-                } else {
-                    // Its owner is just polling, or something else happened: look again soon.
-                    bound = ticks::earlier(bound, ticks::after(now, 1));
-                }
-            } else {
-                bound = ticks::earlier(bound, deadline);
-            }
-        }
-        // A slot that was being armed meanwhile may have been missed; if any slot is in use, look
-        // again. If none is, then by this read-modify-write of the head (AcqRel, pairs with
-        // `exchange_head`) every later claim sees the bound of 0 and sets it.
-        if Head(self.head.0.fetch_add(0, Ordering::AcqRel)).in_use() != 0 {
-            bound = ticks::earlier(bound, ticks::after(now, RECHECK_TICKS));
-        }
-        if bound != 0 {
-            lower(due, bound);
-        }
-        expired
-    }
-
-    fn expire_slot(&self, index: u16, slot: &Slot<R>, word: u64) -> bool {
-        if !exchange(slot, word, with_state(word, FILLING)) {
-            return false; // completed or given up in between
-        }
-        let unwinding = OnUnwind(|| self.expired(index, slot, word));
-        wake(slot);
-        mem::forget(unwinding);
-        self.expired(index, slot, word);
-        true
-    }
-
-    fn expired(&self, index: u16, slot: &Slot<R>, word: u64) {
-        if exchange(slot, with_state(word, FILLING), with_state(word, EXPIRED)) {
-            return;
-        }
-        // The owner has left; nobody else acts in these states.
-        if state_of(slot.state.load(Ordering::Acquire)) == LEFT_UNSENT {
-            slot.state.store(with_state(word, FREE), Ordering::Release);
-            self.push(index, slot);
-        } else {
-            self.orphans.fetch_add(1, Ordering::Relaxed);
-            slot.state.store(with_state(word, ORPHANED), Ordering::Release);
-        }
-    }
 }
 
 impl<R> Drop for SlotTable<R> {
@@ -728,137 +529,4 @@ impl<R> fmt::Debug for SlotTable<R> {
             .field("slots_max", &self.slots_max)
             .finish_non_exhaustive()
     }
-}
-
-/// Runs its function if the scope is left by a panic; to be forgotten otherwise.
-struct OnUnwind<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnUnwind<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-/// One transition. Acquires what the state's earlier holder wrote, releases what this one did.
-#[inline]
-fn exchange<R>(slot: &Slot<R>, from: u64, to: u64) -> bool {
-    slot.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
-}
-
-/// # Safety
-///
-/// The caller alone has access to the reply's cell, and it is empty.
-#[inline]
-unsafe fn put_reply<R>(slot: &Slot<R>, reply: R) {
-    slot.reply.with_mut(|cell| {
-        // SAFETY: the caller's promise; writing over the empty cell drops nothing.
-        let cell = unsafe { &mut *cell };
-        cell.write(reply);
-    });
-}
-
-/// # Safety
-///
-/// The caller alone has access to the reply's cell; it holds a reply, which is not read again.
-#[inline]
-unsafe fn read_reply<R>(slot: &Slot<R>) -> R {
-    slot.reply.with_mut(|cell| {
-        // SAFETY: the caller's promise.
-        let cell = unsafe { &*cell };
-        // SAFETY: the caller's promise.
-        unsafe { cell.assume_init_read() }
-    })
-}
-
-/// Wakes the owner. Only in FILLING (or LEFT*), in which nobody writes the waker.
-#[inline]
-fn wake<R>(slot: &Slot<R>) {
-    slot.waker.with(|waker| {
-        // SAFETY: the caller holds FILLING, which the owner leaves to the I/O side; the waker was
-        // written before PENDING or before the end of registering, and stays until the slot's next
-        // use or registration.
-        if let Some(waker) = unsafe { &*waker } {
-            waker.wake_by_ref();
-        }
-    });
-}
-
-/// Keeps the slot's waker if it would wake the same task, else replaces it.
-///
-/// # Safety
-///
-/// The caller alone has access to the waker's cell.
-#[inline]
-unsafe fn set_waker<R>(slot: &Slot<R>, waker: &Waker) {
-    // SAFETY: the caller's promise.
-    let same = slot.waker.with(|kept| match unsafe { &*kept } {
-        Some(kept) => kept.will_wake(waker),
-        None => false,
-    });
-    if !same {
-        // SAFETY: the caller's promise.
-        drop(unsafe { replace_waker(slot, waker) });
-    }
-}
-
-/// # Safety
-///
-/// The caller alone has access to the waker's cell.
-#[inline(never)]
-unsafe fn replace_waker<R>(slot: &Slot<R>, waker: &Waker) -> Option<Waker> {
-    let fresh = Some(waker.clone()); // foreign code first: if it panics nothing has changed
-    slot.waker.with_mut(|kept| {
-        // SAFETY: the caller's promise.
-        let kept = unsafe { &mut *kept };
-        mem::replace(kept, fresh)
-    })
-}
-
-/// Stores the waker of a slot that is in REGISTERING and ends that state.
-fn register<R>(slot: &Slot<R>, id: SlotId, waker: &Waker) {
-    let unwinding = OnUnwind(|| end_registering(slot, id));
-    // SAFETY: in REGISTERING and REG* the cell is the owner's, and this is its only call.
-    let same = slot.waker.with(|kept| match unsafe { &*kept } {
-        Some(kept) => kept.will_wake(waker),
-        None => false,
-    });
-    // SAFETY: as above.
-    let old = if same { None } else { unsafe { replace_waker(slot, waker) } };
-    mem::forget(unwinding);
-    end_registering(slot, id);
-    drop(old); // foreign code, run when the slot is consistent
-}
-
-fn end_registering<R>(slot: &Slot<R>, id: SlotId) {
-    loop {
-        // Acquire: pairs with the exchanges in `complete_slow`.
-        let word = slot.state.load(Ordering::Acquire);
-        let to = match state_of(word) {
-            REGISTERING => PENDING,
-            REG_FILLING => FILLING,
-            REG_DONE => DONE,
-            _ => return,
-        };
-        if exchange(slot, word, id.word(to)) {
-            return;
-        }
-    }
-}
-
-/// Moves a block's bound to `deadline` if that is earlier.
-#[cold]
-fn lower(due: &AtomicU32, deadline: u32) {
-    let mut bound = due.load(Ordering::Relaxed);
-    while ticks::earlier(bound, deadline) != bound {
-        // Release: pairs with the `Acquire` in `expire`, which then finds the slot PENDING.
-        match due.compare_exchange_weak(bound, deadline, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return,
-            Err(now) => bound = now,
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "only indexes are stored, widened from u16")]
-const fn next_index(next: u32) -> u16 {
-    next as u16
 }

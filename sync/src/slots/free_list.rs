@@ -3,12 +3,13 @@
 //! The list is a stack linked through `Slot::next`: what was freed last is claimed next, which
 //! keeps few slots hot. The head's tag changes with every claim, so a claim whose view of the head
 //! is out of date fails its exchange (no ABA).
-//! Next: `sync/src/slots/tests.rs`.
+//! Next: `sync/src/slots/expiry.rs`.
 
 use std::ptr::{self, NonNull};
 
+use super::SlotTable;
 use super::slot::Slot;
-use crate::shim::{AtomicPtr, Ordering};
+use crate::shim::{AtomicPtr, Ordering, lock};
 
 #[cfg(not(loom))]
 pub(super) const FIRST_BITS: u32 = 6;
@@ -75,6 +76,88 @@ impl Head {
     }
 }
 
+impl<R> SlotTable<R> {
+    #[inline]
+    pub(super) fn exchange_head(&self, from: Head, to: Head) -> Result<(), Head> {
+        // SeqCst: a claim that fails after queueing, and a release that then looks at the queue's
+        // length, must not miss each other (see `WaitQueue::len`). It also acquires and releases:
+        // the claim of a slot sees all of the slot's earlier uses.
+        self.head
+            .0
+            .compare_exchange_weak(from.0, to.0, Ordering::SeqCst, Ordering::SeqCst)
+            .map(drop)
+            .map_err(Head)
+    }
+
+    #[inline]
+    pub(super) fn pop(&self) -> Option<(u16, &Slot<R>)> {
+        let mut head = Head(self.head.0.load(Ordering::SeqCst)); // see `exchange_head`
+        loop {
+            let index = head.index();
+            let Some(slot) = self.segments.slot(index) else {
+                // `NONE`: the list is empty.
+                head = self.grow()?;
+                continue;
+            };
+            // May be out of date by now; then the tag is too and the exchange fails.
+            let next = slot.next.load(Ordering::Relaxed);
+            match self.exchange_head(head, head.popped(next)) {
+                Ok(()) => return Some((index, slot)),
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn push(&self, index: u16, slot: &Slot<R>) {
+        let mut head = Head(self.head.0.load(Ordering::Relaxed));
+        loop {
+            slot.next.store(u32::from(head.index()), Ordering::Relaxed);
+            match self.exchange_head(head, head.pushed(index)) {
+                Ok(()) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Puts a chain of slots that was not on the list in front of it.
+    pub(super) fn link(&self, first: u16, last: &Slot<R>) {
+        let mut head = Head(self.head.0.load(Ordering::Relaxed));
+        loop {
+            last.next.store(u32::from(head.index()), Ordering::Relaxed);
+            match self.exchange_head(head, head.relinked(first)) {
+                Ok(()) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// The free list is empty: links another segment. The head afterwards, or `None` if full.
+    #[cold]
+    fn grow(&self) -> Option<Head> {
+        let _growing = lock(&self.growth);
+        let head = Head(self.head.0.load(Ordering::SeqCst)); // see `exchange_head`
+        if head.index() != NONE {
+            return Some(head); // somebody else grew the table, or gave a slot back
+        }
+        let linked = self.linked.load(Ordering::Relaxed); // written under the lock
+        if linked == self.slots_max {
+            return None;
+        }
+        let end = (linked + self.segments.grow(linked)).min(self.slots_max);
+        let first = u16::try_from(linked).ok()?;
+        let mut last = self.segments.slot(first)?;
+        for index in first + 1..u16::try_from(end).ok()? {
+            last.next.store(u32::from(index), Ordering::Relaxed);
+            last = self.segments.slot(index)?;
+        }
+        // Release: pairs with the `Acquire` in `expire` and `fail_all`.
+        self.linked.store(end, Ordering::Release);
+        self.link(first, last);
+        Some(Head(self.head.0.load(Ordering::SeqCst)))
+    }
+}
+
 /// Slots in segments of 64, 64, 128, 256 ... that are allocated when needed and never move.
 pub(super) struct Segments<R>([AtomicPtr<Slot<R>>; SEGMENTS]);
 
@@ -138,3 +221,8 @@ const fn segment_len(segment: usize) -> usize {
 }
 
 const _: () = assert!(first_index(SEGMENTS - 1) + segment_len(SEGMENTS - 1) == SLOTS_MAX);
+
+#[expect(clippy::cast_possible_truncation, reason = "only indexes are stored, widened from u16")]
+pub(super) const fn next_index(next: u32) -> u16 {
+    next as u16
+}

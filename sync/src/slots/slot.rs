@@ -1,14 +1,15 @@
-//! One slot, its packed state word, and the id that names one use of it.
+//! One slot, its packed state word, what is done with its cells, and the id of one use of it.
 //!
-//! What may follow what is drawn in `slots.rs`; here are only the representations.
+//! Which state may follow which is drawn in `slots.rs`; nothing here decides.
 //! Next: `sync/src/slots/free_list.rs`.
 
 use std::fmt;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::num::NonZeroU64;
 use std::task::Waker;
 
-use crate::shim::{AtomicU32, AtomicU64, UnsafeCell};
+use crate::panics::OnUnwind;
+use crate::shim::{AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 pub(super) const FREE: u64 = 0;
 pub(super) const CLAIMED: u64 = 1;
@@ -107,6 +108,112 @@ impl<R> Slot<R> {
             deadline: AtomicU32::new(0),
             waker: UnsafeCell::new(None),
             reply: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+}
+
+/// One transition. Acquires what the state's earlier holder wrote, releases what this one did.
+#[inline]
+pub(super) fn exchange<R>(slot: &Slot<R>, from: u64, to: u64) -> bool {
+    slot.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
+/// # Safety
+///
+/// The caller alone has access to the reply's cell, and it is empty.
+#[inline]
+pub(super) unsafe fn put_reply<R>(slot: &Slot<R>, reply: R) {
+    slot.reply.with_mut(|cell| {
+        // SAFETY: the caller's promise; writing over the empty cell drops nothing.
+        let cell = unsafe { &mut *cell };
+        cell.write(reply);
+    });
+}
+
+/// # Safety
+///
+/// The caller alone has access to the reply's cell; it holds a reply, which is not read again.
+#[inline]
+pub(super) unsafe fn read_reply<R>(slot: &Slot<R>) -> R {
+    slot.reply.with_mut(|cell| {
+        // SAFETY: the caller's promise.
+        let cell = unsafe { &*cell };
+        // SAFETY: the caller's promise.
+        unsafe { cell.assume_init_read() }
+    })
+}
+
+/// Wakes the owner. Only in FILLING (or LEFT*), in which nobody writes the waker.
+#[inline]
+pub(super) fn wake<R>(slot: &Slot<R>) {
+    slot.waker.with(|waker| {
+        // SAFETY: the caller holds FILLING, which the owner leaves to the I/O side; the waker was
+        // written before PENDING or before the end of registering, and stays until the slot's next
+        // use or registration.
+        if let Some(waker) = unsafe { &*waker } {
+            waker.wake_by_ref();
+        }
+    });
+}
+
+/// Keeps the slot's waker if it would wake the same task, else replaces it.
+///
+/// # Safety
+///
+/// The caller alone has access to the waker's cell.
+#[inline]
+pub(super) unsafe fn set_waker<R>(slot: &Slot<R>, waker: &Waker) {
+    // SAFETY: the caller's promise.
+    let same = slot.waker.with(|kept| match unsafe { &*kept } {
+        Some(kept) => kept.will_wake(waker),
+        None => false,
+    });
+    if !same {
+        // SAFETY: the caller's promise.
+        drop(unsafe { replace_waker(slot, waker) });
+    }
+}
+
+/// # Safety
+///
+/// The caller alone has access to the waker's cell.
+#[inline(never)]
+unsafe fn replace_waker<R>(slot: &Slot<R>, waker: &Waker) -> Option<Waker> {
+    let fresh = Some(waker.clone()); // foreign code first: if it panics nothing has changed
+    slot.waker.with_mut(|kept| {
+        // SAFETY: the caller's promise.
+        let kept = unsafe { &mut *kept };
+        mem::replace(kept, fresh)
+    })
+}
+
+/// Stores the waker of a slot that is in REGISTERING and ends that state.
+pub(super) fn register<R>(slot: &Slot<R>, id: SlotId, waker: &Waker) {
+    let unwinding = OnUnwind(|| end_registering(slot, id));
+    // SAFETY: in REGISTERING and REG* the cell is the owner's, and this is its only call.
+    let same = slot.waker.with(|kept| match unsafe { &*kept } {
+        Some(kept) => kept.will_wake(waker),
+        None => false,
+    });
+    // SAFETY: as above.
+    let old = if same { None } else { unsafe { replace_waker(slot, waker) } };
+    mem::forget(unwinding);
+    end_registering(slot, id);
+    drop(old); // foreign code, run when the slot is consistent
+}
+
+fn end_registering<R>(slot: &Slot<R>, id: SlotId) {
+    loop {
+        // Acquire: pairs with the exchanges in `complete_slow`.
+        let word = slot.state.load(Ordering::Acquire);
+        let to = match state_of(word) {
+            REGISTERING => PENDING,
+            REG_FILLING => FILLING,
+            REG_DONE => DONE,
+            _ => return,
+        };
+        if exchange(slot, word, id.word(to)) {
+            return;
         }
     }
 }

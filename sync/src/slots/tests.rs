@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Poll, Wake, Waker};
 use std::thread;
 
+use super::free_list::FIRST_LEN;
 use super::*;
+use crate::ticks;
 
 struct Count(AtomicU32);
 
