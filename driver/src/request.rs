@@ -18,7 +18,7 @@ use shardwire_sync::{Lease, Outcome, SlotId, Ticket, Waited};
 
 use crate::connection::submit::{Refusal, Turn};
 use crate::connection::{Conn, Reply, reply_header};
-use crate::error::{Error, Lost};
+use crate::error::{Error, ErrorKind, Lost};
 use crate::policy::plan::{Plan, Routing};
 use crate::policy::retry::{self, Attempt, Decision};
 use crate::pool::{NodePool, Place};
@@ -311,7 +311,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         self.state = State::WaitingForAny { ticket };
         self.session.sweep.notify_one();
         // A connection that opened before the ticket was drawn calls nobody.
-        if self.session.pools.iter().any(|(_, pool)| pool.is_open()) {
+        if self.session.is_reachable() {
             self.session.waiting.notify(1);
         }
         self.poll_any(ticket, cx)
@@ -419,7 +419,10 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     fn reprepare(&mut self, statement: &'a Shared, place: Place) -> Step<O::Output> {
         self.reprepared = true;
         let prepare = Prepare::again(statement);
-        let request = Box::new(Request::new(self.session, prepare, Target::Connection(place)));
+        let mut request = Box::new(Request::new(self.session, prepare, Target::Connection(place)));
+        // It is part of this request, and has no more time than what is left.
+        request.started = true;
+        request.deadline = self.deadline;
         self.state = State::Preparing { place, request };
         Step::Again
     }
@@ -428,6 +431,20 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         let State::Preparing { place, request } = &mut self.state else { return Step::Again };
         match Pin::new(request.as_mut()).poll(cx) {
             Poll::Pending => Step::Pending,
+            // The node had refused the request itself: nothing was executed.
+            Poll::Ready(Err(error)) if error.kind() == ErrorKind::Timeout => {
+                self.finish(Err(Error::timeout(false)))
+            }
+            Poll::Ready(Err(error))
+                if error.kind() == ErrorKind::ConnectionLost
+                    && matches!(self.target, Target::Plan) =>
+            {
+                self.attempt = self.attempt.saturating_add(1);
+                self.reprepared = false; // the next node may have forgotten it, too
+                self.last_error = Some(error);
+                self.state = State::Start;
+                Step::Again
+            }
             Poll::Ready(Err(error)) => self.finish(Err(error)),
             Poll::Ready(Ok(_)) => {
                 let place = *place;
@@ -463,6 +480,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             State::WaitingForRoom { place, ticket } => {
                 if let Some(conn) = self.session.pools.conn(place) {
                     conn.waiting.cancel(ticket);
+                    conn.released(); // what it was called for is for the next
                 }
             }
             State::WaitingForAny { ticket } => self.session.waiting.cancel(ticket),

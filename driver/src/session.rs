@@ -308,6 +308,13 @@ impl Inner {
         });
     }
 
+    /// Whether any node has an open connection that requests may use.
+    pub(crate) fn is_reachable(&self) -> bool {
+        let topology = self.topology.load();
+        let mut pools = topology.nodes.iter().filter_map(|node| self.pools.get(node.pool()?));
+        pools.any(|pool| pool.is_open())
+    }
+
     /// Whether the node has an open connection.
     pub(crate) fn is_connected(&self, host_id: Uuid) -> bool {
         let topology = self.topology.load();
