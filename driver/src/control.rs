@@ -5,6 +5,7 @@
 //! changed: what, is read from the system tables, once for as many announcements as come together.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,12 +36,15 @@ pub(crate) struct Control {
 
 /// What the I/O task reports.
 struct Events {
+    /// A socket was taken over; it may have been lost again since.
+    installed: AtomicBool,
     opened: Notify,
     changed: Notify,
 }
 
 impl EventSink for Events {
     fn opened(&self, _: &NodePool, _: usize) {
+        self.installed.store(true, Ordering::SeqCst);
         self.opened.notify_one();
     }
 
@@ -57,7 +61,11 @@ impl EventSink for Events {
 impl Control {
     /// Makes the place for the control connection; `contact` is only what errors name at first.
     pub(crate) fn new(inner: &Inner, contact: SocketAddr) -> Result<Control, Error> {
-        let events = Arc::new(Events { opened: Notify::new(), changed: Notify::new() });
+        let events = Arc::new(Events {
+            installed: AtomicBool::new(false),
+            opened: Notify::new(),
+            changed: Notify::new(),
+        });
         let sink: Arc<dyn EventSink> = Arc::clone(&events) as Arc<dyn EventSink>;
         let limits = Limits { outbox_len: 16 * 1024, ..inner.settings.limits.clone() };
         let pool = NodePool::start(contact, None, 1, &inner.clock, &limits, &sink);
@@ -77,8 +85,9 @@ impl Control {
         let socket = establish(peer, None, &inner.settings).await?;
         inner.learn(&socket.supported);
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer.ip());
+        self.events.installed.store(false, Ordering::SeqCst);
         self.pool.install(0, socket);
-        while !self.is_open() {
+        while !self.events.installed.load(Ordering::SeqCst) {
             self.events.opened.notified().await;
         }
         let timeout = clock::ticks(inner.settings.connect_timeout);

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, TICK};
 use crate::control::Control;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::keeper::Keeper;
 use crate::pool::{Place, PoolTable};
 use crate::runtime::{self, Notify, watch};
@@ -121,7 +121,10 @@ impl Session {
         let control = inner.control.get_or_init(|| control);
         let mut connected = Err(Error::config("no contact point was given"));
         for peer in &inner.contact_points {
-            connected = control.connect(&inner, *peer).await;
+            connected = control.connect(&inner, *peer).await.map_err(|error| match error.kind() {
+                ErrorKind::Connect => error,
+                _ => Error::connect(Some(*peer), error.to_string()), // it did answer, but how
+            });
             if connected.is_ok() {
                 break;
             }

@@ -162,9 +162,9 @@ async fn exchange<R: Request>(
     let body_len = request.body_len().map_err(|e| e.to_string())?;
     let mut frame = vec![0; HEADER_LEN + body_len];
     encode_request(request, Version::V4, 0, 0, &mut frame).map_err(|e| e.to_string())?;
-    stream.write_all(&frame).await.map_err(|e| e.to_string())?;
+    stream.write_all(&frame).await.map_err(reason)?;
     let mut head = [0; HEADER_LEN];
-    stream.read_exact(&mut head).await.map_err(|e| e.to_string())?;
+    stream.read_exact(&mut head).await.map_err(reason)?;
     let header = ResponseHeader::decode(&head).map_err(|e| e.to_string())?;
     if header.body_len > BODY_LEN_MAX {
         return Err(format!("handshake reply of {} bytes", header.body_len));
@@ -174,7 +174,7 @@ async fn exchange<R: Request>(
         return Err(error.to_string());
     }
     let mut body = vec![0; header.body_len as usize];
-    stream.read_exact(&mut body).await.map_err(|e| e.to_string())?;
+    stream.read_exact(&mut body).await.map_err(reason)?;
     let received = (header, body);
     if header.opcode == Opcode::Error
         && let Response::Error(error) = parse(&received)?
@@ -183,6 +183,14 @@ async fn exchange<R: Request>(
     }
     tracing::trace!(opcode = ?header.opcode, ?expect, "handshake");
     Ok((header, received))
+}
+
+/// Why nothing was written or read, in words.
+fn reason(error: std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "the node closed the connection".into(),
+        _ => error.to_string(),
+    }
 }
 
 fn parse<'b>((header, body): &'b (ResponseHeader, Vec<u8>)) -> Result<Response<'b>, String> {

@@ -1,0 +1,265 @@
+//! Contact points that do not behave: building a session ends in bounded time, with an error that
+//! says who did what.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the right answer"
+)]
+
+mod common;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use shardwire::{ErrorKind, SessionBuilder};
+use shardwire_protocol::header::{HEADER_LEN, Opcode, RequestHeader, ResponseHeader, Version};
+use shardwire_server::Cluster;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+/// Generous: the machine may be busy.
+const TOOK_MAX: Duration = Duration::from_secs(10);
+
+/// What a peer does with one request.
+#[derive(Clone, Debug)]
+enum Act {
+    /// Answers with this message on the request's stream.
+    Answer(Opcode, Vec<u8>),
+    /// Sends these bytes.
+    Bytes(&'static [u8]),
+    /// Closes without a word.
+    Close,
+    /// Says nothing and keeps the connection.
+    Silence,
+}
+
+/// A peer that reads requests and goes through its acts, on every connection anew.
+struct Peer {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Peer {
+    async fn start(acts: &[Act]) -> Peer {
+        Peer::start_at((Ipv4Addr::LOCALHOST, 0).into(), acts).await
+    }
+
+    async fn start_at(address: SocketAddr, acts: &[Act]) -> Peer {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acts = acts.to_vec();
+        let task = tokio::spawn(async move {
+            let mut streams = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                if play(&mut stream, &acts).await.is_some() {
+                    streams.push(stream); // stays open
+                }
+            }
+        });
+        Peer { address, task }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// `None` when the connection is to be closed.
+async fn play(stream: &mut TcpStream, acts: &[Act]) -> Option<()> {
+    for act in acts {
+        let mut head = [0; HEADER_LEN];
+        stream.read_exact(&mut head).await.ok()?;
+        let request = RequestHeader::decode(&head).unwrap();
+        let mut body = vec![0; request.body_len as usize];
+        stream.read_exact(&mut body).await.ok()?;
+        match act {
+            Act::Answer(opcode, body) => {
+                let header = ResponseHeader {
+                    version: Version::V4,
+                    flags: 0,
+                    stream: request.stream,
+                    opcode: *opcode,
+                    body_len: body.len() as u32,
+                };
+                let mut frame = vec![0; HEADER_LEN];
+                header.encode(frame.first_chunk_mut().unwrap());
+                frame.extend_from_slice(body);
+                stream.write_all(&frame).await.ok()?;
+            }
+            Act::Bytes(bytes) => stream.write_all(bytes).await.ok()?,
+            Act::Close => return None,
+            Act::Silence => return Some(()),
+        }
+    }
+    Some(())
+}
+
+fn error(message: &str) -> Act {
+    let mut body = 0x1001_i32.to_be_bytes().to_vec();
+    body.extend_from_slice(&(message.len() as u16).to_be_bytes());
+    body.extend_from_slice(message.as_bytes());
+    Act::Answer(Opcode::Error, body)
+}
+
+fn authenticate() -> Act {
+    let class = "org.apache.cassandra.auth.PasswordAuthenticator";
+    let mut body = (class.len() as u16).to_be_bytes().to_vec();
+    body.extend_from_slice(class.as_bytes());
+    Act::Answer(Opcode::Authenticate, body)
+}
+
+/// SUPPORTED without a single option.
+fn supported() -> Act {
+    Act::Answer(Opcode::Supported, vec![0, 0])
+}
+
+fn ready() -> Act {
+    Act::Answer(Opcode::Ready, Vec::new())
+}
+
+/// Building a session on such a peer must end with an error that contains `expect`.
+async fn check(acts: &[Act], expect: &str) {
+    let peer = Peer::start(acts).await;
+    let begin = Instant::now();
+    let build = SessionBuilder::new()
+        .known_node(peer.address.to_string())
+        .connection_timeout(CONNECT_TIMEOUT)
+        .build();
+    let Ok(built) = tokio::time::timeout(TOOK_MAX, build).await else {
+        panic!("{acts:?}: no end of it");
+    };
+    let error = built.map(drop).unwrap_err();
+    assert!(begin.elapsed() < TOOK_MAX);
+    assert_eq!(error.kind(), ErrorKind::Connect, "{acts:?}: {error}");
+    assert!(!error.was_sent(), "{acts:?}: {error}");
+    let text = error.to_string();
+    assert!(text.contains(&peer.address.to_string()), "{acts:?}: {text}");
+    assert!(text.contains(expect), "{acts:?}: {text:?} does not say {expect:?}");
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let error = SessionBuilder::new().known_node(address.to_string()).build().await;
+    let error = error.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    let text = error.to_string().to_lowercase();
+    assert!(text.contains(&address.to_string()) && text.contains("refused"), "{text}");
+}
+
+#[tokio::test]
+async fn never_answers() {
+    check(&[Act::Silence], "no answer within 300ms").await;
+    check(&[supported(), Act::Silence], "no answer within 300ms").await;
+    // Half a header, half a body.
+    check(&[Act::Bytes(b"\x84\x00\x00"), Act::Silence], "no answer within 300ms").await;
+    check(&[Act::Bytes(b"\x84\x00\x00\x00\x06\x00\x00\x00\x09\x00")], "no answer within").await;
+}
+
+#[tokio::test]
+async fn closes() {
+    check(&[Act::Close], "the node closed the connection").await;
+    check(&[supported(), Act::Close], "the node closed the connection").await;
+    check(&[supported(), ready(), Act::Close], "the node closed the connection").await;
+}
+
+#[tokio::test]
+async fn closes_right_after_its_ready() {
+    // Before the REGISTER, so that the connection may be gone before it is seen to be open.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = play(&mut stream, &[supported(), ready()]).await;
+        }
+    });
+    let build = SessionBuilder::new().known_node(address.to_string()).build();
+    let built = tokio::time::timeout(TOOK_MAX, build).await.expect("it ends");
+    let error = built.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    task.abort();
+}
+
+#[tokio::test]
+async fn speaks_something_else() {
+    check(&[Act::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n")], "version").await;
+    check(&[Act::Bytes(b"\x84\x00\x00\x00\xee\x00\x00\x00\x00")], "opcode").await;
+    check(&[Act::Bytes(b"\x84\x00\x00\x05\x06\x00\x00\x00\x00")], "stream 5").await;
+    check(&[Act::Bytes(b"\x84\x00\x00\x00\x06\x7f\xff\xff\xff")], "2147483647").await;
+    // SUPPORTED that promises more than there is.
+    check(&[Act::Answer(Opcode::Supported, vec![0, 9, 0, 1])], "body ends within").await;
+    check(&[supported(), Act::Bytes(b"SSH-2.0-OpenSSH_9.2\r\n")], "version").await;
+}
+
+#[tokio::test]
+async fn answers_with_an_error() {
+    check(&[error("go away, please")], "go away, please").await;
+    check(&[supported(), error("too many clients")], "too many clients").await;
+    check(&[supported(), ready(), error("no events today")], "no events today").await;
+    check(&[supported(), ready(), ready(), error("no tables")], "no tables").await;
+}
+
+#[tokio::test]
+async fn asks_for_authentication() {
+    check(&[authenticate()], "the answer to OPTIONS is not SUPPORTED").await;
+    check(&[supported(), authenticate()], "authentication").await;
+}
+
+#[tokio::test]
+async fn answers_one_message_with_another() {
+    check(&[ready()], "the answer to OPTIONS is not SUPPORTED").await;
+    check(&[supported(), supported()], "the answer to STARTUP is Supported").await;
+    // A table that is no table.
+    check(&[supported(), ready(), ready(), ready()], "not a RESULT").await;
+    let void = Act::Answer(Opcode::Result, vec![0, 0, 0, 1]);
+    check(&[supported(), ready(), ready(), void], "no rows").await;
+    let cut = Act::Answer(Opcode::Result, vec![0, 0, 0, 2, 0, 0]);
+    check(&[supported(), ready(), ready(), cut], "body ends within").await;
+}
+
+#[tokio::test]
+async fn stops_answering_after_the_handshake() {
+    check(&[supported(), ready(), Act::Silence], "not answered").await;
+    check(&[supported(), ready(), ready(), Act::Silence], "not answered").await;
+    check(&[supported(), ready(), ready(), Act::Bytes(b"\x84\x00\x7f\xff\x08\0\0\0\0")], "stream")
+        .await;
+}
+
+#[tokio::test]
+async fn a_good_contact_point_is_found_among_bad_ones() {
+    let cluster = Cluster::builder().nodes(2).shards(2).start().await.unwrap();
+    let good = cluster.contact_points()[1];
+    let IpAddr::V4(ip) = good.ip() else { panic!("the cluster has IPv4 addresses") };
+    let [a, b, c, _] = ip.octets();
+    let mut builder = SessionBuilder::new().connection_timeout(CONNECT_TIMEOUT);
+    let mut peers = Vec::new();
+    for (last, acts) in [
+        (101, vec![Act::Silence]),
+        (102, vec![Act::Close]),
+        (103, vec![error("busy")]),
+        (104, vec![Act::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n")]),
+        (105, vec![supported(), ready(), Act::Silence]),
+        (106, vec![supported(), ready(), Act::Close]),
+        (107, vec![supported(), ready(), ready(), error("no tables")]),
+    ] {
+        let address = SocketAddr::from((Ipv4Addr::new(a, b, c, last), good.port()));
+        peers.push(Peer::start_at(address, &acts).await);
+        builder = builder.known_node(address.to_string());
+    }
+    let build = builder.known_node(good.to_string()).build();
+    let session = tokio::time::timeout(TOOK_MAX, build).await.expect("it ends").unwrap();
+    assert_eq!(session.nodes().len(), 2);
+    for _ in 0..20 {
+        session.query_unpaged("SELECT key FROM system.local", ()).await.unwrap();
+    }
+}
