@@ -17,8 +17,8 @@ pub(super) struct Binaries {
     pub(super) plain: PathBuf,
     /// With the counting allocator.
     pub(super) counting: PathBuf,
-    /// With dhat's allocator.
-    pub(super) dhat: PathBuf,
+    /// With dhat's allocator; built only where it is asked for.
+    pub(super) dhat: Option<PathBuf>,
 }
 
 /// Builds them in the profile and target folder of the running program.
@@ -26,14 +26,18 @@ pub(super) struct Binaries {
 /// # Errors
 ///
 /// When cargo fails, or the binaries are not beside the program afterwards.
-pub(super) fn build_clients(_: &Options) -> Result<Binaries, Failure> {
+pub(super) fn build_clients(options: &Options) -> Result<Binaries, Failure> {
     let program = env::current_exe().context("cannot find the running program")?;
     let folder = program.parent().context("the program lies in no folder")?;
     // Set by `cargo run`; a program that is started without cargo takes what is there.
     if let Some(cargo) = env::var_os("CARGO") {
         eprintln!("Building the client processes (once; the first time takes a minute or two) ...");
         let mut command = Command::new(cargo);
-        command.args(["build", "--package", "shardwire-compare", "--bins"]);
+        command.args(["build", "--package", "shardwire-compare"]);
+        command.args(["--bin", "client", "--bin", "client-count"]);
+        if options.dhat {
+            command.args(["--bin", "client-dhat"]);
+        }
         command.args(profile(folder)).arg("--manifest-path");
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
         if let Some(target) = target_folder(folder) {
@@ -50,7 +54,7 @@ pub(super) fn build_clients(_: &Options) -> Result<Binaries, Failure> {
     Ok(Binaries {
         plain: binary("client")?,
         counting: binary("client-count")?,
-        dhat: binary("client-dhat")?,
+        dhat: options.dhat.then(|| binary("client-dhat")).transpose()?,
     })
 }
 

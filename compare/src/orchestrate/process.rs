@@ -56,7 +56,7 @@ struct Driver {
 }
 
 enum DriverCommand {
-    BuiltIn { plain: PathBuf, counting: PathBuf, dhat: PathBuf },
+    BuiltIn { plain: PathBuf, counting: PathBuf, dhat: Option<PathBuf> },
     External(String),
 }
 
@@ -121,7 +121,9 @@ impl Clients {
         let mut command = match (&driver.command, client) {
             (DriverCommand::BuiltIn { plain, .. }, Client::Plain) => Command::new(plain),
             (DriverCommand::BuiltIn { counting, .. }, Client::Counting) => Command::new(counting),
-            (DriverCommand::BuiltIn { dhat, .. }, Client::Dhat) => Command::new(dhat),
+            (DriverCommand::BuiltIn { dhat, .. }, Client::Dhat) => {
+                Command::new(dhat.as_ref().context("the client with dhat was not built")?)
+            }
             (DriverCommand::External(line), _) => {
                 let mut command = Command::new("sh");
                 command.args(["-c", line]);
