@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use crate::node::Node;
+use crate::profile::Profile;
 use crate::programs::Programs;
 
 /// Requests before the counted ones; the same in both runs, so they cancel out.
@@ -40,7 +41,7 @@ impl Counting<'_> {
         programs: &Programs,
         node: &Node,
         profiles: Option<&Path>,
-    ) -> anyhow::Result<u64> {
+    ) -> anyhow::Result<Profile> {
         let name = format!(
             "callgrind.{}.{}.{}.{}",
             self.driver, self.workload, self.concurrency, self.requests
@@ -57,14 +58,7 @@ impl Counting<'_> {
         if profiles.is_none() {
             std::fs::remove_file(&profile)?;
         }
-        // `totals` is the sum over the functions, `summary` what was executed; older versions
-        // write only the latter, and the two agree.
-        let mut lines = text.lines().rev();
-        let total = lines.find_map(|line| {
-            line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: "))
-        });
-        let total = total.context("callgrind wrote no total")?;
-        total.trim().parse().context("callgrind's total is a number")
+        Profile::parse(&text)
     }
 
     fn run_client(self, programs: &Programs, node: &Node, profile: &Path) -> anyhow::Result<()> {

@@ -4,10 +4,11 @@
 //! apart. Counted is the user mode of the whole client process: driver, runtime and harness. The
 //! number does not depend on the machine's load, so it shows changes that wall time hides.
 //!
-//! Reading order: this file, `programs.rs`, `node.rs`, `client.rs`, `report.rs`.
+//! Reading order: this file, `programs.rs`, `node.rs`, `client.rs`, `profile.rs`, `report.rs`.
 
 mod client;
 mod node;
+mod profile;
 mod programs;
 mod report;
 
@@ -52,6 +53,9 @@ struct Options {
     /// Where callgrind's profiles are kept, for `callgrind_annotate`; by default they are not.
     #[arg(long)]
     profiles: Option<PathBuf>,
+    /// Prints, for each measurement, so many functions that take most of a request.
+    #[arg(long, default_value_t = 0)]
+    functions: usize,
     /// Prints rows for `bench/baseline.csv` instead of the table.
     #[arg(long)]
     csv: bool,
@@ -109,12 +113,16 @@ fn measure(
     let short = counting.run(programs, node, options.profiles.as_deref())?;
     let twice = Counting { requests: 2 * requests, ..counting };
     let long = twice.run(programs, node, options.profiles.as_deref())?;
+    for (instructions, name) in short.per_request(&long, requests).iter().take(options.functions) {
+        eprintln!("{instructions:>10.1} {name}");
+    }
+    let (short, long) = (short.total as f64, long.total as f64);
     Ok(Measured {
         driver: driver.to_owned(),
         workload: workload.to_owned(),
         concurrency: options.concurrency,
         requests,
-        per_request: (long as f64 - short as f64) / requests as f64,
-        start_up: short as f64 - (long as f64 - short as f64),
+        per_request: (long - short) / requests as f64,
+        start_up: short - (long - short),
     })
 }
