@@ -36,8 +36,10 @@ const WRONG_SHARD_PAUSE: Duration = Duration::from_secs(300);
 pub(crate) struct Keeper {
     node: Arc<Node>,
     inner: Weak<Inner>,
-    /// A connection closed, a node came up: look again, now.
+    /// A connection closed, a node came up: look again.
     refill: Notify,
+    /// A node came up, the keeper is to stop: do not wait for the end of a pause.
+    hurry: Notify,
     /// Something opened.
     opened: Notify,
     /// The first round is over, well or badly.
@@ -54,6 +56,7 @@ impl Keeper {
             node,
             inner: Arc::downgrade(inner),
             refill: Notify::new(),
+            hurry: Notify::new(),
             opened: Notify::new(),
             settled: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -80,11 +83,12 @@ impl Keeper {
     /// The node has left, or the session ends.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
-        self.refill.notify_one();
+        self.hurry();
     }
 
     /// Tries again now instead of when the backoff is over.
     pub(crate) fn hurry(&self) {
+        self.hurry.notify_one();
         self.refill.notify_one();
     }
 
@@ -112,7 +116,12 @@ impl EventSink for Keeper {
         }
     }
 
-    fn closed(&self, _: &NodePool, index: usize, _: Lost) {
+    fn closed(&self, pool: &NodePool, index: usize, _: Lost) {
+        let Some(inner) = self.inner.upgrade() else { return };
+        let present = self.node.pool().and_then(|index| inner.pools.get(index));
+        if !present.is_some_and(|present| std::ptr::eq(&**present, pool)) {
+            return; // of the pool before this one; the places are another's now
+        }
         self.with_filled(|filled| {
             if let Some(filled) = filled.get_mut(index) {
                 *filled = false;
@@ -143,6 +152,11 @@ impl Backoff {
         self.next = self.min;
     }
 
+    /// Whether more time than the next pause has gone by.
+    fn has_passed(&self, since: Instant) -> bool {
+        since.elapsed() > self.next
+    }
+
     /// Between half the present step and all of it; the step doubles up to the maximum.
     fn next(&mut self) -> Duration {
         let wait = self.next.mul_f64(0.5 + fastrand::f64() / 2.0);
@@ -167,6 +181,8 @@ impl Task {
     async fn run(mut self) {
         let inner = Arc::clone(&self.inner);
         let work = async {
+            // A connection was lost soon after the pool was complete.
+            let mut brief = false;
             while !self.is_stopped() {
                 let round = self.fill().await;
                 if round.is_ok() {
@@ -176,13 +192,22 @@ impl Task {
                 self.keeper.opened.notify_waiters();
                 match round {
                     Ok(()) => {
-                        self.backoff.reset();
+                        let complete = Instant::now();
                         self.watch().await;
+                        if self.backoff.has_passed(complete) {
+                            self.backoff.reset();
+                            brief = false;
+                        } else if !self.missing().is_empty() {
+                            // What does not last, time after time, is as bad as what fails.
+                            if brief {
+                                self.pause().await;
+                            }
+                            brief = true;
+                        }
                     }
                     Err(error) => {
                         tracing::warn!(peer = %self.peer, %error, "pool is not complete");
-                        let pause = self.backoff.next();
-                        runtime::within(pause, self.keeper.refill.notified()).await;
+                        self.pause().await;
                     }
                 }
             }
@@ -195,6 +220,12 @@ impl Task {
 
     fn is_stopped(&self) -> bool {
         self.keeper.stop.load(Ordering::SeqCst)
+    }
+
+    /// Waits before the next attempt, whatever else breaks meanwhile.
+    async fn pause(&mut self) {
+        let pause = self.backoff.next();
+        runtime::within(pause, self.keeper.hurry.notified()).await;
     }
 
     /// Waits for something to do, and asks quiet connections whether they live.
@@ -278,6 +309,7 @@ impl Task {
             pool.shut_down();
             return Err(Error::config("the session has known too many nodes"));
         };
+        self.keeper.node.set_pool(index); // before the old one ends, so that `closed` can tell
         self.keeper.with_filled(|filled| {
             filled.clear();
             filled.resize(pool.conns.len(), false);
@@ -286,7 +318,6 @@ impl Task {
         if let Some((_, old)) = self.pool.replace((index, pool)) {
             old.shut_down();
         }
-        self.keeper.node.set_pool(index);
         self.place(first);
         Ok(())
     }
@@ -319,6 +350,7 @@ impl Task {
         }
         tracing::info!(peer = %self.peer, "the node's shards have changed");
         self.start_pool(socket)?;
+        self.backoff.reset();
         self.keeper.refill.notify_one();
         Ok(None)
     }
