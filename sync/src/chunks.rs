@@ -96,7 +96,8 @@ pub struct Lease {
 pub struct ChunkPool {
     account: Arc<Account>,
     chunk_len: usize,
-    retain_max: usize,
+    /// How many chunks are kept for reuse.
+    kept_max: usize,
     /// Have room, or come to have it when all leases are back.
     idle: Vec<Chunk>,
     /// Full, and lent from when last looked at.
@@ -368,7 +369,7 @@ impl ChunkPool {
         ChunkPool {
             account: Account::new(),
             chunk_len,
-            retain_max,
+            kept_max: retain_max / chunk_len,
             idle: Vec::new(),
             retired: Vec::new(),
             grow: 1,
@@ -414,7 +415,7 @@ impl ChunkPool {
     /// Takes a chunk back; what is lent from it stays valid.
     pub fn give(&mut self, mut chunk: Chunk) {
         let kept = self.idle.len() + self.retired.len();
-        if chunk.len != self.chunk_len || kept >= self.retain_max / self.chunk_len {
+        if chunk.len != self.chunk_len || kept >= self.kept_max {
             return; // dropped: the last lease frees it
         }
         if chunk.rewind() || chunk.spare_len() >= self.spare_len_min() {
@@ -479,7 +480,7 @@ impl ChunkPool {
     #[cold]
     fn alloc(&mut self) -> Chunk {
         let kept = self.idle.len() + self.retired.len();
-        let room = (self.retain_max / self.chunk_len).saturating_sub(kept);
+        let room = self.kept_max.saturating_sub(kept);
         let count = self.grow.min(room).max(1);
         self.grow = (self.grow * 2).min(64);
         for _ in 1..count {

@@ -223,7 +223,9 @@ impl Outbox {
         }
         {
             let mut filling = lock(&self.filling.0);
-            filling.recycle(&mut writing.spent, self.len);
+            if !writing.spent.is_empty() {
+                filling.recycle(&mut writing.spent, self.len);
+            }
             if writing.buf.len() != self.len {
                 writing.buf = alloc_buffer(self.len); // another outbox's
             }
@@ -289,6 +291,7 @@ impl Filling {
     }
 
     /// Takes written large frames back, keeping few.
+    #[cold]
     fn recycle(&mut self, spent: &mut Vec<Box<[u8]>>, len: usize) {
         for buf in spent.drain(..) {
             if buf.len() <= len.saturating_mul(SPENT_LEN_FACTOR) {

@@ -142,11 +142,16 @@ impl Receiver {
     }
 
     /// Goes on in another chunk with room for `total_len` bytes, what is unparsed first.
-    #[cold]
+    #[inline(never)]
     fn renew(&mut self, pool: &mut ChunkPool, total_len: usize) {
         let mut next = pool.take(total_len);
-        let tail = self.unparsed();
         let start = next.filled().len();
+        if self.chunk.is_none() {
+            self.parsed = start;
+            self.chunk = Some(next);
+            return;
+        }
+        let tail = self.unparsed();
         if let Some(room) = next.spare().get_mut(..tail.len()) {
             room.copy_from_slice(tail);
         }

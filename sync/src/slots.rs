@@ -433,7 +433,7 @@ impl<R> SlotTable<R> {
     /// Wakes the owner and ends FILLING, now that the reply is in its cell.
     #[inline]
     fn deliver(&self, index: u16, slot: &Slot<R>, word: u64) -> Completion<R> {
-        let unwinding = OnUnwind(|| drop(self.delivered(index, slot, word)));
+        let unwinding = OnUnwind(move || drop(self.delivered(index, slot, word)));
         wake(slot);
         mem::forget(unwinding);
         self.delivered(index, slot, word)

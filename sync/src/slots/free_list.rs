@@ -5,7 +5,7 @@
 //! is out of date fails its exchange (no ABA).
 //! Next: `sync/src/slots/expiry.rs`.
 
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use super::SlotTable;
 use super::slot::Slot;
@@ -159,6 +159,9 @@ impl<R> SlotTable<R> {
 }
 
 /// Slots in segments of 64, 64, 128, 256 ... that are allocated when needed and never move.
+///
+/// Each pointer is null, or where slot 0 would be if the segment reached back that far, so that
+/// any index of the segment can be added to it as it is. It has its own segment's provenance.
 pub(super) struct Segments<R>([AtomicPtr<Slot<R>>; SEGMENTS]);
 
 impl<R> Segments<R> {
@@ -170,14 +173,15 @@ impl<R> Segments<R> {
     #[inline]
     pub(super) fn slot(&self, index: u16) -> Option<&Slot<R>> {
         let index = usize::from(index);
-        let segment = (usize::BITS - (index >> FIRST_BITS).leading_zeros()) as usize;
         // Acquire: pairs with the `Release` in `grow`; the slots were written before.
-        let first = NonNull::new(self.0.get(segment)?.load(Ordering::Acquire))?;
-        // SAFETY: the segment has `segment_len` slots, and `index - first_index` is below that by
-        // the definition of `segment`. `grow` made the allocation; nothing frees it before `drop`.
-        let slot = unsafe { first.add(index - first_index(segment)) };
-        // SAFETY: initialised by `grow`, alive as long as `self`, and only ever shared.
-        Some(unsafe { slot.as_ref() })
+        let base = self.0.get(segment_of(index))?.load(Ordering::Acquire);
+        if base.is_null() {
+            return None;
+        }
+        // SAFETY: `grow` has moved the base back by `first_index`, and `index` lies less than
+        // `segment_len` behind that by the definition of `segment_of`; so this is a slot of the
+        // allocation, initialised by `grow`, alive as long as `self`, and only ever shared.
+        Some(unsafe { &*base.wrapping_add(index) })
     }
 
     /// Allocates the segment that begins at `linked`; returns its length.
@@ -185,13 +189,20 @@ impl<R> Segments<R> {
     /// Only one thread at a time may call it, each `linked` once: the table's growth lock sees to
     /// that. Were it otherwise, memory would leak, no more.
     pub(super) fn grow(&self, linked: usize) -> usize {
-        let segment = (usize::BITS - (linked >> FIRST_BITS).leading_zeros()) as usize;
+        let segment = segment_of(linked);
         let Some(place) = self.0.get(segment) else { return 0 };
         // Allocates: at most 10 times in a table's life.
         let slots: Box<[Slot<R>]> = (0..segment_len(segment)).map(|_| Slot::new()).collect();
         let len = slots.len();
+        let first: *mut Slot<R> = Box::into_raw(slots).cast();
+        let base = first.wrapping_sub(first_index(segment));
+        if base.is_null() {
+            // Memory within the first megabytes of the address space. It can't be told from no
+            // memory, so it leaks and the table stays as it is.
+            return 0;
+        }
         // Release: pairs with the `Acquire` in `slot`.
-        place.store(Box::into_raw(slots).cast(), Ordering::Release);
+        place.store(base, Ordering::Release);
         len
     }
 }
@@ -199,15 +210,22 @@ impl<R> Segments<R> {
 impl<R> Drop for Segments<R> {
     fn drop(&mut self) {
         for (segment, place) in self.0.iter().enumerate() {
-            let first = place.load(Ordering::Relaxed); // exclusive
-            if first.is_null() {
+            let base = place.load(Ordering::Relaxed); // exclusive
+            if base.is_null() {
                 continue;
             }
+            let first = base.wrapping_add(first_index(segment));
             let slots = ptr::slice_from_raw_parts_mut(first, segment_len(segment));
             // SAFETY: exactly the box that `grow` took apart; `&mut self` proves that it is unused.
             drop(unsafe { Box::from_raw(slots) });
         }
     }
+}
+
+/// The segment of slot `index`; at least `SEGMENTS` if there can be no such slot.
+#[inline]
+const fn segment_of(index: usize) -> usize {
+    ((index >> (FIRST_BITS - 1)) | 1).ilog2() as usize
 }
 
 /// Index of a segment's first slot: 0, 64, 128, 256 ...
@@ -220,7 +238,17 @@ const fn segment_len(segment: usize) -> usize {
     if segment == 0 { FIRST_LEN } else { FIRST_LEN << (segment - 1) }
 }
 
-const _: () = assert!(first_index(SEGMENTS - 1) + segment_len(SEGMENTS - 1) == SLOTS_MAX);
+const _: () = {
+    assert!(first_index(SEGMENTS - 1) + segment_len(SEGMENTS - 1) == SLOTS_MAX);
+    assert!(segment_of(SLOTS_MAX) == SEGMENTS);
+    let mut segment = 0;
+    while segment < SEGMENTS {
+        let first = first_index(segment);
+        assert!(segment_of(first) == segment);
+        assert!(segment_of(first + segment_len(segment) - 1) == segment);
+        segment += 1;
+    }
+};
 
 #[expect(clippy::cast_possible_truncation, reason = "only indexes are stored, widened from u16")]
 pub(super) const fn next_index(next: u32) -> u16 {
