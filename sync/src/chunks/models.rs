@@ -49,3 +49,30 @@ fn drop_meets_letting_go() {
         assert_eq!(account.detached_len.load(Ordering::Relaxed), 0);
     });
 }
+
+/// The pool takes a full chunk back and looks for one that is free, while its lease ends elsewhere:
+/// memory is written again only when nobody reads it, and none is lost.
+#[test]
+fn drop_meets_retire_and_recover() {
+    loom::model(|| {
+        let mut pool = ChunkPool::new(64, 64);
+        let mut chunk = pool.take(64);
+        chunk.spare().fill(1);
+        chunk.advance(64);
+        let leases = [chunk.lend(0, 32).unwrap(), chunk.lend(32, 32).unwrap()];
+        let readers = leases.map(|lease| thread::spawn(move || assert_eq!(lease[..2], [1, 1])));
+        pool.give(chunk); // retired, or rewound if the leases are back
+        let mut next = pool.take(64); // recovered, or another one
+        next.spare().fill(2);
+        next.advance(64);
+        let allocated = pool.stats().allocated;
+        assert_eq!(pool.stats().retired, usize::from(allocated == 2));
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        pool.give(next); // one of the two chunks is kept
+        assert_eq!((pool.pinned_len(), pool.stats().live_len), (0, 64));
+        pool.trim(0);
+        assert_eq!((pool.stats().detached_len, pool.stats().live_len), (0, 0));
+    });
+}

@@ -180,3 +180,65 @@ fn claims_meet_releases() {
         assert_eq!(table.in_use(), 0);
     });
 }
+
+/// The free list is away for a moment: a claim waits for it, and is not refused.
+#[test]
+fn claim_meets_release_wakers() {
+    loom::model(|| {
+        let table = Arc::new(SlotTable::<u32>::new(2));
+        let (count, waker) = counting();
+        let ids = [(); 2].map(|()| table.claim_armed(&waker, 0).unwrap());
+        table.release_unsent(ids[0]);
+        let releaser = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || {
+                table.release_unsent(ids[1]);
+                table.release_wakers();
+            })
+        };
+        let id = table.claim_armed(&waker, 0).expect("a slot is free");
+        assert_eq!(table.complete(id.stream(), 5), Completion::Delivered);
+        assert_eq!(count.0.load(Ordering::Acquire), 1, "the waker was lost");
+        assert_eq!(table.poll(id, &waker), Poll::Ready(Outcome::Reply(5)));
+        releaser.join().unwrap();
+        assert_eq!(table.in_use(), 0);
+        let ids = [(); 2].map(|()| table.claim().unwrap());
+        assert_ne!(ids[0].stream(), ids[1].stream());
+        assert!(table.claim().is_none());
+    });
+}
+
+/// The owner arms a slot, tells the I/O side as the outbox does, and gives up; meanwhile the reply
+/// comes. Nobody's reply is anybody else's: the next use of the slot has its own.
+#[test]
+fn claim_armed_meets_complete_and_abandon() {
+    loom::model(|| {
+        let table = Arc::new(SlotTable::<Reply>::new(1));
+        let sent = Arc::new(AtomicU32::new(0)); // stream id + 1
+        let io = {
+            let (table, sent) = (Arc::clone(&table), Arc::clone(&sent));
+            thread::spawn(move || {
+                let Some(stream) = sent.load(Ordering::Acquire).checked_sub(1) else { return };
+                complete(&table, u16::try_from(stream).unwrap());
+            })
+        };
+        let id = table.claim_armed(Waker::noop(), 1).unwrap();
+        sent.store(u32::from(id.stream()) + 1, Ordering::Release);
+        let left = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || table.abandon(id))
+        };
+        // If the slot is free already it is used once more, while the first use may be ending.
+        let next = table.claim_armed(Waker::noop(), 1);
+        assert_ne!(left.join().unwrap(), Abandoned::Stale);
+        io.join().unwrap();
+        assert_eq!(table.abandon(id), Abandoned::Stale);
+        if let Some(next) = next {
+            assert!(table.poll(next, Waker::noop()).is_pending(), "another use's reply");
+            table.release_unsent(next);
+        } else if table.in_use() == 1 {
+            complete(&table, id.stream()); // was not yet sent when the I/O side looked
+        }
+        assert_eq!((table.in_use(), table.orphans()), (0, 0));
+    });
+}
