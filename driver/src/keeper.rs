@@ -363,22 +363,29 @@ impl Task {
     ) -> Result<(), Error> {
         let Some((_, pool)) = self.pool.clone() else { return Ok(()) };
         let peer = SocketAddr::new(self.peer.ip(), port);
-        let settings = &self.inner.settings;
+        let this = &*self;
         let attempts = missing.into_iter().filter_map(|index| {
             let shard = pool.shard_of_index(index)?;
-            Some(establish(peer, Some(Wanted { sharder, shard }), settings))
+            Some(async move {
+                let wanted = Some(Wanted { sharder, shard });
+                let socket = establish(peer, wanted, &this.inner.settings).await?;
+                // At once: one that takes long does not hold up the others.
+                let fits = sharder_of(&socket.supported) == Some(sharder);
+                Ok(if fits { this.place(socket) } else { Some(socket) })
+            })
         });
-        let results = runtime::join_all(attempts).await;
+        let results: Vec<Result<Option<Established>, Error>> = runtime::join_all(attempts).await;
         let mut failed = None;
         for result in results {
             match result {
-                Ok(socket) => {
-                    let Some(socket) = self.reshard(socket)? else { return Ok(()) };
-                    if self.place(socket).is_some() {
-                        // Something between rewrites source ports; count on chance for a while.
-                        self.plain_only_until = Some(Instant::now() + WRONG_SHARD_PAUSE);
-                        failed = Some(Error::connect(Some(peer), "led to another shard"));
+                Ok(None) => {}
+                Ok(Some(socket)) => {
+                    if self.reshard(socket)?.is_none() {
+                        return Ok(());
                     }
+                    // Something between rewrites source ports; count on chance for a while.
+                    self.plain_only_until = Some(Instant::now() + WRONG_SHARD_PAUSE);
+                    failed = Some(Error::connect(Some(peer), "led to another shard"));
                 }
                 Err(error) => failed = Some(error),
             }

@@ -477,3 +477,34 @@ async fn shards_that_change_under_open_connections() {
     assert_eq!(front.accepted(), opened, "connections are opened without end");
     assert_eq!(connections(&cluster)[0].iter().sum::<u64>(), 5);
 }
+
+/// The other shards do not wait until it is clear that one does not answer.
+#[tokio::test]
+async fn a_shard_that_never_answers_holds_up_no_other() {
+    let timeout = Duration::from_secs(8);
+    let cluster = Cluster::builder().nodes(1).shards(4).start().await.unwrap();
+    let session = builder(&cluster)
+        .connection_timeout(timeout)
+        .reconnect_backoff(Duration::from_millis(1), Duration::from_millis(10))
+        .build()
+        .await
+        .unwrap();
+    let insert = table(&session, 1).await;
+    cluster.stop_node(0).await.unwrap();
+    cluster.add_fault(FaultRule::new(FaultAction::Drop).opcode("STARTUP").shard(2));
+    cluster.start_node(0).await.unwrap();
+    let begin = Instant::now();
+    loop {
+        cluster.reset_counters();
+        let mut failed = 0;
+        for id in 0..100_i64 {
+            failed += usize::from(session.execute_unpaged(&insert, (id, 1_i32)).await.is_err());
+        }
+        let counters = cluster.counters();
+        let open = counters.nodes[0].shards.iter().filter(|shard| shard.right > 0).count();
+        assert!(begin.elapsed() < timeout / 2, "{:?}", counters.nodes);
+        if failed == 0 && open == 3 {
+            break;
+        }
+    }
+}
