@@ -33,7 +33,7 @@ impl Session {
         values: V,
     ) -> QueryPager<'a, V> {
         let statement = Which::Borrowed(prepared);
-        QueryPager { session: self, statement, values, place: At::Start, page: None, row: 0 }
+        QueryPager::new(self, statement, values)
     }
 
     /// Prepares a statement given as text and reads its rows page by page.
@@ -51,7 +51,7 @@ impl Session {
         values: V,
     ) -> Result<QueryPager<'_, V>, Error> {
         let statement = Which::Owned(Box::new(self.prepare(statement).await?));
-        Ok(QueryPager { session: self, statement, values, place: At::Start, page: None, row: 0 })
+        Ok(QueryPager::new(self, statement, values))
     }
 }
 
@@ -76,7 +76,15 @@ pub struct QueryPager<'a, V> {
     place: At,
     /// The page that `next_row` is in.
     page: Option<QueryRowsResult>,
+    /// Rows of the page that were given out, and where their cells end.
     row: usize,
+    offset: usize,
+}
+
+impl<'a, V> QueryPager<'a, V> {
+    fn new(session: &'a Session, statement: Which<'a>, values: V) -> QueryPager<'a, V> {
+        QueryPager { session, statement, values, place: At::Start, page: None, row: 0, offset: 0 }
+    }
 }
 
 impl<V: SerializeRow> QueryPager<'_, V> {
@@ -124,19 +132,22 @@ impl<V: SerializeRow> QueryPager<'_, V> {
     /// Safe: no row is lost.
     pub async fn next_row<R: for<'r> DeserializeRow<'r>>(&mut self) -> Result<Option<R>, Error> {
         loop {
-            if let Some(page) = &self.page {
-                let row = self.row;
+            if let Some(page) = &self.page
+                && self.row < page.rows_num()
+            {
+                let start = self.offset;
+                // Found without decoding, so that a row that is not an `R` hides none behind it.
                 self.row += 1;
-                if let Some(row) = page.rows::<R>()?.nth(row) {
-                    return row.map(Some);
-                }
+                let len = page.row_len(start).inspect_err(|_| self.row = page.rows_num())?;
+                self.offset += len;
+                return page.row_at(start, len).map(Some);
             }
             self.page = None;
             match self.next_page().await? {
                 Some(page) => self.page = Some(page),
                 None => return Ok(None),
             }
-            self.row = 0;
+            (self.row, self.offset) = (0, 0);
         }
     }
 }

@@ -16,6 +16,7 @@ use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
 use shardwire_protocol::row::DeserializeRow;
 use shardwire_protocol::rows::{RowsMetadata, TypedRows};
 use shardwire_protocol::types::ColumnSpec;
+use shardwire_protocol::wire::Reader;
 use shardwire_sync::Lease;
 use uuid::Uuid;
 
@@ -235,6 +236,29 @@ impl QueryRowsResult {
     pub fn rows<'r, R: DeserializeRow<'r>>(&'r self) -> Result<TypedRowIter<'r, R>, Error> {
         match TypedRows::over(&self.metadata.columns, &self.cells, self.row_count) {
             Ok(rows) => Ok(TypedRowIter { rows, result: self }),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// Length in bytes of the row whose cells begin at `start`.
+    pub(crate) fn row_len(&self, start: usize) -> Result<usize, Error> {
+        let mut cells = Reader::new(self.cells.get(start..).unwrap_or_default());
+        for _ in &self.metadata.columns {
+            cells.bytes("cell").map_err(|error| self.error(error.into()))?;
+        }
+        Ok(cells.offset())
+    }
+
+    /// The row of `len` bytes that begins at `start`.
+    pub(crate) fn row_at<'r, R: DeserializeRow<'r>>(
+        &'r self,
+        start: usize,
+        len: usize,
+    ) -> Result<R, Error> {
+        let cells = self.cells.get(start..start.saturating_add(len)).unwrap_or_default();
+        let rows = TypedRows::over(&self.metadata.columns, cells, 1);
+        match rows.and_then(|mut rows| rows.next().transpose()) {
+            Ok(row) => row.ok_or_else(|| Error::result("there is no row")),
             Err(error) => Err(self.error(error)),
         }
     }
