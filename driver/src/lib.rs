@@ -78,3 +78,12 @@ pub use shardwire_protocol::value::{DeserializeValue, SerializeValue};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// What implementing [`SerializeValue`], [`DeserializeRow`] and the like takes.
+pub mod implement {
+    pub use shardwire_protocol::error::{DeserializeError, SerializeError, TypeMismatch};
+    pub use shardwire_protocol::routing::KeySink;
+    pub use shardwire_protocol::row::Cells;
+    pub use shardwire_protocol::value::ValueLen;
+    pub use shardwire_protocol::wire::Writer;
+}

@@ -17,16 +17,16 @@ use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::{builder, keyspace};
-use shardwire::value::ValueLen;
+use shardwire::implement::{SerializeError, TypeMismatch, ValueLen, Writer};
 use shardwire::{
-    ColumnType, Error, ErrorKind, PreparedStatement, SerializeValue, Session, SessionBuilder,
+    Batch, BatchType, ColumnType, Error, ErrorKind, PreparedStatement, SerializeValue, Session,
+    SessionBuilder,
 };
-use shardwire_protocol::error::{SerializeError, TypeMismatch};
-use shardwire_protocol::wire::Writer;
 use shardwire_server::{Cluster, FaultAction, FaultRule};
 
 const KEYS: i64 = 32;
@@ -410,4 +410,81 @@ async fn a_value_of_another_length_than_announced_is_not_sent() {
     }
     let row = (1_i64, 1_i64, Rude::new([5, 5], 5));
     bench.session.execute_unpaged(&bench.insert, row).await.unwrap();
+}
+
+#[tokio::test]
+async fn build_dropped_at_any_point_leaves_nothing_open() {
+    let cluster = Cluster::builder().nodes(2).shards(2).start().await.unwrap();
+    let mut polls = 0;
+    loop {
+        let built = poll_at_most(builder(&cluster).build(), polls).await;
+        if let Some(session) = built {
+            session.unwrap().query_unpaged("SELECT key FROM system.local", ()).await.unwrap();
+            break;
+        }
+        let begin = Instant::now();
+        while cluster.counters().total().connections > 0 {
+            assert!(begin.elapsed() < Duration::from_secs(10), "after {polls} polls");
+            tokio::task::yield_now().await;
+        }
+        polls += 1;
+        assert!(polls < 200);
+    }
+    assert!(polls > 3, "connecting takes a few turns");
+}
+
+#[tokio::test]
+async fn other_requests_dropped_at_any_point() {
+    let bench = Bench::new(1).await;
+    let mut batch = Batch::new(BatchType::Unlogged);
+    batch.append_statement(bench.insert.clone());
+    batch.append_statement(bench.insert.clone());
+    for opcode in ["PREPARE", "QUERY", "BATCH", "EXECUTE"] {
+        bench.fault(opcode, FaultAction::Delay { ms: 1 });
+    }
+    let rows = [(1_i64, 1_i64, "a"), (2_i64, 2_i64, "b")];
+    for polls in 0.. {
+        assert!(polls < POLLS_MAX);
+        let mut completed = 0;
+        for _ in 0..ROUNDS {
+            let prepared = poll_at_most(bench.session.prepare("SELECT id FROM k.t"), polls).await;
+            let batch = poll_at_most(bench.session.batch(&batch, rows), polls).await;
+            let query = bench.session.query_unpaged("SELECT id, same FROM k.t", ());
+            let query = poll_at_most(query, polls).await;
+            let done = [prepared.is_some(), batch.is_some(), query.is_some()];
+            completed += done.into_iter().filter(|done| *done).count();
+            bench.read(1).await.unwrap();
+        }
+        bench.works().await;
+        if completed == 3 * ROUNDS as usize {
+            break;
+        }
+    }
+}
+
+/// Many at once on two threads, dropped while their replies are on their way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_on_many_threads() {
+    let bench = Arc::new(Bench::new(2).await);
+    bench
+        .cluster
+        .add_fault(FaultRule::new(FaultAction::Delay { ms: 1 }).opcode("EXECUTE").probability(0.2));
+    let tasks: Vec<_> = (0..8_i64)
+        .map(|task| {
+            let bench = Arc::clone(&bench);
+            tokio::spawn(async move {
+                for round in 0..200_i64 {
+                    let polls = u32::try_from((task + round) % 5).unwrap();
+                    if let Some(result) = poll_at_most(bench.read(task + round), polls).await {
+                        result.unwrap();
+                    }
+                }
+                bench.read(task).await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    bench.works().await;
 }

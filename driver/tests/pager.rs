@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use common::{keyspace, start};
+use shardwire::implement::{DeserializeError, TypeMismatch};
 use shardwire::{ColumnType, DeserializeValue, ErrorKind, Session, Statement};
-use shardwire_protocol::error::{DeserializeError, TypeMismatch};
 use shardwire_server::{Cluster, FaultAction, FaultRule};
 
 const ROWS: i64 = 500;
