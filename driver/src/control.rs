@@ -152,7 +152,7 @@ impl Control {
     async fn reconnect(&self, inner: &Arc<Inner>) -> Result<(), Error> {
         let mut peers: Vec<SocketAddr> = {
             let topology = inner.topology.load();
-            topology.nodes.iter().map(|node| SocketAddr::new(node.address, inner.port)).collect()
+            topology.nodes.iter().map(|node| SocketAddr::new(node.address, inner.port())).collect()
         };
         fastrand::shuffle(&mut peers);
         peers.extend(inner.contact_points.iter().copied());

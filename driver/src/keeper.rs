@@ -65,7 +65,7 @@ impl Keeper {
         let task = Task {
             keeper: Arc::clone(&keeper),
             inner: Arc::clone(inner),
-            peer: SocketAddr::new(keeper.node.address, inner.port),
+            peer: SocketAddr::new(keeper.node.address, inner.port()),
             pool: None,
             shard_aware_port: None,
             plain_only_until: None,

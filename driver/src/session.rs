@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -82,8 +82,8 @@ pub(crate) struct Inner {
     /// Somebody began to wait: deadlines must be looked at.
     pub(crate) sweep: Notify,
     pub(crate) contact_points: Box<[SocketAddr]>,
-    /// Port of all nodes.
-    pub(crate) port: u16,
+    /// Port of all nodes: that of the contact point that answered.
+    port: AtomicU16,
     control: OnceLock<Control>,
     keepers: Mutex<HashMap<Uuid, Arc<Keeper>>>,
     /// Bit 32 set: the mask in the low half marks conditional statements.
@@ -110,7 +110,7 @@ impl Session {
             pools: PoolTable::new(),
             sweep: Notify::new(),
             contact_points: contact_points.into(),
-            port: first.port(),
+            port: AtomicU16::new(first.port()),
             control: OnceLock::new(),
             keepers: Mutex::new(HashMap::new()),
             lwt_mark: AtomicU64::new(0),
@@ -121,6 +121,7 @@ impl Session {
         let control = inner.control.get_or_init(|| control);
         let mut connected = Err(Error::config("no contact point was given"));
         for peer in &inner.contact_points {
+            inner.port.store(peer.port(), Ordering::Relaxed);
             connected = control.connect(&inner, *peer).await.map_err(|error| match error.kind() {
                 ErrorKind::Connect => error,
                 _ => Error::connect(Some(*peer), error.to_string()), // it did answer, but how
@@ -243,6 +244,10 @@ impl Handle {
 impl Inner {
     pub(crate) fn control(&self) -> Option<&Control> {
         self.control.get()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {

@@ -263,3 +263,14 @@ async fn a_good_contact_point_is_found_among_bad_ones() {
         session.query_unpaged("SELECT key FROM system.local", ()).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn nodes_are_expected_at_the_port_of_the_contact_point_that_answers() {
+    let cluster = Cluster::builder().nodes(3).shards(2).start().await.unwrap();
+    let peer = Peer::start(&[Act::Close]).await;
+    let builder = SessionBuilder::new().known_node(peer.address.to_string());
+    let session = builder.known_node(cluster.contact_points()[1].to_string()).build();
+    let session = session.await.unwrap();
+    session.query_unpaged("SELECT key FROM system.local", ()).await.unwrap();
+    assert_eq!(cluster.counters().total().connections, 7);
+}
