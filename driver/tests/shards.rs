@@ -485,7 +485,8 @@ async fn a_shard_that_never_answers_holds_up_no_other() {
     let cluster = Cluster::builder().nodes(1).shards(4).start().await.unwrap();
     let session = builder(&cluster)
         .connection_timeout(timeout)
-        .reconnect_backoff(Duration::from_millis(1), Duration::from_millis(10))
+        // Long enough that the node is back, with all its ports, before the second attempt.
+        .reconnect_backoff(Duration::from_millis(300), Duration::from_millis(300))
         .build()
         .await
         .unwrap();
