@@ -151,7 +151,7 @@ impl Control {
     /// Tries every node that is known, then the contact points, from a random one on.
     async fn reconnect(&self, inner: &Arc<Inner>) -> Result<(), Error> {
         let mut peers: Vec<SocketAddr> = {
-            let topology = inner.topology.load();
+            let topology = inner.topology.load_full();
             topology.nodes.iter().map(|node| SocketAddr::new(node.address, inner.port())).collect()
         };
         fastrand::shuffle(&mut peers);

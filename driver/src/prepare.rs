@@ -164,6 +164,7 @@ impl Answer {
         let bind = prepared.bind.to_metadata(lwt_mark).map_err(Error::protocol)?;
         let result = ResultMetadata::parse(&prepared.result).map_err(Error::protocol)?;
         let config = statement.config.clone();
-        PreparedStatement::new(prepared.id, &statement.contents, bind, result, config)
+        let text = &statement.contents;
+        PreparedStatement::new(prepared.id, text, bind, result, config, lwt_mark.is_some())
     }
 }

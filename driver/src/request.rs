@@ -150,17 +150,32 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             };
         }
         let session = self.session;
-        let topology = session.topology.load();
-        let routing = match self.op.route(&topology) {
+        let tried = session.topology.with(|topology| self.try_plan(topology, len, cx));
+        if !matches!(tried, Step::Again) {
+            return tried;
+        }
+        if let Some(error) = self.last_error.take() {
+            return self.finish(Err(error));
+        }
+        self.wait_for_any(cx)
+    }
+
+    /// Goes through the nodes of the plan; `Step::Again` if none of them has an open connection.
+    #[inline]
+    fn try_plan(
+        &mut self,
+        topology: &Topology,
+        len: usize,
+        cx: &mut Context<'_>,
+    ) -> Step<O::Output> {
+        let routing = match self.op.route(topology) {
             Ok(routing) => routing,
             Err(error) => return self.finish(Err(error)),
         };
-        if !self.started {
-            self.seed = fastrand::u32(..);
-        }
-        let plan = Plan::new(&topology, routing, self.seed);
+        let plan = Plan::new(topology, routing, &mut self.seed);
         while let Some(node) = plan.nth(usize::from(self.attempt)) {
-            let pool = node.pool().and_then(|index| Some((index, session.pools.get(index)?)));
+            let pools = &self.session.pools;
+            let pool = node.pool().and_then(|index| Some((index, pools.get(index)?)));
             if let Some((index, pool)) = pool
                 && let Some((conn, place)) = pick(pool, index, routing.token)
             {
@@ -171,11 +186,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             }
             self.attempt = self.attempt.saturating_add(1);
         }
-        drop(topology);
-        if let Some(error) = self.last_error.take() {
-            return self.finish(Err(error));
-        }
-        self.wait_for_any(cx)
+        Step::Again
     }
 
     /// Tries to put the request on this connection, or to wait for room there.

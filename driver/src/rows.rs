@@ -10,11 +10,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use shardwire_protocol::error::DeserializeError;
-use shardwire_protocol::header::ResponseHeader;
+use shardwire_protocol::header::{Opcode, ResponseHeader, flags};
 use shardwire_protocol::metadata::ResultMetadata;
 use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
 use shardwire_protocol::row::DeserializeRow;
-use shardwire_protocol::rows::{RowsMetadata, TypedRows};
+use shardwire_protocol::rows::{RowsBody, RowsMetadata, TypedRows};
 use shardwire_protocol::types::ColumnSpec;
 use shardwire_protocol::wire::Reader;
 use shardwire_sync::Lease;
@@ -26,9 +26,16 @@ use crate::error::Error;
 #[derive(Debug)]
 pub struct QueryResult {
     rows: Option<QueryRowsResult>,
+    /// Allocates: only for replies that have a tracing id, warnings or a payload.
+    extras: Option<Box<Extras>>,
+}
+
+/// What few replies have besides the result.
+#[derive(Debug)]
+struct Extras {
+    header: ResponseHeader,
+    body: Lease,
     tracing_id: Option<Uuid>,
-    /// The reply, if it has warnings to be read.
-    warnings: Option<(ResponseHeader, Lease)>,
 }
 
 /// The rows of a result.
@@ -102,7 +109,7 @@ impl QueryResult {
     /// A result that says nothing but "done".
     #[inline]
     pub(crate) fn void() -> QueryResult {
-        QueryResult { rows: None, tracing_id: None, warnings: None }
+        QueryResult { rows: None, extras: None }
     }
 
     /// Reads a RESULT; `known` is the metadata that the statement was prepared with.
@@ -112,41 +119,37 @@ impl QueryResult {
         body: Lease,
         known: Option<&Arc<ResultMetadata>>,
     ) -> Result<QueryResult, Error> {
+        const EXTRAS: u8 = flags::TRACING | flags::WARNING | flags::CUSTOM_PAYLOAD;
+        if header.flags & EXTRAS != 0 || header.opcode != Opcode::Result {
+            return QueryResult::parse_with_extras(header, body, known);
+        }
+        let reader = Reader::new(&body);
+        let rows = match ResultBody::parse(reader, &Agreed::default(), known.map(|known| &**known))
+        {
+            Ok(ResultBody::Rows(rows)) => Found::of(&body, &rows, known)?,
+            Ok(_) => return Ok(QueryResult::void()),
+            Err(error) => return Err(Error::protocol(error)),
+        };
+        Ok(QueryResult { rows: Some(rows.in_body(body)), extras: None })
+    }
+
+    /// The same, for the few replies that have more than the result.
+    #[cold]
+    fn parse_with_extras(
+        header: ResponseHeader,
+        body: Lease,
+        known: Option<&Arc<ResultMetadata>>,
+    ) -> Result<QueryResult, Error> {
         let parsed = Body::parse(&header, &body).map_err(Error::protocol)?;
-        let tracing_id = parsed.tracing_id;
-        let has_warnings = parsed.warnings.is_some();
         let message = parsed.response(&Agreed::default(), known.map(|known| &**known));
         let rows = match message.map_err(Error::protocol)? {
-            Response::Result(ResultBody::Rows(rows)) => {
-                let metadata = match (&rows.metadata, known) {
-                    (RowsMetadata::Present { raw }, Some(known)) if known.matches(raw) => {
-                        Arc::clone(known)
-                    }
-                    // Allocates: a reply whose columns are not those that were prepared.
-                    (RowsMetadata::Present { raw }, _) => {
-                        Arc::new(ResultMetadata::parse(raw).map_err(Error::protocol)?)
-                    }
-                    (RowsMetadata::Skipped, Some(known)) if known.count() == rows.column_count => {
-                        Arc::clone(known)
-                    }
-                    (RowsMetadata::Skipped, _) => {
-                        return Err(Error::unexpected("rows without metadata, which is not known"));
-                    }
-                };
-                let paging_state = rows.paging_state.and_then(|state| range_in(&body, state));
-                let cells = range_in(&body, rows.cells()).unwrap_or_default();
-                Some(QueryRowsResult {
-                    metadata,
-                    cells: body.clone().slice(cells),
-                    row_count: rows.rows_count,
-                    paging_state: paging_state.map(|range| PagingState(body.clone().slice(range))),
-                })
-            }
+            Response::Result(ResultBody::Rows(rows)) => Some(Found::of(&body, &rows, known)?),
             Response::Result(_) => None,
             _ => return Err(Error::unexpected("the reply is not a RESULT")),
         };
-        let warnings = has_warnings.then_some((header, body));
-        Ok(QueryResult { rows, tracing_id, warnings })
+        let tracing_id = parsed.tracing_id;
+        let extras = Some(Box::new(Extras { header, body: body.clone(), tracing_id }));
+        Ok(QueryResult { rows: rows.map(|rows| rows.in_body(body)), extras })
     }
 
     /// Whether there are rows (perhaps none of them), as opposed to no result set.
@@ -188,12 +191,13 @@ impl QueryResult {
     /// Id of the trace, if the statement asked for tracing.
     #[must_use]
     pub fn tracing_id(&self) -> Option<Uuid> {
-        self.tracing_id
+        self.extras.as_ref()?.tracing_id
     }
 
     /// What the node warned about.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
-        let body = self.warnings.as_ref().and_then(|(header, body)| Body::parse(header, body).ok());
+        let extras = self.extras.as_ref();
+        let body = extras.and_then(|extras| Body::parse(&extras.header, &extras.body).ok());
         body.and_then(|body| body.warnings).into_iter().flatten()
     }
 
@@ -346,6 +350,55 @@ impl<'r, R: DeserializeRow<'r>> Iterator for TypedRowIter<'r, R> {
 }
 
 impl<'r, R: DeserializeRow<'r>> ExactSizeIterator for TypedRowIter<'r, R> {}
+
+/// Rows that were found in a reply: what does not borrow from it.
+struct Found {
+    metadata: Arc<ResultMetadata>,
+    cells: Range<usize>,
+    row_count: u32,
+    paging_state: Option<Range<usize>>,
+}
+
+impl Found {
+    #[inline]
+    fn of(
+        body: &[u8],
+        rows: &RowsBody<'_>,
+        known: Option<&Arc<ResultMetadata>>,
+    ) -> Result<Found, Error> {
+        let metadata = match (&rows.metadata, known) {
+            (RowsMetadata::Skipped, Some(known)) if known.count() == rows.column_count => known,
+            (RowsMetadata::Present { raw }, Some(known)) if known.matches(raw) => known,
+            // Allocates: a reply whose columns are not those that were prepared.
+            (RowsMetadata::Present { raw }, _) => {
+                &Arc::new(ResultMetadata::parse(raw).map_err(Error::protocol)?)
+            }
+            (RowsMetadata::Skipped, _) => {
+                return Err(Error::unexpected("rows without metadata, which is not known"));
+            }
+        };
+        Ok(Found {
+            metadata: Arc::clone(metadata),
+            cells: range_in(body, rows.cells()).unwrap_or_default(),
+            row_count: rows.rows_count,
+            paging_state: rows.paging_state.and_then(|state| range_in(body, state)),
+        })
+    }
+
+    #[inline]
+    fn in_body(self, body: Lease) -> QueryRowsResult {
+        let paging_state = match self.paging_state {
+            Some(range) => Some(PagingState(body.clone().slice(range))),
+            None => None,
+        };
+        QueryRowsResult {
+            metadata: self.metadata,
+            cells: body.slice(self.cells),
+            row_count: self.row_count,
+            paging_state,
+        }
+    }
+}
 
 /// Where in `body` the bytes of `part` lie, given that they are some of its bytes.
 fn range_in(body: &[u8], part: &[u8]) -> Option<Range<usize>> {

@@ -40,11 +40,6 @@ impl Alarm {
         self.0.as_mut().reset(at);
     }
 
-    /// Ready when it has rung. Looks at the timer only from `at` on: before, there is no point.
-    pub(crate) fn poll_if(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() < at { Poll::Pending } else { self.poll(cx) }
-    }
-
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll(cx)
     }

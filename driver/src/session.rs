@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use shardwire_protocol::routing::{Partitioner, Token, token_of_key};
 use shardwire_protocol::row::SerializeRow;
 use shardwire_protocol::supported::Supported;
@@ -22,11 +21,11 @@ use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::keeper::Keeper;
 use crate::pool::{Place, PoolTable};
-use crate::runtime::{self, Notify, watch};
+use crate::runtime::{self, Instant, Notify, watch};
 use crate::settings::Settings;
 use crate::statement::PreparedStatement;
 use crate::topology::fetch::{self, Seen};
-use crate::topology::{Node, Topology};
+use crate::topology::{Current, Node, Topology};
 
 /// How long a change of the schema may take to reach every node.
 const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -75,7 +74,7 @@ pub(crate) struct Inner {
     /// The default time-out, in ticks.
     pub(crate) timeout: u32,
     pub(crate) clock: Arc<Clock>,
-    pub(crate) topology: ArcSwap<Topology>,
+    pub(crate) topology: Current,
     pub(crate) pools: PoolTable,
     /// Requests that wait for any connection at all.
     pub(crate) waiting: WaitQueue,
@@ -86,6 +85,8 @@ pub(crate) struct Inner {
     port: AtomicU16,
     control: OnceLock<Control>,
     keepers: Mutex<HashMap<Uuid, Arc<Keeper>>>,
+    /// What the present snapshot was made from.
+    last_seen: Mutex<Option<Seen>>,
     /// Bit 32 set: the mask in the low half marks conditional statements.
     lwt_mark: AtomicU64,
     stop: watch::Sender<bool>,
@@ -106,13 +107,14 @@ impl Session {
             settings,
             timeout: timeout_ticks,
             clock: Arc::new(Clock::new()),
-            topology: ArcSwap::from_pointee(Topology::empty()),
+            topology: Current::new(Topology::empty()),
             pools: PoolTable::new(),
             sweep: Notify::new(),
             contact_points: contact_points.into(),
             port: AtomicU16::new(first.port()),
             control: OnceLock::new(),
             keepers: Mutex::new(HashMap::new()),
+            last_seen: Mutex::new(None),
             lwt_mark: AtomicU64::new(0),
             stop: watch::Sender::new(false),
         });
@@ -160,7 +162,7 @@ impl Session {
     /// The nodes of the cluster as last seen.
     #[must_use]
     pub fn nodes(&self) -> Vec<Arc<Node>> {
-        self.inner.topology.load().nodes.to_vec()
+        self.inner.topology.load_full().nodes.to_vec()
     }
 
     /// The nodes that hold `token` in `keyspace`, each with the shard that owns it there.
@@ -169,7 +171,7 @@ impl Session {
     // Allocates: the list.
     #[must_use]
     pub fn replicas(&self, keyspace: &str, token: Token) -> Vec<Replica> {
-        let topology = self.inner.topology.load();
+        let topology = self.inner.topology.load_full();
         let Some(keyspace) = topology.keyspace_index(keyspace) else { return Vec::new() };
         let replicas = topology.replicas(keyspace, token).iter();
         let nodes = replicas.filter_map(|index| topology.nodes.get(usize::from(*index)));
@@ -225,7 +227,7 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let nodes = self.inner.topology.load().nodes.len();
+        let nodes = self.inner.topology.load_full().nodes.len();
         f.debug_struct("Session").field("nodes", &nodes).finish_non_exhaustive()
     }
 }
@@ -291,10 +293,18 @@ impl Inner {
 
     /// Makes what was seen the present snapshot; starts and stops keepers accordingly.
     pub(crate) fn apply(self: &Arc<Self>, seen: &Seen) {
+        let mut last_seen = self.last_seen.lock().unwrap_or_else(PoisonError::into_inner);
         self.with_keepers(|keepers| {
             // Under the keepers' lock, so that two readings do not overtake each other.
-            let next = Arc::new(Topology::next(&self.topology.load(), seen));
-            self.topology.store(Arc::clone(&next));
+            let present = self.topology.load_full();
+            let next = if *last_seen == Some(seen.clone()) {
+                present // nothing has changed: indexes that are cached stay good
+            } else {
+                let next = Arc::new(Topology::next(&present, seen));
+                self.topology.store(Arc::clone(&next));
+                *last_seen = Some(seen.clone());
+                next
+            };
             if self.is_shut_down() {
                 return;
             }
@@ -318,14 +328,14 @@ impl Inner {
 
     /// Whether any node has an open connection that requests may use.
     pub(crate) fn is_reachable(&self) -> bool {
-        let topology = self.topology.load();
+        let topology = self.topology.load_full();
         let mut pools = topology.nodes.iter().filter_map(|node| self.pools.get(node.pool()?));
         pools.any(|pool| pool.is_open())
     }
 
     /// Whether the node has an open connection.
     pub(crate) fn is_connected(&self, host_id: Uuid) -> bool {
-        let topology = self.topology.load();
+        let topology = self.topology.load_full();
         let node = topology.nodes.iter().find(|node| node.host_id == host_id);
         let pool = node.and_then(|node| self.pools.get(node.pool()?));
         pool.is_some_and(|pool| pool.is_open())
@@ -363,7 +373,7 @@ async fn sweep(inner: Arc<Inner>) {
             inner.sweep.notified().await;
             while !inner.waiting.is_empty() {
                 runtime::sleep(TICK).await;
-                inner.clock.advance();
+                inner.clock.advance(Instant::now());
                 inner.waiting.expire(inner.clock.coarse());
             }
         }

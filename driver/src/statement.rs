@@ -174,6 +174,8 @@ pub(crate) struct Shared {
     pub(crate) bind: PreparedMetadata,
     pub(crate) result: Arc<ResultMetadata>,
     pub(crate) partitioner: Partitioner,
+    /// Nodes mark conditional statements, and this is none: its Paxos phase needs no consistency.
+    plain: bool,
     /// `SerializeRow::type_key` of the row type that was last found to fit, 0 for none.
     checked: AtomicUsize,
     /// Topology version and keyspace index, see `cached_keyspace`.
@@ -187,10 +189,12 @@ impl PreparedStatement {
         bind: PreparedMetadata,
         result: ResultMetadata,
         config: Config,
+        lwt_is_marked: bool,
     ) -> Result<PreparedStatement, Error> {
         let shared = Arc::new(Shared {
             id: id.into(),
             text: text.into(),
+            plain: lwt_is_marked && !bind.is_lwt,
             bind,
             result: Arc::new(result),
             partitioner: Partitioner::Murmur3,
@@ -342,7 +346,7 @@ impl PreparedStatement {
         let has_columns = !self.shared.result.columns.is_empty();
         self.parameters = Parameters {
             consistency: self.config.consistency,
-            serial_consistency: self.config.serial_consistency,
+            serial_consistency: self.config.serial_consistency.filter(|_| !self.shared.plain),
             timestamp: self.config.timestamp,
             page_size: None,
             paging_state: None,

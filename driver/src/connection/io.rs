@@ -89,7 +89,7 @@ impl IoTask {
             events,
             alarm: Alarm::new(),
             alarm_at: Instant::now(),
-            idle_ticks: 0,
+            idle_ticks: 2,
             held: 0,
         }
     }
@@ -230,14 +230,14 @@ impl IoTask {
     }
 
     /// Expires what is due, once per tick, as long as anything is pending.
-    fn tick(&mut self, cx: &mut Context<'_>) {
+    fn tick(&mut self, now: Instant, cx: &mut Context<'_>) {
         if self.group.take_tick_wanted() {
             self.idle_ticks = 0;
             if !self.group.is_ticking() {
                 self.start_ticking(cx);
             }
         }
-        if self.idle_ticks >= 2 || self.alarm.poll_if(self.alarm_at, cx).is_pending() {
+        if self.idle_ticks >= 2 || now < self.alarm_at || self.alarm.poll(cx).is_pending() {
             return;
         }
         self.expire();
@@ -261,7 +261,6 @@ impl IoTask {
     }
 
     fn start_ticking(&mut self, cx: &mut Context<'_>) {
-        self.group.clock.advance();
         self.group.set_ticking(true);
         self.group.clock.keep();
         self.set_alarm(cx);
@@ -276,7 +275,7 @@ impl IoTask {
     }
 
     fn expire(&mut self) {
-        let now = self.group.clock.advance();
+        let now = self.group.clock.coarse();
         let mut pending = false;
         let mut replace = 0u64;
         for (index, conn) in (0..self.sockets.len())
@@ -326,10 +325,11 @@ impl Future for IoTask {
             return Poll::Ready(());
         }
         this.run_commands();
-        this.group.clock.advance();
+        let now = Instant::now();
+        this.group.clock.advance(now);
         this.read_all();
         this.write_all(cx);
-        this.tick(cx);
+        this.tick(now, cx);
         Poll::Pending
     }
 }

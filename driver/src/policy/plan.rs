@@ -31,15 +31,19 @@ pub(crate) struct Plan<'t> {
 }
 
 impl<'t> Plan<'t> {
-    /// `seed` spreads requests over replicas; the same seed gives the same plan.
+    /// `seed` spreads requests over replicas; the same seed gives the same plan. It is drawn when
+    /// it is 0 and there is a choice to be made.
     #[inline]
-    pub(crate) fn new(topology: &'t Topology, routing: Routing, seed: u32) -> Plan<'t> {
+    pub(crate) fn new(topology: &'t Topology, routing: Routing, seed: &mut u32) -> Plan<'t> {
         let replicas = match (routing.keyspace, routing.token) {
             (Some(keyspace), Some(token)) => topology.replicas(keyspace, token),
             _ => &[],
         };
-        let start = if routing.in_order { 0 } else { scale(seed, replicas.len()) };
-        Plan { nodes: &topology.nodes, replicas, start, seed }
+        if replicas.len() != 1 && *seed == 0 {
+            *seed = fastrand::u32(1..);
+        }
+        let start = if routing.in_order { 0 } else { scale(*seed, replicas.len()) };
+        Plan { nodes: &topology.nodes, replicas, start, seed: *seed }
     }
 
     /// The n-th node to try.
@@ -99,9 +103,9 @@ mod tests {
         Topology::next(&Topology::empty(), &Seen { nodes: nodes.collect(), keyspaces })
     }
 
-    fn order(seed: u32, routing: Routing) -> Vec<u8> {
+    fn order(mut seed: u32, routing: Routing) -> Vec<u8> {
         let topology = topology();
-        let plan = Plan::new(&topology, routing, seed);
+        let plan = Plan::new(&topology, routing, &mut seed);
         let last = |node: &Arc<Node>| match node.address {
             std::net::IpAddr::V4(address) => address.octets()[3] - 1,
             std::net::IpAddr::V6(_) => unreachable!("the test's nodes have IPv4 addresses"),
@@ -112,7 +116,7 @@ mod tests {
     #[test]
     fn tries_replicas_first_then_each_other_node_once() {
         let routing = Routing { keyspace: Some(0), token: Some(Token(50)), in_order: false };
-        assert_eq!(order(0, routing), [1, 2, 0, 3]);
+        assert_eq!(order(1, routing), [1, 2, 0, 3]);
         assert_eq!(order(u32::MAX, routing), [2, 1, 3, 0]);
     }
 
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn lists_all_nodes_without_a_token() {
-        for seed in [0, 1 << 30, 1 << 31, u32::MAX] {
+        for seed in [1, 1 << 30, 1 << 31, u32::MAX] {
             let mut nodes = order(seed, Routing::default());
             nodes.sort_unstable();
             assert_eq!(nodes, [0, 1, 2, 3]);

@@ -16,7 +16,7 @@ use crate::rows::QueryRowsResult;
 use crate::session::Inner;
 
 /// One node as the system tables tell it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct NodeRow {
     pub(crate) host_id: Uuid,
     pub(crate) address: IpAddr,
@@ -26,7 +26,7 @@ pub(crate) struct NodeRow {
 }
 
 /// What one reading of the system tables found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) nodes: Vec<NodeRow>,
     pub(crate) keyspaces: Vec<KeyspaceRow>,
@@ -54,6 +54,8 @@ pub(crate) async fn fetch(inner: &Inner, place: Place, address: IpAddr) -> Resul
         let replication = Replication::from_options(&options);
         keyspaces.push(KeyspaceRow { name: name.into(), replication });
     }
+    nodes.sort_by_key(|node| node.host_id);
+    keyspaces.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Seen { nodes, keyspaces })
 }
 
