@@ -108,15 +108,21 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
     fn frame_len(&self) -> Result<usize, Error> {
         self.prepared.check(&self.values)?;
         let shared = &self.prepared.shared;
-        self.prepared
-            .template
-            .frame_len(&self.values, &shared.bind.columns, &self.prepared.parameters)
-            .map_err(|e| shared.error(e))
+        let (template, columns) = (&self.prepared.template, &shared.bind.columns);
+        let len = if self.prepared.is_plain {
+            template.plain_frame_len(&self.values, columns)
+        } else {
+            template.frame_len(&self.values, columns, &self.prepared.parameters)
+        };
+        len.map_err(|e| shared.error(e))
     }
 
     #[inline]
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
         let columns = &self.prepared.shared.bind.columns;
+        if self.prepared.is_plain {
+            return self.prepared.template.write_plain(stream, &self.values, columns, frame);
+        }
         let parameters = &self.prepared.parameters;
         self.prepared.template.write(stream, &self.values, columns, parameters, frame)
     }

@@ -345,26 +345,35 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         }
     }
 
+    /// What became of the request; only what is neither pending nor a result goes on as a `Step`.
     #[inline]
-    fn poll_flight(&mut self, place: Place, slot: SlotId, cx: &mut Context<'_>) -> Step<O::Output> {
-        let Some(conn) = self.session.pools.conn(place) else { return self.fail_closed() };
-        match conn.slots.poll(slot, cx.waker()) {
-            Poll::Pending => Step::Pending,
-            Poll::Ready(Outcome::Reply(reply)) => {
-                self.state = State::Done;
+    fn poll_flight(
+        &mut self,
+        place: Place,
+        slot: SlotId,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<Result<O::Output, Error>>, Step<O::Output>> {
+        let Some(conn) = self.session.pools.conn(place) else { return Err(self.fail_closed()) };
+        let outcome = match conn.slots.poll(slot, cx.waker()) {
+            Poll::Pending => return Ok(Poll::Pending),
+            Poll::Ready(outcome) => outcome,
+        };
+        self.state = State::Done;
+        match outcome {
+            Outcome::Reply(reply) => {
                 conn.released();
                 match reply {
-                    Reply::Void => Step::Ready(self.op.void()),
+                    Reply::Void => Ok(Poll::Ready(self.op.void())),
                     Reply::Frame { opcode, flags, body } if opcode != Opcode::Error => {
-                        Step::Ready(self.op.result(reply_header(opcode, flags, &body), body))
+                        let header = reply_header(opcode, flags, &body);
+                        Ok(Poll::Ready(self.op.result(header, body)))
                     }
-                    other => self.failed_attempt(other, place, conn),
+                    other => Err(self.failed_attempt(other, place, conn)),
                 }
             }
-            Poll::Ready(Outcome::Expired) => {
-                self.state = State::Done;
+            Outcome::Expired => {
                 conn.outbox.mark_withdrawn();
-                Step::Ready(Err(Error::timeout(true)))
+                Ok(Poll::Ready(Err(Error::timeout(true))))
             }
         }
     }
@@ -519,7 +528,10 @@ impl<'a, O: Operation<'a>> Future for Request<'a, O> {
         let this = self.get_mut();
         loop {
             let step = match this.state {
-                State::InFlight { place, slot } => this.poll_flight(place, slot, cx),
+                State::InFlight { place, slot } => match this.poll_flight(place, slot, cx) {
+                    Ok(polled) => return polled,
+                    Err(step) => step,
+                },
                 State::Start => this.start(cx),
                 State::WaitingForRoom { place, ticket } => this.poll_room(place, ticket, cx),
                 State::WaitingForAny { ticket } => this.poll_any(ticket, cx),

@@ -161,6 +161,8 @@ pub struct PreparedStatement {
     pub(crate) config: Config,
     /// What is alike in all EXECUTE frames, encoded.
     pub(crate) template: Arc<ExecuteTemplate>,
+    /// Nothing follows the values of an unpaged EXECUTE: the template has all the rest.
+    pub(crate) is_plain: bool,
     /// What an unpaged EXECUTE says besides its values.
     pub(crate) parameters: Parameters<'static>,
     use_cached_result_metadata: bool,
@@ -203,6 +205,7 @@ impl PreparedStatement {
         });
         let mut statement = PreparedStatement {
             template: Arc::new(template(&shared, &config)?),
+            is_plain: false,
             parameters: Parameters::default(),
             shared,
             config,
@@ -352,6 +355,7 @@ impl PreparedStatement {
             paging_state: None,
             skip_metadata: self.use_cached_result_metadata && has_columns,
         };
+        self.is_plain = Arc::make_mut(&mut self.template).fix(&self.parameters);
     }
 
     /// Asks the nodes to trace it; [`crate::QueryResult::tracing_id`] names the trace.
@@ -359,6 +363,7 @@ impl PreparedStatement {
         self.config.tracing = tracing;
         if let Ok(template) = template(&self.shared, &self.config) {
             self.template = Arc::new(template); // it was encoded before, so it can be again
+            self.config_changed();
         }
     }
 }

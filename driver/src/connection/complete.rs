@@ -11,7 +11,7 @@ use shardwire_protocol::compression;
 use shardwire_protocol::deframer::{Deframer, Step};
 use shardwire_protocol::error::{Malformed, PeerMisbehaved};
 use shardwire_protocol::header::{EVENT_STREAM, HEADER_LEN, Opcode, ResponseHeader, flags};
-use shardwire_protocol::response::is_plain_void;
+use shardwire_protocol::response::{PLAIN_VOID_LEN, is_plain_void, plain_void_stream};
 use shardwire_sync::{Completion, Lease};
 
 use super::io::{Memory, Socket};
@@ -34,6 +34,12 @@ impl Socket {
         loop {
             if self.discard > 0 && !self.drop_discarded() {
                 return Ok(completed);
+            }
+            // Most writes are answered by the same 13 bytes but for the stream.
+            if let Some(stream) = plain_void_stream(self.receiver.unparsed()) {
+                self.receiver.skip(PLAIN_VOID_LEN);
+                completed += finish(conn, stream, Reply::Void)?;
+                continue;
             }
             match deframer.next(self.receiver.unparsed()).map_err(Lost::Frame)? {
                 Step::Frame { header, total_len } => {

@@ -33,7 +33,7 @@ pub(crate) struct Plan<'t> {
 impl<'t> Plan<'t> {
     /// `seed` spreads requests over replicas; the same seed gives the same plan. It is drawn when
     /// it is 0 and there is a choice to be made.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(topology: &'t Topology, routing: Routing, seed: &mut u32) -> Plan<'t> {
         let replicas = match (routing.keyspace, routing.token) {
             (Some(keyspace), Some(token)) => topology.replicas(keyspace, token),
@@ -59,6 +59,7 @@ impl<'t> Plan<'t> {
     }
 
     /// The n-th node that is no replica.
+    #[cold]
     fn other(&self, n: usize) -> Option<&'t Arc<Node>> {
         let start = scale(self.seed, self.nodes.len());
         let (before, after) = self.nodes.split_at_checked(start)?;

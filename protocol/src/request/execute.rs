@@ -109,6 +109,62 @@ impl ExecuteTemplate {
         Ok(Self { prefix, prefix_len, value_count })
     }
 
+    /// Encodes consistency and flags too, for statements whose parameters never change; whether
+    /// [`Self::plain_frame_len`] and [`Self::write_plain`] can be used: nothing follows the values.
+    pub fn fix(&mut self, parameters: &Parameters<'_>) -> bool {
+        let flags = parameters.flags() | if self.value_count == 0 { 0 } else { FLAG_VALUES };
+        match &mut self.prefix {
+            Prefix::Usual(bytes) => {
+                patch_parameters(bytes, USUAL_PATCH_AT, parameters, flags);
+                !parameters.has_tail()
+            }
+            Prefix::Other { .. } => false,
+        }
+    }
+
+    /// As [`Self::frame_len`] with the parameters of [`Self::fix`].
+    ///
+    /// # Errors
+    /// As [`Self::frame_len`].
+    #[inline]
+    pub fn plain_frame_len<R: SerializeRow + ?Sized>(
+        &self,
+        row: &R,
+        columns: &[ColumnSpec],
+    ) -> Result<usize, SerializeError> {
+        let count = row.value_count();
+        if count != usize::from(self.value_count) {
+            return Err(SerializeError::wrong_value_count(usize::from(self.value_count), count));
+        }
+        let values_len = row.values_len(columns)?;
+        frame_len_of_body((USUAL_LEN - HEADER_LEN).saturating_add(values_len))
+    }
+
+    /// As [`Self::write`] with the parameters of [`Self::fix`], which has returned true.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    #[inline]
+    pub fn write_plain<R: SerializeRow + ?Sized>(
+        &self,
+        stream: i16,
+        row: &R,
+        columns: &[ColumnSpec],
+        out: &mut [u8],
+    ) -> Result<(), SerializeError> {
+        let body_len = check_frame(out)?;
+        let Prefix::Usual(bytes) = &self.prefix else { return Err(no_room(out, USUAL_LEN)) };
+        let Some((prefix, rest)) = out.split_first_chunk_mut::<USUAL_LEN>() else {
+            return Err(no_room(out, USUAL_LEN));
+        };
+        *prefix = *bytes;
+        patch_header(prefix, stream, body_len);
+        let mut writer = Writer::new(rest);
+        row.write_values(columns, &mut writer);
+        writer.finish()?;
+        Ok(())
+    }
+
     /// Length of the whole frame, header included.
     ///
     /// # Errors

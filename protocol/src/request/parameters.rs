@@ -55,7 +55,7 @@ impl Parameters<'_> {
 
     /// Whether anything follows the values; nothing does in most writes and unpaged reads.
     #[inline]
-    fn has_tail(&self) -> bool {
+    pub(super) fn has_tail(&self) -> bool {
         self.page_size.is_some()
             || self.paging_state.is_some()
             || self.serial_consistency.is_some()

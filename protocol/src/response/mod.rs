@@ -31,7 +31,7 @@ pub use event::{
 };
 pub use prepared::PreparedBody;
 pub use ready::ReadyBody;
-pub use result::{ResultBody, ResultKind, is_plain_void};
+pub use result::{PLAIN_VOID_LEN, ResultBody, ResultKind, is_plain_void, plain_void_stream};
 pub use supported::SupportedBody;
 
 /// What a connection agreed on that changes how its messages are read.

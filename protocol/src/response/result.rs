@@ -3,7 +3,7 @@
 //! Next: `response/prepared.rs`.
 
 use crate::error::Malformed;
-use crate::header::{Opcode, ResponseHeader};
+use crate::header::{HEADER_LEN, Opcode, ResponseHeader};
 use crate::metadata::ResultMetadata;
 use crate::response::{Agreed, PreparedBody, SchemaChange};
 use crate::rows::RowsBody;
@@ -78,6 +78,22 @@ impl<'a> ResultBody<'a> {
             Self::Void => ResultKind::Void,
         }
     }
+}
+
+/// Length of a frame that says "done" and nothing else.
+pub const PLAIN_VOID_LEN: usize = HEADER_LEN + 4;
+
+/// The stream that the frame at the beginning of `bytes` answers, if that frame says "done" and
+/// nothing else: two comparisons instead of taking a header apart.
+///
+/// Only of version 4; [`is_plain_void`] after the header was decoded finds those of any.
+#[inline]
+#[must_use]
+pub fn plain_void_stream(bytes: &[u8]) -> Option<i16> {
+    let [0x84, 0, high, low, 0x08, tail @ ..] = bytes.first_chunk::<PLAIN_VOID_LEN>()? else {
+        return None;
+    };
+    (*tail == [0, 0, 0, 4, 0, 0, 0, 1]).then(|| i16::from_be_bytes([*high, *low]))
 }
 
 /// Whether the frame says "done" and nothing else: no warnings, no payload, no compression. So
