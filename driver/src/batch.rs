@@ -15,6 +15,7 @@ use shardwire_protocol::request::{
     Batch as Message, BatchItems, BatchStatement as Item, frame_len,
 };
 use shardwire_protocol::row::SerializeRow;
+use shardwire_protocol::types::ColumnSpec;
 use shardwire_protocol::wire::Writer;
 use shardwire_sync::Lease;
 
@@ -38,6 +39,13 @@ pub enum BatchStatement {
     Query(Statement),
     /// A prepared statement. Its own settings do not count.
     PreparedStatement(PreparedStatement),
+}
+
+impl BatchStatement {
+    /// Whether it is known to have no condition.
+    fn is_plain(&self) -> bool {
+        matches!(self, BatchStatement::PreparedStatement(prepared) if prepared.shared.plain)
+    }
 }
 
 impl From<&str> for BatchStatement {
@@ -64,24 +72,29 @@ pub struct Batch {
     statements: Vec<BatchStatement>,
     kind: BatchType,
     pub(crate) config: Config,
+    /// All statements are known to have no condition: no consistency is needed for a Paxos phase.
+    is_plain: bool,
 }
 
 impl Batch {
     /// An empty batch.
     #[must_use]
     pub fn new(kind: BatchType) -> Batch {
-        Batch { statements: Vec::new(), kind, config: Config::default() }
+        Batch::new_with_statements(kind, Vec::new())
     }
 
     /// A batch of these statements.
     #[must_use]
     pub fn new_with_statements(kind: BatchType, statements: Vec<BatchStatement>) -> Batch {
-        Batch { statements, kind, config: Config::default() }
+        let is_plain = statements.iter().all(BatchStatement::is_plain);
+        Batch { statements, kind, config: Config::default(), is_plain }
     }
 
     /// Adds a statement; its values come with [`Session::batch`].
     pub fn append_statement(&mut self, statement: impl Into<BatchStatement>) {
-        self.statements.push(statement.into());
+        let statement = statement.into();
+        self.is_plain &= statement.is_plain();
+        self.statements.push(statement);
     }
 
     /// The statements.
@@ -126,8 +139,8 @@ pub trait BatchValues {
     /// How many rows there are.
     fn len(&self) -> usize;
 
-    /// The row at `index`.
-    fn row(&self, index: usize) -> Option<&dyn SerializeRow>;
+    /// Calls `visit` with the row at `index`; `None` if there is none.
+    fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output>;
 
     /// Whether there are none.
     fn is_empty(&self) -> bool {
@@ -135,43 +148,60 @@ pub trait BatchValues {
     }
 }
 
+/// Something to be done with a row of any type; see [`BatchValues::with_row`].
+pub trait RowVisitor {
+    /// What it comes to.
+    type Output;
+
+    /// Does it.
+    fn visit<R: SerializeRow + ?Sized>(self, row: &R) -> Self::Output;
+}
+
 impl<R: SerializeRow> BatchValues for [R] {
+    #[inline]
     fn len(&self) -> usize {
         self.len()
     }
 
-    fn row(&self, index: usize) -> Option<&dyn SerializeRow> {
-        self.get(index).map(|row| row as &dyn SerializeRow)
+    #[inline]
+    fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output> {
+        self.get(index).map(|row| visit.visit(row))
     }
 }
 
 impl<R: SerializeRow> BatchValues for Vec<R> {
+    #[inline]
     fn len(&self) -> usize {
         self.as_slice().len()
     }
 
-    fn row(&self, index: usize) -> Option<&dyn SerializeRow> {
-        self.as_slice().row(index)
+    #[inline]
+    fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output> {
+        self.as_slice().with_row(index, visit)
     }
 }
 
 impl<R: SerializeRow, const N: usize> BatchValues for [R; N] {
+    #[inline]
     fn len(&self) -> usize {
         N
     }
 
-    fn row(&self, index: usize) -> Option<&dyn SerializeRow> {
-        self.as_slice().row(index)
+    #[inline]
+    fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output> {
+        self.as_slice().with_row(index, visit)
     }
 }
 
 impl<B: BatchValues + ?Sized> BatchValues for &B {
+    #[inline]
     fn len(&self) -> usize {
         (**self).len()
     }
 
-    fn row(&self, index: usize) -> Option<&dyn SerializeRow> {
-        (**self).row(index)
+    #[inline]
+    fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output> {
+        (**self).with_row(index, visit)
     }
 }
 
@@ -182,9 +212,9 @@ macro_rules! tuple_batch_values {
                 $count
             }
 
-            fn row(&self, index: usize) -> Option<&dyn SerializeRow> {
+            fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output> {
                 match index {
-                    $($index => Some(&self.$index),)+
+                    $($index => Some(visit.visit(&self.$index)),)+
                     _ => None,
                 }
             }
@@ -241,7 +271,7 @@ impl<'a, B: BatchValues> Run<'a, B> {
             kind: self.batch.kind,
             items: self,
             consistency: config.consistency,
-            serial_consistency: config.serial_consistency,
+            serial_consistency: config.serial_consistency.filter(|_| !self.batch.is_plain),
             timestamp: config.timestamp,
         }
     }
@@ -256,10 +286,11 @@ impl<'a, B: BatchValues> Run<'a, B> {
             )));
         }
         for (index, statement) in self.batch.statements.iter().enumerate() {
-            let Some(row) = self.values.row(index) else { continue };
             match statement {
-                BatchStatement::PreparedStatement(prepared) => prepared.check(row)?,
-                BatchStatement::Query(_) if row.value_count() == 0 => {}
+                BatchStatement::PreparedStatement(prepared) => {
+                    self.values.with_row(index, Check(prepared)).transpose()?;
+                }
+                BatchStatement::Query(_) if self.value_count(index) == 0 => {}
                 BatchStatement::Query(_) => {
                     return Err(Error::config(
                         "a statement of the batch has values but is not prepared",
@@ -268,6 +299,61 @@ impl<'a, B: BatchValues> Run<'a, B> {
             }
         }
         Ok(())
+    }
+}
+
+struct Check<'s>(&'s PreparedStatement);
+
+impl RowVisitor for Check<'_> {
+    type Output = Result<(), Error>;
+
+    #[inline]
+    fn visit<R: SerializeRow + ?Sized>(self, row: &R) -> Self::Output {
+        self.0.check(row)
+    }
+}
+
+struct Count;
+
+impl RowVisitor for Count {
+    type Output = usize;
+
+    #[inline]
+    fn visit<R: SerializeRow + ?Sized>(self, row: &R) -> usize {
+        row.value_count()
+    }
+}
+
+struct Measure<'c>(&'c [ColumnSpec]);
+
+impl RowVisitor for Measure<'_> {
+    type Output = Result<usize, SerializeError>;
+
+    #[inline]
+    fn visit<R: SerializeRow + ?Sized>(self, row: &R) -> Self::Output {
+        row.values_len(self.0)
+    }
+}
+
+struct Write<'c, 'o, 'w>(&'c [ColumnSpec], &'o mut Writer<'w>);
+
+impl RowVisitor for Write<'_, '_, '_> {
+    type Output = ();
+
+    #[inline]
+    fn visit<R: SerializeRow + ?Sized>(self, row: &R) {
+        row.write_values(self.0, self.1);
+    }
+}
+
+struct Route<'s, 't>(&'s PreparedStatement, &'t Topology);
+
+impl RowVisitor for Route<'_, '_> {
+    type Output = Result<Routing, Error>;
+
+    #[inline]
+    fn visit<R: SerializeRow + ?Sized>(self, row: &R) -> Self::Output {
+        self.0.route(self.1, row)
     }
 }
 
@@ -289,21 +375,19 @@ impl<B: BatchValues> BatchItems for Run<'_, B> {
 
     #[inline]
     fn value_count(&self, index: usize) -> usize {
-        self.values.row(index).map_or(0, |row| row.value_count())
+        self.values.with_row(index, Count).unwrap_or(0)
     }
 
     #[inline]
     fn values_len(&self, index: usize) -> Result<usize, SerializeError> {
-        match (self.values.row(index), self.batch.prepared(index)) {
-            (Some(row), Some(prepared)) => row.values_len(&prepared.shared.bind.columns),
-            _ => Ok(0),
-        }
+        let Some(prepared) = self.batch.prepared(index) else { return Ok(0) };
+        self.values.with_row(index, Measure(&prepared.shared.bind.columns)).unwrap_or(Ok(0))
     }
 
     #[inline]
     fn write_values(&self, index: usize, out: &mut Writer<'_>) {
-        if let (Some(row), Some(prepared)) = (self.values.row(index), self.batch.prepared(index)) {
-            row.write_values(&prepared.shared.bind.columns, out);
+        if let Some(prepared) = self.batch.prepared(index) {
+            self.values.with_row(index, Write(&prepared.shared.bind.columns, out));
         }
     }
 }
@@ -316,10 +400,8 @@ impl<'a, B: BatchValues> Operation<'a> for Run<'a, B> {
     }
 
     fn route(&self, topology: &Topology) -> Result<Routing, Error> {
-        match (self.batch.prepared(0), self.values.row(0)) {
-            (Some(prepared), Some(row)) => prepared.route(topology, row),
-            _ => Ok(Routing::default()),
-        }
+        let Some(prepared) = self.batch.prepared(0) else { return Ok(Routing::default()) };
+        self.values.with_row(0, Route(prepared, topology)).unwrap_or(Ok(Routing::default()))
     }
 
     fn frame_len(&self) -> Result<usize, Error> {

@@ -105,11 +105,11 @@ enum State<'a> {
     Done,
 }
 
-/// What one step of the state machine came to.
-enum Step<T> {
+/// What one step of the state machine came to, results apart: small enough for two registers.
+enum Step {
     Again,
     Pending,
-    Ready(Result<T, Error>),
+    Fail(Error),
 }
 
 // Nothing in it is ever pinned: the operation is only borrowed.
@@ -134,19 +134,19 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     }
 
     /// Makes the next attempt.
-    fn start(&mut self, cx: &mut Context<'_>) -> Step<O::Output> {
+    fn start(&mut self, cx: &mut Context<'_>) -> Step {
         let len = match self.op.frame_len() {
             Ok(len) => len,
-            Err(error) => return self.finish(Err(error)),
+            Err(error) => return self.fail(error),
         };
         let max = self.session.settings.limits.request_len_max;
         if len > max {
-            return self.finish(Err(Error::request_too_large(len, max)));
+            return self.fail(Error::request_too_large(len, max));
         }
         if let Target::Connection(place) = self.target {
             return match self.session.pools.conn(place).filter(|conn| conn.is_open()) {
                 Some(conn) => self.submit(conn, place, len, Turn::New, cx),
-                None => self.finish(Err(Error::lost_on(Lost::ClosedByDriver))),
+                None => self.fail(Error::lost_on(Lost::ClosedByDriver)),
             };
         }
         let session = self.session;
@@ -155,22 +155,17 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             return tried;
         }
         if let Some(error) = self.last_error.take() {
-            return self.finish(Err(error));
+            return self.fail(error);
         }
         self.wait_for_any(cx)
     }
 
     /// Goes through the nodes of the plan; `Step::Again` if none of them has an open connection.
     #[inline]
-    fn try_plan(
-        &mut self,
-        topology: &Topology,
-        len: usize,
-        cx: &mut Context<'_>,
-    ) -> Step<O::Output> {
+    fn try_plan(&mut self, topology: &Topology, len: usize, cx: &mut Context<'_>) -> Step {
         let routing = match self.op.route(topology) {
             Ok(routing) => routing,
-            Err(error) => return self.finish(Err(error)),
+            Err(error) => return self.fail(error),
         };
         let plan = Plan::new(topology, routing, &mut self.seed);
         while let Some(node) = plan.nth(usize::from(self.attempt)) {
@@ -198,7 +193,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         len: usize,
         turn: Turn,
         cx: &mut Context<'_>,
-    ) -> Step<O::Output> {
+    ) -> Step {
         let want_ticks = self.set_deadline(conn);
         let op = &self.op;
         let submitted = conn
@@ -215,7 +210,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             Err(Refusal::Full) => self.wait_for_room(conn, place, len, cx),
             Err(Refusal::Serialize(error)) => {
                 let error = self.op.serialize_error(error);
-                self.finish(Err(error))
+                self.fail(error)
             }
         }
     }
@@ -240,9 +235,9 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         place: Place,
         len: usize,
         cx: &mut Context<'_>,
-    ) -> Step<O::Output> {
+    ) -> Step {
         let Ok(ticket) = conn.waiting.enqueue(self.deadline) else {
-            return self.finish(Err(Error::overloaded()));
+            return self.fail(Error::overloaded());
         };
         self.state = State::WaitingForRoom { place, ticket };
         if self.deadline != 0 {
@@ -256,19 +251,19 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         self.poll_room(place, ticket, cx)
     }
 
-    fn poll_room(&mut self, place: Place, ticket: Ticket, cx: &mut Context<'_>) -> Step<O::Output> {
+    fn poll_room(&mut self, place: Place, ticket: Ticket, cx: &mut Context<'_>) -> Step {
         let Some(conn) = self.session.pools.conn(place) else { return self.fail_closed() };
         match conn.waiting.poll(ticket, cx.waker()) {
             Waited::Waiting => return Step::Pending,
             Waited::Expired => {
                 self.state = State::Done;
-                return Step::Ready(Err(Error::timeout(false)));
+                return Step::Fail(Error::timeout(false));
             }
             Waited::Notified => {}
         }
         let len = match self.op.frame_len() {
             Ok(len) => len,
-            Err(error) => return self.finish(Err(error)),
+            Err(error) => return self.fail(error),
         };
         let op = &self.op;
         let submitted =
@@ -287,7 +282,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
                 match conn.waiting.requeue(ticket, cx.waker()) {
                     Waited::Expired => {
                         self.state = State::Done;
-                        Step::Ready(Err(Error::timeout(false)))
+                        Step::Fail(Error::timeout(false))
                     }
                     _ => Step::Pending,
                 }
@@ -300,16 +295,16 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             }
             Err(Refusal::Serialize(error)) => {
                 let error = self.op.serialize_error(error);
-                self.finish(Err(error))
+                self.fail(error)
             }
         }
     }
 
     /// No node of the plan has an open connection: wait until any connection opens.
     #[cold]
-    fn wait_for_any(&mut self, cx: &mut Context<'_>) -> Step<O::Output> {
+    fn wait_for_any(&mut self, cx: &mut Context<'_>) -> Step {
         if self.session.is_shut_down() {
-            return self.finish(Err(Error::shutdown()));
+            return self.fail(Error::shutdown());
         }
         if !self.started {
             self.started = true;
@@ -317,7 +312,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             self.deadline = deadline(self.session.clock.read(), timeout);
         }
         let Ok(ticket) = self.session.waiting.enqueue(self.deadline) else {
-            return self.finish(Err(Error::overloaded()));
+            return self.fail(Error::overloaded());
         };
         self.state = State::WaitingForAny { ticket };
         self.session.sweep.notify_one();
@@ -328,12 +323,12 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         self.poll_any(ticket, cx)
     }
 
-    fn poll_any(&mut self, ticket: Ticket, cx: &mut Context<'_>) -> Step<O::Output> {
+    fn poll_any(&mut self, ticket: Ticket, cx: &mut Context<'_>) -> Step {
         match self.session.waiting.poll(ticket, cx.waker()) {
             Waited::Waiting => Step::Pending,
             Waited::Expired => {
                 self.state = State::Done;
-                Step::Ready(Err(Error::timeout(false)))
+                Step::Fail(Error::timeout(false))
             }
             Waited::Notified => {
                 self.session.waiting.cancel(ticket);
@@ -352,7 +347,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         place: Place,
         slot: SlotId,
         cx: &mut Context<'_>,
-    ) -> Result<Poll<Result<O::Output, Error>>, Step<O::Output>> {
+    ) -> Result<Poll<Result<O::Output, Error>>, Step> {
         let Some(conn) = self.session.pools.conn(place) else { return Err(self.fail_closed()) };
         let outcome = match conn.slots.poll(slot, cx.waker()) {
             Poll::Pending => return Ok(Poll::Pending),
@@ -380,23 +375,23 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
 
     /// Decides whether the attempt's failure is the request's.
     #[cold]
-    fn failed_attempt(&mut self, reply: Reply, place: Place, conn: &Conn) -> Step<O::Output> {
+    fn failed_attempt(&mut self, reply: Reply, place: Place, conn: &Conn) -> Step {
         let (header, body) = match reply {
             Reply::Frame { opcode, flags, body } => (reply_header(opcode, flags, &body), body),
             Reply::TooLarge => {
-                return Step::Ready(Err(Error::too_large(
+                return Step::Fail(Error::too_large(
                     "the reply was dropped: replies that are held take too much memory",
-                )));
+                ));
             }
             Reply::Lost(lost) => return self.lost(*lost),
-            Reply::Void => return Step::Ready(self.op.void()),
+            Reply::Void => return Step::Fail(Error::unexpected("the reply is not an error")),
         };
         let error = match Body::parse(&header, &body)
             .and_then(|body| body.response(&Agreed::default(), None))
         {
             Ok(Response::Error(error)) => error,
-            Ok(_) => return Step::Ready(Err(Error::unexpected("the reply is not an error"))),
-            Err(error) => return Step::Ready(Err(Error::protocol(error))),
+            Ok(_) => return Step::Fail(Error::unexpected("the reply is not an error")),
+            Err(error) => return Step::Fail(Error::protocol(error)),
         };
         if let ErrorDetail::Unprepared { id } = error.detail
             && !self.reprepared
@@ -408,7 +403,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         let decision = retry::decide(&error, Attempt { idempotent, retried: self.retried });
         let owned = Error::database(&error, Some(conn.peer));
         match (decision, self.target) {
-            (Decision::Fail, _) | (_, Target::Connection(_)) => return Step::Ready(Err(owned)),
+            (Decision::Fail, _) | (_, Target::Connection(_)) => return Step::Fail(owned),
             (Decision::SameNode, _) => self.retried = true,
             (Decision::NextNode, _) => {
                 self.retried = true;
@@ -421,13 +416,13 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     }
 
     /// The connection ended under the request.
-    fn lost(&mut self, lost: Lost) -> Step<O::Output> {
+    fn lost(&mut self, lost: Lost) -> Step {
         let error = Error::lost_on(lost);
         let again = self.op.config().idempotent
             && matches!(self.target, Target::Plan)
             && !self.session.is_shut_down();
         if !again {
-            return Step::Ready(Err(error));
+            return Step::Fail(error);
         }
         self.attempt = self.attempt.saturating_add(1);
         self.last_error = Some(error);
@@ -436,7 +431,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     }
 
     /// Tells the node about the statement; it answers with the same id, or has changed its mind.
-    fn reprepare(&mut self, statement: &'a Shared, place: Place) -> Step<O::Output> {
+    fn reprepare(&mut self, statement: &'a Shared, place: Place) -> Step {
         self.reprepared = true;
         let prepare = Prepare::again(statement);
         let mut request = Box::new(Request::new(self.session, prepare, Target::Connection(place)));
@@ -447,13 +442,13 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         Step::Again
     }
 
-    fn poll_prepare(&mut self, cx: &mut Context<'_>) -> Step<O::Output> {
+    fn poll_prepare(&mut self, cx: &mut Context<'_>) -> Step {
         let State::Preparing { place, request } = &mut self.state else { return Step::Again };
         match Pin::new(request.as_mut()).poll(cx) {
             Poll::Pending => Step::Pending,
             // The node had refused the request itself: nothing was executed.
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::Timeout => {
-                self.finish(Err(Error::timeout(false)))
+                self.fail(Error::timeout(false))
             }
             Poll::Ready(Err(error))
                 if error.kind() == ErrorKind::ConnectionLost
@@ -465,26 +460,27 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
                 self.state = State::Start;
                 Step::Again
             }
-            Poll::Ready(Err(error)) => self.finish(Err(error)),
+            Poll::Ready(Err(error)) => self.fail(error),
             Poll::Ready(Ok(_)) => {
                 let place = *place;
                 self.state = State::Start;
                 let Some(conn) = self.session.pools.conn(place) else { return Step::Again };
                 match self.op.frame_len() {
                     Ok(len) => self.submit(conn, place, len, Turn::New, cx),
-                    Err(error) => self.finish(Err(error)),
+                    Err(error) => self.fail(error),
                 }
             }
         }
     }
 
-    fn fail_closed(&mut self) -> Step<O::Output> {
-        self.finish(Err(Error::lost_on(Lost::ClosedByDriver)))
+    fn fail_closed(&mut self) -> Step {
+        self.fail(Error::lost_on(Lost::ClosedByDriver))
     }
 
-    fn finish(&mut self, result: Result<O::Output, Error>) -> Step<O::Output> {
+    #[cold]
+    fn fail(&mut self, error: Error) -> Step {
         self.release();
-        Step::Ready(result)
+        Step::Fail(error)
     }
 
     /// Gives back whatever the present state holds.
@@ -541,7 +537,7 @@ impl<'a, O: Operation<'a>> Future for Request<'a, O> {
             match step {
                 Step::Again => {}
                 Step::Pending => return Poll::Pending,
-                Step::Ready(result) => return Poll::Ready(result),
+                Step::Fail(error) => return Poll::Ready(Err(error)),
             }
         }
     }

@@ -387,10 +387,7 @@ impl Found {
 
     #[inline]
     fn in_body(self, body: Lease) -> QueryRowsResult {
-        let paging_state = match self.paging_state {
-            Some(range) => Some(PagingState(body.clone().slice(range))),
-            None => None,
-        };
+        let paging_state = self.paging_state.map(|range| PagingState(body.clone().slice(range)));
         QueryRowsResult {
             metadata: self.metadata,
             cells: body.slice(self.cells),

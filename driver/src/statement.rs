@@ -177,7 +177,7 @@ pub(crate) struct Shared {
     pub(crate) result: Arc<ResultMetadata>,
     pub(crate) partitioner: Partitioner,
     /// Nodes mark conditional statements, and this is none: its Paxos phase needs no consistency.
-    plain: bool,
+    pub(crate) plain: bool,
     /// `SerializeRow::type_key` of the row type that was last found to fit, 0 for none.
     checked: AtomicUsize,
     /// Topology version and keyspace index, see `cached_keyspace`.

@@ -129,10 +129,24 @@ impl<B: BatchItems> Request for Batch<B> {
         out.put_u16(count);
         for index in 0..usize::from(count) {
             match self.items.statement(index) {
-                BatchStatement::Prepared(id) => {
-                    out.put_u8(1);
-                    out.put_short_bytes(id);
-                }
+                BatchStatement::Prepared(id) => match <&[u8; 16]>::try_from(id) {
+                    // All servers' ids are MD5 sums; with the length known it is one store.
+                    Ok(id) => {
+                        let mut head = [0; 19];
+                        let [kind, len @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
+                            &mut head;
+                        *kind = 1;
+                        *len = 16_u16.to_be_bytes();
+                        if let Some(place) = head.last_chunk_mut() {
+                            *place = *id;
+                        }
+                        out.put_array(head);
+                    }
+                    Err(_) => {
+                        out.put_u8(1);
+                        out.put_short_bytes(id);
+                    }
+                },
                 BatchStatement::Text(text) => {
                     out.put_u8(0);
                     out.put_long_string(text);
