@@ -90,8 +90,9 @@ pub struct Lease {
 ///
 /// Chunks with room are handed out last in, first out, so that few are hot. One that is full but
 /// still lent from is set aside and looked at again when no other is left. The pool allocates when
-/// it has none: 1, 2, 4, 8 ... at once while less than `retain_max` bytes exist, then one at a
-/// time, and frees what comes back beyond that. Reading never waits for readers.
+/// it has none: 1, 8, 64 at once while less than `retain_max` bytes exist (memory that is not
+/// touched costs nothing, and the third time is the last), then one at a time, and frees what
+/// comes back beyond that. Reading never waits for readers.
 #[derive(Debug)]
 pub struct ChunkPool {
     account: Arc<Account>,
@@ -482,7 +483,7 @@ impl ChunkPool {
         let kept = self.idle.len() + self.retired.len();
         let room = self.kept_max.saturating_sub(kept);
         let count = self.grow.min(room).max(1);
-        self.grow = (self.grow * 2).min(64);
+        self.grow = (self.grow * 8).min(64);
         for _ in 1..count {
             self.allocated += 1;
             self.idle.push(Chunk::alloc(self.chunk_len, &self.account));
