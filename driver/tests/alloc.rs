@@ -60,7 +60,7 @@ fn main() {
     {
         return node(shards.parse().expect("a number of shards"));
     }
-    let default = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+    let default = if cfg!(debug_assertions) { 2_000 } else { 100_000 };
     let requests = match std::env::var("SHARDWIRE_ALLOC_REQUESTS") {
         Ok(text) => text.parse().expect("SHARDWIRE_ALLOC_REQUESTS is a number"),
         Err(_) => default,
