@@ -403,8 +403,12 @@ mod tests {
 
     #[test]
     fn type_keys_are_the_types() {
-        assert_eq!((1, "a").type_key(), (2, "b").type_key());
-        assert_eq!(<&(i32, &str)>::type_key(&&(1, "a")), (2, "b").type_key());
+        // Miri lets a function have another address each time it is asked for: the check is then
+        // made again, which is slow and right.
+        if !cfg!(miri) {
+            assert_eq!((1, "a").type_key(), (2, "b").type_key());
+            assert_eq!(<&(i32, &str)>::type_key(&&(1, "a")), (2, "b").type_key());
+        }
         assert_ne!((1, "a").type_key(), (1, 2).type_key());
         assert_ne!([1].type_key(), [1, 2].type_key());
         assert_eq!(vec![1].type_key(), None);
