@@ -437,6 +437,9 @@ impl Task {
             }
             *seen = replies;
         }
+        if quiet.len() == pool.conns.len() {
+            pool.want_trim();
+        }
         let timeout = clock::ticks(self.inner.settings.keepalive_timeout);
         let probes = quiet.iter().filter_map(|index| {
             let place = Place { pool: pool_index, conn: u32::try_from(*index).ok()? };

@@ -139,6 +139,13 @@ impl NodePool {
         }
     }
 
+    /// Lets the I/O tasks free receive memory that nobody needs.
+    pub(crate) fn want_trim(&self) {
+        for group in &self.groups {
+            group.want_trim();
+        }
+    }
+
     /// Ends the I/O tasks; everything on the sockets is answered and they close.
     pub(crate) fn shut_down(&self) {
         for group in &self.groups {

@@ -17,7 +17,7 @@ use std::pin::pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shardwire::{Batch, BatchType, Compression, PreparedStatement, Session, SessionBuilder};
 use shardwire_meter::CountingAllocator;
@@ -30,6 +30,8 @@ const CONCURRENCY: usize = 64;
 const PARTITIONS: i64 = 1_000;
 /// Requests before counting begins, per one counted.
 const WARM_UP: u64 = 4;
+/// Warming up takes at least as long as the driver takes to look at a schema that was announced.
+const WARM_UP_TIME: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Workload {
@@ -119,6 +121,7 @@ async fn measure(
         .await
         .expect("the session connects");
     let work = Arc::new(Work::new(case.workload, session).await);
+    let begin = Instant::now();
     let total = CONCURRENCY as u64;
     // All tasks exist before counting begins and end after it is over: what is counted is requests.
     let gates = Arc::new(Gates {
@@ -132,8 +135,10 @@ async fn measure(
             let count = requests / total;
             tokio::spawn(async move {
                 let mut phase = gates.changed.subscribe();
-                for round in 0..count * WARM_UP {
+                let mut round = 0;
+                while round < count * WARM_UP || begin.elapsed() < WARM_UP_TIME {
                     work.request(number + round * total).await;
+                    round += 1;
                 }
                 gates.warm.fetch_add(1, Ordering::SeqCst);
                 phase.wait_for(|phase| *phase != Phase::Warming).await.expect("the gate is there");

@@ -488,9 +488,9 @@ impl ChunkPool {
             self.allocated += 1;
             self.idle.push(Chunk::alloc(self.chunk_len, &self.account));
         }
-        // So that giving chunks back does not allocate later.
-        self.idle.reserve(count);
-        self.retired.reserve(self.idle.len() + count);
+        // So that giving chunks back does not allocate later: no more than these are ever kept.
+        self.idle.reserve(self.kept_max.saturating_sub(self.idle.len()));
+        self.retired.reserve(self.kept_max.saturating_sub(self.retired.len()));
         self.allocated += 1;
         Chunk::alloc(self.chunk_len, &self.account)
     }

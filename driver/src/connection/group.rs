@@ -36,6 +36,7 @@ pub(crate) struct Group {
     /// Whether the I/O task advances the clock every tick.
     ticking: AtomicBool,
     tick_wanted: AtomicBool,
+    trim_wanted: AtomicBool,
     pub(crate) clock: Arc<Clock>,
     /// Times the I/O task ran; only to be looked at.
     pub(crate) turns: AtomicU32,
@@ -53,6 +54,7 @@ impl Group {
             shutdown: AtomicBool::new(false),
             ticking: AtomicBool::new(false),
             tick_wanted: AtomicBool::new(false),
+            trim_wanted: AtomicBool::new(false),
             clock,
             turns: AtomicU32::new(0),
         }
@@ -83,6 +85,14 @@ impl Group {
         if self.dirty.fetch_or(1 << index, Ordering::AcqRel) == 0 {
             self.wake();
         }
+    }
+
+    /// Lets the I/O task free what receive memory it does not need, in its next turn.
+    ///
+    /// For connections that were quiet for a whole keepalive interval: a pause of milliseconds
+    /// between two bursts must not cost an allocation.
+    pub(crate) fn want_trim(&self) {
+        self.trim_wanted.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn command(&self, command: Command) {
@@ -125,6 +135,10 @@ impl Group {
 
     pub(crate) fn take_tick_wanted(&self) -> bool {
         self.tick_wanted.load(Ordering::Relaxed) && self.tick_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn take_trim_wanted(&self) -> bool {
+        self.trim_wanted.load(Ordering::Relaxed) && self.trim_wanted.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn set_ticking(&self, ticking: bool) {

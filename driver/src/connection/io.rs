@@ -255,8 +255,6 @@ impl IoTask {
         }
         if self.idle_ticks < 2 {
             self.set_alarm(cx);
-        } else {
-            self.memory.chunks.trim(1);
         }
     }
 
@@ -325,6 +323,9 @@ impl Future for IoTask {
             return Poll::Ready(());
         }
         this.run_commands();
+        if this.group.take_trim_wanted() {
+            this.memory.chunks.trim(1);
+        }
         let now = Instant::now();
         this.group.clock.advance(now);
         this.read_all();
