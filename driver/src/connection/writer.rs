@@ -38,17 +38,18 @@ pub(crate) struct Writer {
     half: Option<OwnedWriteHalf>,
     buffer: WriteBuffer,
     deflate: Option<Box<Deflate>>,
+    outbox_len: usize,
 }
 
 impl Writer {
     pub(crate) fn new(outbox_len: usize) -> Writer {
-        Writer { half: None, buffer: WriteBuffer::new(outbox_len), deflate: None }
+        Writer { half: None, buffer: WriteBuffer::new(outbox_len), deflate: None, outbox_len }
     }
 
     pub(crate) fn install(&mut self, half: OwnedWriteHalf, lz4: bool) {
         self.half = Some(half);
         self.buffer.clear();
-        self.deflate = lz4.then(Box::default);
+        self.deflate = lz4.then(|| Box::new(Deflate::new(self.outbox_len)));
     }
 
     /// Drops the socket and what was not written.
@@ -141,7 +142,6 @@ impl Conn {
 }
 
 /// Compresses frames into one reused buffer.
-#[derive(Default)]
 struct Deflate {
     lz4: Lz4Encoder,
     out: Vec<u8>,
@@ -152,6 +152,13 @@ struct Deflate {
 const COMPRESS_LEN_MIN: usize = 64;
 
 impl Deflate {
+    // Allocates: once per connection, for a whole outbox; memory is touched only as far as used.
+    fn new(outbox_len: usize) -> Deflate {
+        // A frame that compressing would lengthen takes a little more while it is tried.
+        let out = Vec::with_capacity(outbox_len + outbox_len / 8 + 1024);
+        Deflate { lz4: Lz4Encoder::new(), out, start: 0 }
+    }
+
     fn remaining(&self) -> &[u8] {
         self.out.get(self.start..).unwrap_or_default()
     }
