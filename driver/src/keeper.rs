@@ -29,6 +29,8 @@ use crate::topology::Node;
 
 /// Plain connections opened for each that is missing, before the rest is put off.
 const PLAIN_TRIES_PER_SHARD: usize = 10;
+/// Rounds in which the shard-aware port may fail before plain connections are tried instead.
+const ROUNDS_BEFORE_PLAIN: u32 = 2;
 /// How long the shard-aware port is not used after it led to the wrong shard.
 const WRONG_SHARD_PAUSE: Duration = Duration::from_secs(300);
 
@@ -69,6 +71,7 @@ impl Keeper {
             pool: None,
             shard_aware_port: None,
             plain_only_until: None,
+            failed_rounds: 0,
             backoff: Backoff::new(&inner.settings),
             replies: Vec::new(),
         };
@@ -172,6 +175,8 @@ struct Task {
     pool: Option<(u32, Arc<NodePool>)>,
     shard_aware_port: Option<u16>,
     plain_only_until: Option<Instant>,
+    /// Rounds in a row in which the shard-aware port failed.
+    failed_rounds: u32,
     backoff: Backoff,
     /// Each connection's count of replies when the keepalive last looked.
     replies: Vec<u32>,
@@ -390,14 +395,18 @@ impl Task {
                 Err(error) => failed = Some(error),
             }
         }
-        match failed {
-            None => Ok(()),
-            // The port may be closed to us while the plain one is open.
-            Some(_) => {
-                let missing = self.missing();
-                self.fill_by_chance(missing).await
-            }
+        let Some(error) = failed else {
+            self.failed_rounds = 0;
+            return Ok(());
+        };
+        // The port may be closed to us while the plain one is open. But a node that is just coming
+        // up opens one before the other: then it is worth another try, after a pause.
+        self.failed_rounds += 1;
+        if self.plain_only_until.is_none() && self.failed_rounds <= ROUNDS_BEFORE_PLAIN {
+            return Err(error);
         }
+        let missing = self.missing();
+        self.fill_by_chance(missing).await
     }
 
     async fn fill_by_chance(&mut self, missing: Vec<usize>) -> Result<(), Error> {
