@@ -97,6 +97,8 @@ fn run(case: Case, node: &Node, requests: u64) {
     // Each task makes as many.
     let requests = match case.workload {
         Workload::Leaky => CONCURRENCY as u64 * 10,
+        // Ten pages, each a request.
+        Workload::Scan => (requests / 10).next_multiple_of(CONCURRENCY as u64),
         _ => requests.next_multiple_of(CONCURRENCY as u64),
     };
     let begin = Instant::now();
