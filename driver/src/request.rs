@@ -207,7 +207,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
                 Step::Pending
             }
             Err(Refusal::Closed) => Step::Again,
-            Err(Refusal::Full) => self.wait_for_room(conn, place, len, cx),
+            Err(Refusal::Full) => self.wait_for_room(conn, place, cx),
             Err(Refusal::Serialize(error)) => {
                 let error = self.op.serialize_error(error);
                 self.fail(error)
@@ -229,13 +229,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
 
     /// Queues for room on this connection, unless there is some by now.
     #[cold]
-    fn wait_for_room(
-        &mut self,
-        conn: &Conn,
-        place: Place,
-        len: usize,
-        cx: &mut Context<'_>,
-    ) -> Step {
+    fn wait_for_room(&mut self, conn: &Conn, place: Place, cx: &mut Context<'_>) -> Step {
         let Ok(ticket) = conn.waiting.enqueue(self.deadline) else {
             return self.fail(Error::overloaded());
         };
@@ -247,7 +241,6 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         if conn.waiting.len() == 1 {
             conn.waiting.notify(1);
         }
-        let _ = len;
         self.poll_room(place, ticket, cx)
     }
 

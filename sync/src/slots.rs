@@ -226,11 +226,6 @@ impl<R: Send> SlotTable<R> {
         self.leave(id, LEFT_UNSENT);
     }
 
-    /// The same as [`release_unsent`](Self::release_unsent), named for a slot that was armed.
-    pub fn abandon_unsent(&self, id: SlotId) {
-        self.leave(id, LEFT_UNSENT);
-    }
-
     /// Asks for the reply; pending, `waker` will be woken.
     ///
     /// An id from an earlier use is reported as expired.

@@ -5,7 +5,7 @@
 //! the task. Cold matters (a new socket, closing) go through a small list of commands.
 //! Bit i stands for the group's i-th connection.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 
@@ -38,8 +38,6 @@ pub(crate) struct Group {
     tick_wanted: AtomicBool,
     trim_wanted: AtomicBool,
     pub(crate) clock: Arc<Clock>,
-    /// Times the I/O task ran; only to be looked at.
-    pub(crate) turns: AtomicU32,
 }
 
 impl Group {
@@ -56,7 +54,6 @@ impl Group {
             tick_wanted: AtomicBool::new(false),
             trim_wanted: AtomicBool::new(false),
             clock,
-            turns: AtomicU32::new(0),
         }
     }
 
@@ -208,6 +205,8 @@ pub(crate) fn bits(mut map: u64) -> impl Iterator<Item = u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+
     use super::*;
 
     #[test]

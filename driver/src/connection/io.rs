@@ -317,7 +317,6 @@ impl Future for IoTask {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.group.set_waker(cx.waker());
-        this.group.turns.fetch_add(1, Ordering::Relaxed);
         if this.group.is_shut_down() {
             this.shut_down();
             return Poll::Ready(());
