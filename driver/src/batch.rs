@@ -348,8 +348,8 @@ impl RowVisitor for Write<'_, '_, '_> {
 
 struct Route<'s, 't>(&'s PreparedStatement, &'t Topology);
 
-impl RowVisitor for Route<'_, '_> {
-    type Output = Result<Routing, Error>;
+impl<'t> RowVisitor for Route<'_, 't> {
+    type Output = Result<Routing<'t>, Error>;
 
     #[inline]
     fn visit<R: SerializeRow + ?Sized>(self, row: &R) -> Self::Output {
@@ -399,7 +399,7 @@ impl<'a, B: BatchValues> Operation<'a> for Run<'a, B> {
         &self.batch.config
     }
 
-    fn route(&self, topology: &Topology) -> Result<Routing, Error> {
+    fn route<'t>(&self, topology: &'t Topology) -> Result<Routing<'t>, Error> {
         let Some(prepared) = self.batch.prepared(0) else { return Ok(Routing::default()) };
         self.values.with_row(0, Route(prepared, topology)).unwrap_or(Ok(Routing::default()))
     }

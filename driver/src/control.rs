@@ -14,9 +14,10 @@ use shardwire_protocol::request::{EventKind, Register};
 use shardwire_sync::Lease;
 
 use crate::clock;
+use crate::connection::Conn;
 use crate::connection::handshake::establish;
 use crate::error::{Error, Lost};
-use crate::pool::{EventSink, NodePool, Place};
+use crate::pool::{EventSink, NodePool};
 use crate::runtime::{self, Notify};
 use crate::session::Inner;
 use crate::settings::Limits;
@@ -27,7 +28,6 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 
 /// What the control task shares with its I/O task and with the session.
 pub(crate) struct Control {
-    pub(crate) place: Place,
     pool: Arc<NodePool>,
     events: Arc<Events>,
     /// The node that the connection leads to.
@@ -69,10 +69,20 @@ impl Control {
         let sink: Arc<dyn EventSink> = Arc::clone(&events) as Arc<dyn EventSink>;
         let limits = Limits { outbox_len: 16 * 1024, ..inner.settings.limits.clone() };
         let pool = NodePool::start(contact, None, 1, &inner.clock, &limits, &sink);
-        let index = inner.pools.add(Arc::clone(&pool));
-        let Some(index) = index else { return Err(Error::config("the pool table is full")) };
-        let place = Place { pool: index, conn: 0 };
-        Ok(Control { place, pool, events, address: Mutex::new(None) })
+        // So that it ends with the session.
+        if inner.pools.add(Arc::clone(&pool)).is_none() {
+            return Err(Error::config("the pool table is full"));
+        }
+        Ok(Control { pool, events, address: Mutex::new(None) })
+    }
+
+    /// The connection, open or not.
+    ///
+    /// # Errors
+    ///
+    /// None, for a pool has at least one place.
+    pub(crate) fn conn(&self) -> Result<&Conn, Error> {
+        self.pool.conns.first().ok_or_else(|| Error::lost_on(Lost::ClosedByDriver))
     }
 
     /// Address of the node that the connection leads to.
@@ -92,7 +102,7 @@ impl Control {
         }
         let timeout = clock::ticks(inner.settings.connect_timeout);
         let events = &[EventKind::TopologyChange, EventKind::StatusChange, EventKind::SchemaChange];
-        inner.message(self.place, Register { events }, timeout).await?;
+        inner.message(self.conn()?, Register { events }, timeout).await?;
         self.refresh(inner).await
     }
 
@@ -105,7 +115,7 @@ impl Control {
         let Some(address) = self.address() else {
             return Err(Error::connect(None, "there is no control connection"));
         };
-        let seen = fetch::fetch(inner, self.place, address).await?;
+        let seen = fetch::fetch(inner, self.conn()?, address).await?;
         inner.apply(&seen);
         Ok(())
     }

@@ -100,11 +100,11 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
     }
 
     #[inline]
-    fn route(&self, topology: &Topology) -> Result<Routing, Error> {
+    fn route<'t>(&self, topology: &'t Topology) -> Result<Routing<'t>, Error> {
         self.prepared.route(topology, &self.values)
     }
 
-    #[inline]
+    #[inline(always)]
     fn frame_len(&self) -> Result<usize, Error> {
         self.prepared.check(&self.values)?;
         let shared = &self.prepared.shared;
@@ -117,7 +117,7 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
         len.map_err(|e| shared.error(e))
     }
 
-    #[inline]
+    #[inline(always)]
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
         let columns = &self.prepared.shared.bind.columns;
         if self.prepared.is_plain {
@@ -174,7 +174,7 @@ impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
         &self.prepared.config
     }
 
-    fn route(&self, topology: &Topology) -> Result<Routing, Error> {
+    fn route<'t>(&self, topology: &'t Topology) -> Result<Routing<'t>, Error> {
         self.prepared.route(topology, &self.values)
     }
 

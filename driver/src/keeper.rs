@@ -21,7 +21,7 @@ use shardwire_sync::Lease;
 use crate::clock;
 use crate::connection::handshake::{Established, Wanted, establish};
 use crate::error::{Error, Lost};
-use crate::pool::{EventSink, NodePool, Place};
+use crate::pool::{EventSink, NodePool};
 use crate::runtime::{self, Instant, Notify};
 use crate::session::Inner;
 use crate::settings::{PoolSize, Settings};
@@ -436,7 +436,7 @@ impl Task {
 
     /// Asks each connection that brought nothing since last time.
     async fn keepalive(&mut self) {
-        let Some((pool_index, pool)) = self.pool.clone() else { return };
+        let Some((_, pool)) = self.pool.clone() else { return };
         self.replies.resize(pool.conns.len(), 0);
         let mut quiet = Vec::new();
         for ((index, conn), seen) in pool.conns.iter().enumerate().zip(&mut self.replies) {
@@ -451,8 +451,7 @@ impl Task {
         }
         let timeout = clock::ticks(self.inner.settings.keepalive_timeout);
         let probes = quiet.iter().filter_map(|index| {
-            let place = Place { pool: pool_index, conn: u32::try_from(*index).ok()? };
-            Some(self.inner.message(place, Options, timeout))
+            Some(self.inner.message(pool.conns.get(*index)?, Options, timeout))
         });
         let answers = runtime::join_all(probes).await;
         for (index, answer) in quiet.into_iter().zip(answers) {

@@ -8,9 +8,9 @@ use shardwire_protocol::request::{Request as Encode, frame_len};
 use shardwire_sync::Lease;
 
 use crate::clock;
+use crate::connection::Conn;
 use crate::error::Error;
 use crate::policy::plan::Routing;
-use crate::pool::Place;
 use crate::query::{Paging, Query, encode};
 use crate::request::{Operation, Request, Target};
 use crate::rows::QueryRowsResult;
@@ -19,9 +19,9 @@ use crate::statement::{Config, Shared, Statement};
 use crate::topology::Topology;
 
 /// A message whose reply is taken as it comes.
-struct Message<M> {
-    message: M,
-    config: Config,
+pub(crate) struct Message<M> {
+    pub(crate) message: M,
+    pub(crate) config: Config,
 }
 
 impl<'a, M: Encode> Operation<'a> for Message<M> {
@@ -31,7 +31,7 @@ impl<'a, M: Encode> Operation<'a> for Message<M> {
         &self.config
     }
 
-    fn route(&self, _: &Topology) -> Result<Routing, Error> {
+    fn route<'t>(&self, _: &'t Topology) -> Result<Routing<'t>, Error> {
         Ok(Routing::default())
     }
 
@@ -61,21 +61,21 @@ impl<'a, M: Encode> Operation<'a> for Message<M> {
 }
 
 impl Inner {
-    /// Sends a message to the connection at `place` and waits for whatever comes back.
+    /// Sends a message over `conn` and waits for whatever comes back.
     pub(crate) async fn message(
         &self,
-        place: Place,
+        conn: &Conn,
         message: impl Encode,
         timeout_ticks: u32,
     ) -> Result<Option<(ResponseHeader, Lease)>, Error> {
         let config = Config { timeout: Some(timeout_ticks), ..Config::default() };
-        Request::new(self, Message { message, config }, Target::Connection(place)).await
+        Request::new(self, Message { message, config }, Target::Connection(conn)).await
     }
 
-    /// Reads a system table over the connection at `place`.
+    /// Reads a system table over `conn`.
     pub(crate) async fn system_query(
         &self,
-        place: Place,
+        conn: &Conn,
         text: &str,
     ) -> Result<QueryRowsResult, Error> {
         let mut statement = Statement::new(text);
@@ -83,7 +83,7 @@ impl Inner {
         statement.config.serial_consistency = None;
         statement.config.timeout = Some(clock::ticks(self.settings.connect_timeout));
         let query = Query { statement: &statement, paging_state: None, paging: Paging::None };
-        let (result, _) = Request::new(self, query, Target::Connection(place)).await?;
+        let (result, _) = Request::new(self, query, Target::Connection(conn)).await?;
         result.into_rows_result()
     }
 }

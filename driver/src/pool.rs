@@ -1,7 +1,7 @@
 //! A node's connections: one place per shard, and which of them a token belongs to.
 //!
 //! Pools are entered in the session's `PoolTable` once and stay until the session ends, so a
-//! request in flight remembers two small numbers instead of holding a reference count.
+//! request in flight borrows its connection instead of holding a reference count.
 //! Opening sockets and keeping them open is `keeper.rs`.
 //!
 //! Step 5 of 14 in `docs/REQUEST.md`. Next: `driver/src/connection/submit.rs`.
@@ -89,7 +89,7 @@ impl NodePool {
     /// The connection that a request for `token` belongs on: the token's shard if it is known and
     /// connected, else any that is open.
     #[inline]
-    pub(crate) fn pick(&self, token: Option<Token>) -> Option<(usize, &Conn)> {
+    pub(crate) fn pick(&self, token: Option<Token>) -> Option<&Conn> {
         let first = match (self.sharder, token) {
             (Some(sharder), Some(token)) => usize::from(sharder.shard_of(token)) * self.per_shard,
             _ if self.conns.len() == 1 => 0,
@@ -97,7 +97,7 @@ impl NodePool {
         };
         let index = if self.per_shard == 1 { first } else { self.less_used(first) };
         match self.conns.get(index) {
-            Some(conn) if conn.is_open() => Some((index, conn)),
+            Some(conn) if conn.is_open() => Some(conn),
             _ => self.pick_any(),
         }
     }
@@ -114,12 +114,11 @@ impl NodePool {
     }
 
     /// Any open connection, from a random one on.
-    fn pick_any(&self) -> Option<(usize, &Conn)> {
+    #[cold]
+    fn pick_any(&self) -> Option<&Conn> {
         let start = fastrand::usize(..self.conns.len().max(1));
         let (before, after) = self.conns.split_at_checked(start)?;
-        let after = after.iter().zip(start..).map(|(conn, index)| (index, conn));
-        let before = before.iter().zip(0..).map(|(conn, index)| (index, conn));
-        after.chain(before).find(|(_, conn)| conn.is_open())
+        after.iter().chain(before).find(|conn| conn.is_open())
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -154,20 +153,14 @@ impl NodePool {
     }
 }
 
-/// Where a request is: which pool, and which of its connections.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Place {
-    pub(crate) pool: u32,
-    pub(crate) conn: u32,
-}
-
 /// Pools of one session; an index once given stays good until the session ends.
 pub(crate) struct PoolTable {
-    segments: Box<[OnceLock<Segment>]>,
+    segments: [OnceLock<Segment>; POOLS_MAX / SEGMENT_LEN],
     len: Mutex<u32>,
 }
 
-type Segment = Box<[OnceLock<Arc<NodePool>>]>;
+/// An array, so that an index below its length needs no check.
+type Segment = Box<[OnceLock<Arc<NodePool>>; SEGMENT_LEN]>;
 
 /// Pools per segment of the table.
 const SEGMENT_LEN: usize = 64;
@@ -177,19 +170,13 @@ pub(crate) const POOLS_MAX: usize = 4096;
 
 impl PoolTable {
     pub(crate) fn new() -> PoolTable {
-        let segments = std::iter::repeat_with(OnceLock::new).take(POOLS_MAX / SEGMENT_LEN);
-        PoolTable { segments: segments.collect(), len: Mutex::new(0) }
+        PoolTable { segments: std::array::from_fn(|_| OnceLock::new()), len: Mutex::new(0) }
     }
 
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&Arc<NodePool>> {
         let index = index as usize;
         self.segments.get(index / SEGMENT_LEN)?.get()?.get(index % SEGMENT_LEN)?.get()
-    }
-
-    #[inline]
-    pub(crate) fn conn(&self, place: Place) -> Option<&Conn> {
-        self.get(place.pool)?.conns.get(place.conn as usize)
     }
 
     /// Enters a pool; `None` when the table is full.
@@ -200,13 +187,13 @@ impl PoolTable {
         let segment = self
             .segments
             .get(index / SEGMENT_LEN)?
-            .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(SEGMENT_LEN).collect());
+            .get_or_init(|| Box::new(std::array::from_fn(|_| OnceLock::new())));
         segment.get(index % SEGMENT_LEN)?.set(pool).ok()?;
         *len += 1;
         Some(*len - 1)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Arc<NodePool>)> {
-        (0..).map_while(|index| Some((index, self.get(index)?)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<NodePool>> {
+        (0..).map_while(|index| self.get(index))
     }
 }

@@ -15,9 +15,9 @@ use shardwire_protocol::request::{Prepare as Message, frame_len};
 use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
 use shardwire_sync::Lease;
 
+use crate::connection::Conn;
 use crate::error::Error;
 use crate::policy::plan::Routing;
-use crate::pool::Place;
 use crate::query::encode;
 use crate::request::{Operation, Request, Target};
 use crate::session::Session;
@@ -52,8 +52,8 @@ impl Session {
     async fn prepare_elsewhere(&self, prepared: &PreparedStatement) {
         let mut requests: Vec<_> = self
             .inner
-            .one_place_per_node()
-            .map(|place| self.prepare_at(place, &prepared.shared))
+            .one_conn_per_node()
+            .map(|conn| self.prepare_on(conn, &prepared.shared))
             .collect();
         // All at once: each is polled until all are done.
         std::future::poll_fn(|cx| {
@@ -63,9 +63,9 @@ impl Session {
         .await;
     }
 
-    fn prepare_at<'a>(&'a self, place: Place, statement: &'a Shared) -> Request<'a, Prepare<'a>> {
+    fn prepare_on<'a>(&'a self, conn: &'a Conn, statement: &'a Shared) -> Request<'a, Prepare<'a>> {
         let prepare = Prepare::again(statement);
-        Request::new(&self.inner, prepare, Target::Connection(place))
+        Request::new(&self.inner, prepare, Target::Connection(conn))
     }
 }
 
@@ -97,7 +97,7 @@ impl<'a> Operation<'a> for Prepare<'a> {
         &self.config
     }
 
-    fn route(&self, _: &Topology) -> Result<Routing, Error> {
+    fn route<'t>(&self, _: &'t Topology) -> Result<Routing<'t>, Error> {
         Ok(Routing::default())
     }
 

@@ -136,7 +136,7 @@ impl<'a> Operation<'a> for Query<'a> {
         &self.statement.config
     }
 
-    fn route(&self, _: &Topology) -> Result<Routing, Error> {
+    fn route<'t>(&self, _: &'t Topology) -> Result<Routing<'t>, Error> {
         Ok(Routing::default())
     }
 

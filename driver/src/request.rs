@@ -1,7 +1,7 @@
 //! One request from its first poll to its result, over as many attempts as it may take.
 //!
-//! The future owns nothing on the heap and borrows the session: while it waits it remembers two
-//! small indexes and a slot id. What differs between EXECUTE, QUERY, BATCH and PREPARE is an
+//! The future owns nothing on the heap and borrows the session: while it waits it remembers its
+//! connection, which lives as long as the session, and a slot id. What differs between EXECUTE, QUERY, BATCH and PREPARE is an
 //! [`Operation`]; the way there is the same for all.
 //!
 //! Step 2 of 14 in `docs/REQUEST.md`. Next: `protocol/src/routing/mod.rs`.
@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{Opcode, ResponseHeader};
 use shardwire_protocol::response::{Agreed, Body, ErrorDetail, Response};
-use shardwire_protocol::routing::Token;
 use shardwire_sync::{Lease, Outcome, SlotId, Ticket, Waited};
 
 use crate::connection::submit::{Refusal, Turn};
@@ -21,7 +20,6 @@ use crate::connection::{Conn, Reply, reply_header};
 use crate::error::{Error, ErrorKind, Lost};
 use crate::policy::plan::{Plan, Routing};
 use crate::policy::retry::{self, Attempt, Decision};
-use crate::pool::{NodePool, Place};
 use crate::prepare::Prepare;
 use crate::session::Inner;
 use crate::statement::{Config, Shared};
@@ -33,11 +31,17 @@ pub(crate) trait Operation<'a> {
 
     fn config(&self) -> &Config;
     /// Where it belongs.
-    fn route(&self, topology: &Topology) -> Result<Routing, Error>;
+    fn route<'t>(&self, topology: &'t Topology) -> Result<Routing<'t>, Error>;
     /// Length of the whole frame in bytes.
     fn frame_len(&self) -> Result<usize, Error>;
     /// Fills exactly `frame_len` bytes.
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError>;
+    /// The same for frames longer than the outbox: apart, so that `encode` has one caller.
+    #[cold]
+    #[inline(never)]
+    fn encode_large(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
+        self.encode(stream, frame)
+    }
     fn serialize_error(&self, error: SerializeError) -> Error;
     /// The result of a reply that says nothing but "done".
     fn void(&self) -> Result<Self::Output, Error>;
@@ -48,12 +52,12 @@ pub(crate) trait Operation<'a> {
 }
 
 /// Where the requests of a [`Request`] may go.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Target {
+#[derive(Clone, Copy)]
+pub(crate) enum Target<'a> {
     /// Wherever the plan says.
     Plan,
     /// To this connection and no other.
-    Connection(Place),
+    Connection(&'a Conn),
 }
 
 /// A request in progress.
@@ -66,7 +70,7 @@ pub(crate) enum Target {
 pub(crate) struct Request<'a, O: Operation<'a>> {
     session: &'a Inner,
     op: O,
-    target: Target,
+    target: Target<'a>,
     state: State<'a>,
     /// Absolute, in ticks; 0 for none. Set with the first attempt.
     deadline: u32,
@@ -78,15 +82,25 @@ pub(crate) struct Request<'a, O: Operation<'a>> {
     /// Re-prepared already; a node that still does not know the statement is not asked again.
     reprepared: bool,
     seed: u32,
-    last_error: Option<Error>,
+    /// Allocates: once per request whose first attempt fails.
+    later: Option<Box<Later<'a>>>,
 }
 
+/// What only a request has whose first attempt failed.
+#[derive(Default)]
+struct Later<'a> {
+    last_error: Option<Error>,
+    /// Telling a node about the statement.
+    prepare: Option<Request<'a, Prepare<'a>>>,
+}
+
+#[derive(Clone, Copy)]
 enum State<'a> {
     /// The next attempt is to be made.
     Start,
     /// On a connection that has no room.
     WaitingForRoom {
-        place: Place,
+        conn: &'a Conn,
         ticket: Ticket,
     },
     /// No connection at all.
@@ -94,13 +108,12 @@ enum State<'a> {
         ticket: Ticket,
     },
     InFlight {
-        place: Place,
+        conn: &'a Conn,
         slot: SlotId,
     },
     /// Telling the node about the statement; then it is sent again, to the same place.
     Preparing {
-        place: Place,
-        request: Box<Request<'a, Prepare<'a>>>,
+        conn: &'a Conn,
     },
     Done,
 }
@@ -117,7 +130,7 @@ impl<'a, O: Operation<'a>> Unpin for Request<'a, O> {}
 
 impl<'a, O: Operation<'a>> Request<'a, O> {
     #[inline]
-    pub(crate) fn new(session: &'a Inner, op: O, target: Target) -> Self {
+    pub(crate) fn new(session: &'a Inner, op: O, target: Target<'a>) -> Self {
         Request {
             session,
             op,
@@ -129,7 +142,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             retried: false,
             reprepared: false,
             seed: 0,
-            last_error: None,
+            later: None,
         }
     }
 
@@ -143,10 +156,10 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         if len > max {
             return self.fail(Error::request_too_large(len, max));
         }
-        if let Target::Connection(place) = self.target {
-            return match self.session.pools.conn(place).filter(|conn| conn.is_open()) {
-                Some(conn) => self.submit(conn, place, len, Turn::New, cx),
-                None => self.fail(Error::lost_on(Lost::ClosedByDriver)),
+        if let Target::Connection(conn) = self.target {
+            return match self.submit(conn, len, Turn::New, cx) {
+                Step::Again => self.fail_closed(),
+                other => other,
             };
         }
         let session = self.session;
@@ -154,10 +167,10 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         if !matches!(tried, Step::Again) {
             return tried;
         }
-        if let Some(error) = self.last_error.take() {
-            return self.fail(error);
+        match self.later.as_mut().and_then(|later| later.last_error.take()) {
+            Some(error) => self.fail(error),
+            None => self.wait_for_any(cx),
         }
-        self.wait_for_any(cx)
     }
 
     /// Goes through the nodes of the plan; `Step::Again` if none of them has an open connection.
@@ -169,12 +182,9 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         };
         let plan = Plan::new(topology, routing, &mut self.seed);
         while let Some(node) = plan.nth(usize::from(self.attempt)) {
-            let pools = &self.session.pools;
-            let pool = node.pool().and_then(|index| Some((index, pools.get(index)?)));
-            if let Some((index, pool)) = pool
-                && let Some((conn, place)) = pick(pool, index, routing.token)
-            {
-                match self.submit(conn, place, len, Turn::New, cx) {
+            let pool = node.pool().and_then(|index| self.session.pools.get(index));
+            if let Some(conn) = pool.and_then(|pool| pool.pick(routing.token)) {
+                match self.submit(conn, len, Turn::New, cx) {
                     Step::Again => {} // closed just now
                     other => return other,
                 }
@@ -184,33 +194,67 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         Step::Again
     }
 
-    /// Tries to put the request on this connection, or to wait for room there.
-    #[inline]
-    fn submit(
-        &mut self,
-        conn: &Conn,
-        place: Place,
-        len: usize,
-        turn: Turn,
-        cx: &mut Context<'_>,
-    ) -> Step {
+    /// Tries to put the request on this connection, or to wait for room there; `Step::Again` if it
+    /// is closed.
+    ///
+    /// The only caller of [`Conn::submit`], so that all of it is compiled into one function.
+    #[inline(never)]
+    fn submit(&mut self, conn: &'a Conn, len: usize, turn: Turn, cx: &mut Context<'_>) -> Step {
         let want_ticks = self.set_deadline(conn);
-        let op = &self.op;
-        let submitted = conn
-            .submit(len, self.deadline, turn, cx.waker(), |stream, frame| op.encode(stream, frame));
+        let submitted = conn.submit(&self.op, len, self.deadline, turn, cx.waker());
         if want_ticks && self.deadline != 0 {
             conn.group.want_ticks();
         }
         match submitted {
             Ok(slot) => {
-                self.state = State::InFlight { place, slot };
+                self.state = State::InFlight { conn, slot };
+                if let Turn::Called(ticket) = turn {
+                    conn.waiting.cancel(ticket);
+                    conn.released(); // perhaps there is room for one more
+                }
                 Step::Pending
             }
-            Err(Refusal::Closed) => Step::Again,
-            Err(Refusal::Full) => self.wait_for_room(conn, place, cx),
-            Err(Refusal::Serialize(error)) => {
+            Err(refusal) => self.refused(refusal, conn, turn, cx),
+        }
+    }
+
+    /// The same, measured again: apart, so that `frame_len` is compiled into the first attempt.
+    #[cold]
+    #[inline(never)]
+    fn submit_again(&mut self, conn: &'a Conn, turn: Turn, cx: &mut Context<'_>) -> Step {
+        match self.op.frame_len() {
+            Ok(len) => self.submit(conn, len, turn, cx),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    #[cold]
+    fn refused(
+        &mut self,
+        refusal: Refusal,
+        conn: &'a Conn,
+        turn: Turn,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        match (refusal, turn) {
+            (Refusal::Serialize(error), _) => {
                 let error = self.op.serialize_error(error);
                 self.fail(error)
+            }
+            (Refusal::Closed, Turn::New) => Step::Again,
+            (Refusal::Closed, Turn::Called(ticket)) => {
+                conn.waiting.cancel(ticket);
+                conn.released();
+                self.state = State::Start;
+                Step::Again
+            }
+            (Refusal::Full, Turn::New) => self.wait_for_room(conn, cx),
+            // Somebody was faster; keep the place in the queue.
+            (Refusal::Full, Turn::Called(ticket)) => {
+                match conn.waiting.requeue(ticket, cx.waker()) {
+                    Waited::Expired => self.expired_unsent(),
+                    _ => Step::Pending,
+                }
             }
         }
     }
@@ -229,11 +273,11 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
 
     /// Queues for room on this connection, unless there is some by now.
     #[cold]
-    fn wait_for_room(&mut self, conn: &Conn, place: Place, cx: &mut Context<'_>) -> Step {
+    fn wait_for_room(&mut self, conn: &'a Conn, cx: &mut Context<'_>) -> Step {
         let Ok(ticket) = conn.waiting.enqueue(self.deadline) else {
             return self.fail(Error::overloaded());
         };
-        self.state = State::WaitingForRoom { place, ticket };
+        self.state = State::WaitingForRoom { conn, ticket };
         if self.deadline != 0 {
             conn.group.want_ticks();
         }
@@ -241,56 +285,23 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         if conn.waiting.len() == 1 {
             conn.waiting.notify(1);
         }
-        self.poll_room(place, ticket, cx)
+        self.poll_room(conn, ticket, cx)
     }
 
-    fn poll_room(&mut self, place: Place, ticket: Ticket, cx: &mut Context<'_>) -> Step {
-        let Some(conn) = self.session.pools.conn(place) else { return self.fail_closed() };
+    #[cold]
+    fn poll_room(&mut self, conn: &'a Conn, ticket: Ticket, cx: &mut Context<'_>) -> Step {
         match conn.waiting.poll(ticket, cx.waker()) {
             Waited::Waiting => return Step::Pending,
-            Waited::Expired => {
-                self.state = State::Done;
-                return Step::Fail(Error::timeout(false));
-            }
+            Waited::Expired => return self.expired_unsent(),
             Waited::Notified => {}
         }
-        let len = match self.op.frame_len() {
-            Ok(len) => len,
-            Err(error) => return self.fail(error),
-        };
-        let op = &self.op;
-        let submitted =
-            conn.submit(len, self.deadline, Turn::Called, cx.waker(), |stream, frame| {
-                op.encode(stream, frame)
-            });
-        match submitted {
-            Ok(slot) => {
-                conn.waiting.cancel(ticket);
-                conn.released(); // perhaps there is room for one more
-                self.state = State::InFlight { place, slot };
-                Step::Pending
-            }
-            Err(Refusal::Full) => {
-                // Somebody was faster; keep the place in the queue.
-                match conn.waiting.requeue(ticket, cx.waker()) {
-                    Waited::Expired => {
-                        self.state = State::Done;
-                        Step::Fail(Error::timeout(false))
-                    }
-                    _ => Step::Pending,
-                }
-            }
-            Err(Refusal::Closed) => {
-                conn.waiting.cancel(ticket);
-                conn.released();
-                self.state = State::Start;
-                Step::Again
-            }
-            Err(Refusal::Serialize(error)) => {
-                let error = self.op.serialize_error(error);
-                self.fail(error)
-            }
-        }
+        self.submit_again(conn, Turn::Called(ticket), cx)
+    }
+
+    /// The deadline passed while the request was queued; its ticket is gone.
+    fn expired_unsent(&mut self) -> Step {
+        self.state = State::Done;
+        Step::Fail(Error::timeout(false))
     }
 
     /// No node of the plan has an open connection: wait until any connection opens.
@@ -319,10 +330,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     fn poll_any(&mut self, ticket: Ticket, cx: &mut Context<'_>) -> Step {
         match self.session.waiting.poll(ticket, cx.waker()) {
             Waited::Waiting => Step::Pending,
-            Waited::Expired => {
-                self.state = State::Done;
-                Step::Fail(Error::timeout(false))
-            }
+            Waited::Expired => self.expired_unsent(),
             Waited::Notified => {
                 self.session.waiting.cancel(ticket);
                 self.session.waiting.notify(1); // one after the other, as long as it goes well
@@ -337,11 +345,10 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     #[inline]
     fn poll_flight(
         &mut self,
-        place: Place,
+        conn: &'a Conn,
         slot: SlotId,
         cx: &mut Context<'_>,
     ) -> Result<Poll<Result<O::Output, Error>>, Step> {
-        let Some(conn) = self.session.pools.conn(place) else { return Err(self.fail_closed()) };
         let outcome = match conn.slots.poll(slot, cx.waker()) {
             Poll::Pending => return Ok(Poll::Pending),
             Poll::Ready(outcome) => outcome,
@@ -356,7 +363,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
                         let header = reply_header(opcode, flags, &body);
                         Ok(Poll::Ready(self.op.result(header, body)))
                     }
-                    other => Err(self.failed_attempt(other, place, conn)),
+                    other => Err(self.failed_attempt(other, conn)),
                 }
             }
             Outcome::Expired => {
@@ -368,7 +375,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
 
     /// Decides whether the attempt's failure is the request's.
     #[cold]
-    fn failed_attempt(&mut self, reply: Reply, place: Place, conn: &Conn) -> Step {
+    fn failed_attempt(&mut self, reply: Reply, conn: &'a Conn) -> Step {
         let (header, body) = match reply {
             Reply::Frame { opcode, flags, body } => (reply_header(opcode, flags, &body), body),
             Reply::TooLarge => {
@@ -390,7 +397,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             && !self.reprepared
             && let Some(statement) = self.op.prepared_with_id(id)
         {
-            return self.reprepare(statement, place);
+            return self.reprepare(statement, conn);
         }
         let idempotent = self.op.config().idempotent;
         let decision = retry::decide(&error, Attempt { idempotent, retried: self.retried });
@@ -403,7 +410,12 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
                 self.attempt = self.attempt.saturating_add(1);
             }
         }
-        self.last_error = Some(owned);
+        self.try_again(owned)
+    }
+
+    /// Another attempt after one that ended with `error`.
+    fn try_again(&mut self, error: Error) -> Step {
+        self.later.get_or_insert_default().last_error = Some(error);
         self.state = State::Start;
         Step::Again
     }
@@ -418,26 +430,31 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             return Step::Fail(error);
         }
         self.attempt = self.attempt.saturating_add(1);
-        self.last_error = Some(error);
-        self.state = State::Start;
-        Step::Again
+        self.try_again(error)
     }
 
     /// Tells the node about the statement; it answers with the same id, or has changed its mind.
-    fn reprepare(&mut self, statement: &'a Shared, place: Place) -> Step {
+    fn reprepare(&mut self, statement: &'a Shared, conn: &'a Conn) -> Step {
         self.reprepared = true;
         let prepare = Prepare::again(statement);
-        let mut request = Box::new(Request::new(self.session, prepare, Target::Connection(place)));
+        let mut request = Request::new(self.session, prepare, Target::Connection(conn));
         // It is part of this request, and has no more time than what is left.
         request.started = true;
         request.deadline = self.deadline;
-        self.state = State::Preparing { place, request };
+        self.later.get_or_insert_default().prepare = Some(request);
+        self.state = State::Preparing { conn };
         Step::Again
     }
 
-    fn poll_prepare(&mut self, cx: &mut Context<'_>) -> Step {
-        let State::Preparing { place, request } = &mut self.state else { return Step::Again };
-        match Pin::new(request.as_mut()).poll(cx) {
+    #[cold]
+    fn poll_prepare(&mut self, conn: &'a Conn, cx: &mut Context<'_>) -> Step {
+        let prepare = self.later.as_mut().and_then(|later| later.prepare.as_mut());
+        let Some(prepare) = prepare else { return self.fail_closed() }; // there is one in this state
+        let polled = Pin::new(prepare).poll(cx);
+        if let (Poll::Ready(_), Some(later)) = (&polled, &mut self.later) {
+            later.prepare = None;
+        }
+        match polled {
             Poll::Pending => Step::Pending,
             // The node had refused the request itself: nothing was executed.
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::Timeout => {
@@ -449,19 +466,12 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             {
                 self.attempt = self.attempt.saturating_add(1);
                 self.reprepared = false; // the next node may have forgotten it, too
-                self.last_error = Some(error);
-                self.state = State::Start;
-                Step::Again
+                self.try_again(error)
             }
             Poll::Ready(Err(error)) => self.fail(error),
             Poll::Ready(Ok(_)) => {
-                let place = *place;
                 self.state = State::Start;
-                let Some(conn) = self.session.pools.conn(place) else { return Step::Again };
-                match self.op.frame_len() {
-                    Ok(len) => self.submit(conn, place, len, Turn::New, cx),
-                    Err(error) => self.fail(error),
-                }
+                self.submit_again(conn, Turn::New, cx)
             }
         }
     }
@@ -478,30 +488,22 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
 
     /// Gives back whatever the present state holds.
     fn release(&mut self) {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::InFlight { place, slot } => {
-                if let Some(conn) = self.session.pools.conn(place) {
-                    conn.slots.abandon(slot);
-                    conn.outbox.mark_withdrawn();
-                    conn.released();
-                }
+        let state = std::mem::replace(&mut self.state, State::Done);
+        self.later = None;
+        match state {
+            State::InFlight { conn, slot } => {
+                conn.slots.abandon(slot);
+                conn.outbox.mark_withdrawn();
+                conn.released();
             }
-            State::WaitingForRoom { place, ticket } => {
-                if let Some(conn) = self.session.pools.conn(place) {
-                    conn.waiting.cancel(ticket);
-                    conn.released(); // what it was called for is for the next
-                }
+            State::WaitingForRoom { conn, ticket } => {
+                conn.waiting.cancel(ticket);
+                conn.released(); // what it was called for is for the next
             }
             State::WaitingForAny { ticket } => self.session.waiting.cancel(ticket),
             State::Start | State::Preparing { .. } | State::Done => {}
         }
     }
-}
-
-#[inline]
-fn pick(pool: &NodePool, index: u32, token: Option<Token>) -> Option<(&Conn, Place)> {
-    let (conn_index, conn) = pool.pick(token)?;
-    Some((conn, Place { pool: index, conn: u32::try_from(conn_index).ok()? }))
 }
 
 /// `now + timeout`, never 0, which stands for "none".
@@ -517,14 +519,14 @@ impl<'a, O: Operation<'a>> Future for Request<'a, O> {
         let this = self.get_mut();
         loop {
             let step = match this.state {
-                State::InFlight { place, slot } => match this.poll_flight(place, slot, cx) {
+                State::InFlight { conn, slot } => match this.poll_flight(conn, slot, cx) {
                     Ok(polled) => return polled,
                     Err(step) => step,
                 },
                 State::Start => this.start(cx),
-                State::WaitingForRoom { place, ticket } => this.poll_room(place, ticket, cx),
+                State::WaitingForRoom { conn, ticket } => this.poll_room(conn, ticket, cx),
                 State::WaitingForAny { ticket } => this.poll_any(ticket, cx),
-                State::Preparing { .. } => this.poll_prepare(cx),
+                State::Preparing { conn } => this.poll_prepare(conn, cx),
                 State::Done => return Poll::Ready(Err(finished_twice())),
             };
             match step {

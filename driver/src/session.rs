@@ -17,10 +17,11 @@ use shardwire_sync::WaitQueue;
 use uuid::Uuid;
 
 use crate::clock::{Clock, TICK};
+use crate::connection::Conn;
 use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::keeper::Keeper;
-use crate::pool::{Place, PoolTable};
+use crate::pool::PoolTable;
 use crate::runtime::{self, Instant, Notify, watch};
 use crate::settings::Settings;
 use crate::statement::PreparedStatement;
@@ -258,7 +259,7 @@ impl Inner {
 
     fn shut_down(&self) {
         self.stop.send_replace(true);
-        for (_, pool) in self.pools.iter() {
+        for pool in self.pools.iter() {
             pool.shut_down();
         }
         self.waiting.notify(usize::MAX);
@@ -342,20 +343,18 @@ impl Inner {
     }
 
     /// One open connection of each node.
-    pub(crate) fn one_place_per_node(&self) -> impl Iterator<Item = Place> {
+    pub(crate) fn one_conn_per_node(&self) -> impl Iterator<Item = &Conn> {
         let topology = self.topology.load_full();
         let pools: Vec<u32> = topology.nodes.iter().filter_map(|node| node.pool()).collect();
-        pools.into_iter().filter_map(|pool| {
-            let (index, _) = self.pools.get(pool)?.pick(None)?;
-            Some(Place { pool, conn: u32::try_from(index).ok()? })
-        })
+        pools.into_iter().filter_map(|pool| self.pools.get(pool)?.pick(None))
     }
 
     async fn await_schema_agreement(&self) -> Result<(), Error> {
         let Some(control) = self.control() else { return Err(Error::shutdown()) };
+        let conn = control.conn()?;
         let agreed = async {
             loop {
-                match fetch::schema_agrees(self, control.place).await {
+                match fetch::schema_agrees(self, conn).await {
                     Ok(true) => return Ok(()),
                     Ok(false) => runtime::sleep(AGREEMENT_INTERVAL).await,
                     Err(error) => return Err(error),

@@ -326,18 +326,18 @@ impl PreparedStatement {
     }
 
     /// Where a request with these values belongs.
-    #[inline]
-    pub(crate) fn route<V: SerializeRow + ?Sized>(
+    #[inline(always)]
+    pub(crate) fn route<'t, V: SerializeRow + ?Sized>(
         &self,
-        topology: &Topology,
+        topology: &'t Topology,
         values: &V,
-    ) -> Result<Routing, Error> {
-        let token = self.token(values)?;
-        let keyspace = match token {
-            Some(_) => self.shared.cached_keyspace(topology),
-            None => None,
+    ) -> Result<Routing<'t>, Error> {
+        let Some(token) = self.token(values)? else { return Ok(Routing::default()) };
+        let replicas = match self.shared.cached_keyspace(topology) {
+            Some(keyspace) => topology.replicas(keyspace, token),
+            None => &[],
         };
-        Ok(Routing { keyspace, token, in_order: self.shared.bind.is_lwt })
+        Ok(Routing { replicas, token: Some(token), in_order: self.shared.bind.is_lwt })
     }
 
     /// What goes with one page of an EXECUTE.

@@ -112,8 +112,9 @@ impl Outbox {
     /// Queues a frame of exactly `len` bytes, which `encode` writes.
     ///
     /// `encode` runs under the outbox's lock: it must be short and must not come back here. When it
-    /// returns `Ok` the frame may be sent at any moment. A frame longer than the buffer is encoded
-    /// in a buffer of its own, without the lock.
+    /// returns `Ok` the frame may be sent at any moment. Frames longer than
+    /// [`buffer_len`](Self::buffer_len) go to [`push_large`](Self::push_large), whose caller is
+    /// another so that `encode` is compiled into this one; here they never find room.
     ///
     /// # Errors
     ///
@@ -121,16 +122,14 @@ impl Outbox {
     ///
     /// # Allocation
     ///
-    /// None, but for frames longer than the buffer that find no spent buffer of their size.
+    /// None.
     #[inline]
     pub fn push<E>(
         &self,
         len: usize,
         encode: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<Pushed, PushError<E>> {
-        if len > self.len {
-            return self.push_large(len, encode);
-        }
+        debug_assert!(len <= self.len, "a frame for `push_large`");
         let mut filling = lock(&self.filling.0);
         if filling.closed {
             return Err(PushError::Closed);
@@ -154,8 +153,18 @@ impl Outbox {
         Pushed { was_empty: before == 0 }
     }
 
+    /// Queues a frame in a buffer of its own, in which it is encoded without the lock: one that is
+    /// longer than [`buffer_len`](Self::buffer_len).
+    ///
+    /// # Errors
+    ///
+    /// See [`PushError`]; the writer will see nothing of the frame.
+    ///
+    /// # Allocation
+    ///
+    /// None if there is a spent buffer of its length.
     #[cold]
-    fn push_large<E>(
+    pub fn push_large<E>(
         &self,
         len: usize,
         encode: impl FnOnce(&mut [u8]) -> Result<(), E>,
@@ -187,6 +196,12 @@ impl Outbox {
         filling.large.push_back(frame);
         reserved.queued = true;
         Ok(self.queued(len, filling))
+    }
+
+    /// Bytes of the buffer: longer frames are queued apart.
+    #[inline]
+    pub fn buffer_len(&self) -> usize {
+        self.len
     }
 
     /// Whether nothing is queued; one load.

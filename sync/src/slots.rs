@@ -180,7 +180,7 @@ impl<R: Send> SlotTable<R> {
     /// else can know the id yet.
     ///
     /// If the frame then is not published, [`release_unsent`](Self::release_unsent) takes it back.
-    #[inline]
+    #[inline(always)]
     pub fn claim_armed(&self, waker: &Waker, deadline: u32) -> Option<SlotId> {
         let (index, slot) = self.pop()?;
         let word = next_claimed(slot.state.load(Ordering::Relaxed));

@@ -10,10 +10,11 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use shardwire_protocol::error::SerializeError;
-use shardwire_sync::{PushError, SlotId};
+use shardwire_sync::{PushError, SlotId, Ticket};
 
 use super::Conn;
 use crate::connection::writer::Inline;
+use crate::request::Operation;
 
 /// Why a request is not on the connection. Nothing was sent.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ pub(crate) enum Refusal {
 /// Whether the caller has waited for room and been called.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Turn {
-    /// It has been called from the queue.
-    Called,
+    /// It has been called from the queue, where this is its place.
+    Called(Ticket),
     /// It has just come; it does not overtake those who wait.
     New,
 }
@@ -38,16 +39,16 @@ pub(crate) enum Turn {
 impl Conn {
     /// Encodes a request of exactly `len` bytes in place and gives it to whoever writes next.
     ///
-    /// `encode` gets the stream id and the bytes to fill. It runs under the outbox's lock: it must
-    /// be short, and must not come back to this session.
-    #[inline]
-    pub(crate) fn submit(
+    /// Encoding runs under the outbox's lock, but for frames that are longer than it: it must be
+    /// short, and must not come back to this session.
+    #[inline(always)]
+    pub(crate) fn submit<'a>(
         &self,
+        op: &impl Operation<'a>,
         len: usize,
         deadline: u32,
         turn: Turn,
         waker: &Waker,
-        encode: impl FnOnce(i16, &mut [u8]) -> Result<(), SerializeError>,
     ) -> Result<SlotId, Refusal> {
         if !self.is_open() {
             return Err(Refusal::Closed);
@@ -59,7 +60,11 @@ impl Conn {
         let Some(id) = self.slots.claim_armed(waker, deadline) else { return Err(Refusal::Full) };
         let claim = Claim { conn: self, id };
         let stream = id.stream().cast_signed(); // at most 32,767
-        let pushed = self.outbox.push(len, |frame| encode(stream, frame));
+        let pushed = if len <= self.outbox.buffer_len() {
+            self.outbox.push(len, |frame| op.encode(stream, frame))
+        } else {
+            self.outbox.push_large(len, |frame| op.encode_large(stream, frame))
+        };
         match pushed {
             Ok(pushed) => {
                 std::mem::forget(claim); // the slot is the reply's now

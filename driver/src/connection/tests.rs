@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use shardwire_protocol::error::{FrameError, Malformed, PeerMisbehaved, Unsupported};
+use shardwire_protocol::error::{
+    FrameError, Malformed, PeerMisbehaved, SerializeError, Unsupported,
+};
 use shardwire_protocol::header::{
     HEADER_LEN, Opcode, RequestHeader, ResponseHeader, Version, flags,
 };
+use shardwire_protocol::request::{Options, Request};
 use shardwire_protocol::supported::Supported;
+use shardwire_protocol::wire::Writer;
 use shardwire_sync::{Lease, Outcome, SlotId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,9 +24,26 @@ use super::handshake::Established;
 use super::submit::{Refusal, Turn};
 use crate::clock::Clock;
 use crate::error::Lost;
+use crate::message::Message;
 use crate::pool::{EventSink, NodePool};
 use crate::runtime::Notify;
 use crate::settings::Limits;
+use crate::statement::Config;
+
+/// A request whose serializer, a user's, has a bug.
+struct Panics;
+
+impl Request for Panics {
+    const OPCODE: Opcode = Opcode::Query;
+
+    fn body_len(&self) -> Result<usize, SerializeError> {
+        Ok(91)
+    }
+
+    fn write_body(&self, _: &mut Writer<'_>) {
+        panic!("a user's bug");
+    }
+}
 
 #[derive(Default)]
 struct Log {
@@ -76,17 +97,8 @@ impl Pair {
         poll_fn(|cx| {
             let (now, want_ticks) = conn.group.now();
             let deadline = if timeout == 0 { 0 } else { now + timeout };
-            let id = conn.submit(HEADER_LEN, deadline, Turn::New, cx.waker(), |stream, out| {
-                let header = RequestHeader {
-                    version: Version::V4,
-                    flags: 0,
-                    stream,
-                    opcode: Opcode::Options,
-                    body_len: 0,
-                };
-                header.encode(out.first_chunk_mut().unwrap());
-                Ok(())
-            });
+            let op = Message { message: Options, config: Config::default() };
+            let id = conn.submit(&op, HEADER_LEN, deadline, Turn::New, cx.waker());
             if want_ticks {
                 conn.group.want_ticks();
             }
@@ -378,7 +390,8 @@ async fn a_panicking_serializer_leaves_nothing_behind() {
     let conn = &pair.pool.conns[0];
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let waker = std::task::Waker::noop();
-        drop(conn.submit(100, 0, Turn::New, waker, |_, _| panic!("a user's bug")));
+        let op = Message { message: Panics, config: Config::default() };
+        drop(conn.submit(&op, HEADER_LEN + 91, 0, Turn::New, waker));
     }));
     assert!(panicked.is_err());
     assert_eq!(conn.slots.in_use(), 0);

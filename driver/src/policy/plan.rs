@@ -14,9 +14,9 @@ use crate::topology::{Node, Topology};
 
 /// What a statement says about where it belongs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Routing {
-    /// Index of the keyspace in the snapshot.
-    pub(crate) keyspace: Option<usize>,
+pub(crate) struct Routing<'t> {
+    /// Nodes that hold the partition, as indexes into the snapshot's; empty when it is not known.
+    pub(crate) replicas: &'t [u16],
     pub(crate) token: Option<Token>,
     /// Replicas in ring order, the primary first.
     pub(crate) in_order: bool,
@@ -33,16 +33,10 @@ pub(crate) struct Plan<'t> {
 impl<'t> Plan<'t> {
     /// `seed` spreads requests over replicas; the same seed gives the same plan. It is drawn when
     /// it is 0 and there is a choice to be made.
-    #[inline(always)]
-    pub(crate) fn new(topology: &'t Topology, routing: Routing, seed: &mut u32) -> Plan<'t> {
-        let replicas = match (routing.keyspace, routing.token) {
-            (Some(keyspace), Some(token)) => topology.replicas(keyspace, token),
-            _ => &[],
-        };
-        if replicas.len() != 1 && *seed == 0 {
-            *seed = fastrand::u32(1..);
-        }
-        let start = if routing.in_order { 0 } else { scale(*seed, replicas.len()) };
+    #[inline]
+    pub(crate) fn new(topology: &'t Topology, routing: Routing<'t>, seed: &mut u32) -> Plan<'t> {
+        let replicas = routing.replicas;
+        let start = if replicas.len() == 1 { 0 } else { choose(replicas.len(), routing, seed) };
         Plan { nodes: &topology.nodes, replicas, start, seed: *seed }
     }
 
@@ -75,6 +69,16 @@ impl<'t> Plan<'t> {
     }
 }
 
+/// Which of several replicas, or of all nodes, comes first. Apart, for where there is one replica
+/// there is nothing to choose.
+#[inline(never)]
+fn choose(len: usize, routing: Routing<'_>, seed: &mut u32) -> usize {
+    if *seed == 0 {
+        *seed = fastrand::u32(1..);
+    }
+    if routing.in_order { 0 } else { scale(*seed, len) }
+}
+
 /// Scales a random number to `0..len` without dividing.
 #[inline]
 fn scale(seed: u32, len: usize) -> usize {
@@ -104,8 +108,10 @@ mod tests {
         Topology::next(&Topology::empty(), &Seen { nodes: nodes.collect(), keyspaces })
     }
 
-    fn order(mut seed: u32, routing: Routing) -> Vec<u8> {
+    fn order(mut seed: u32, token: Option<Token>, in_order: bool) -> Vec<u8> {
         let topology = topology();
+        let replicas = token.map_or(&[][..], |token| topology.replicas(0, token));
+        let routing = Routing { replicas, token, in_order };
         let plan = Plan::new(&topology, routing, &mut seed);
         let last = |node: &Arc<Node>| match node.address {
             std::net::IpAddr::V4(address) => address.octets()[3] - 1,
@@ -116,21 +122,20 @@ mod tests {
 
     #[test]
     fn tries_replicas_first_then_each_other_node_once() {
-        let routing = Routing { keyspace: Some(0), token: Some(Token(50)), in_order: false };
-        assert_eq!(order(1, routing), [1, 2, 0, 3]);
-        assert_eq!(order(u32::MAX, routing), [2, 1, 3, 0]);
+        let token = Some(Token(50));
+        assert_eq!(order(1, token, false), [1, 2, 0, 3]);
+        assert_eq!(order(u32::MAX, token, false), [2, 1, 3, 0]);
     }
 
     #[test]
     fn begins_with_the_primary_when_order_matters() {
-        let routing = Routing { keyspace: Some(0), token: Some(Token(50)), in_order: true };
-        assert_eq!(order(u32::MAX, routing)[..2], [1, 2]);
+        assert_eq!(order(u32::MAX, Some(Token(50)), true)[..2], [1, 2]);
     }
 
     #[test]
     fn lists_all_nodes_without_a_token() {
         for seed in [1, 1 << 30, 1 << 31, u32::MAX] {
-            let mut nodes = order(seed, Routing::default());
+            let mut nodes = order(seed, None, false);
             nodes.sort_unstable();
             assert_eq!(nodes, [0, 1, 2, 3]);
         }

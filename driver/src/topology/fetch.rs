@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::KeyspaceRow;
 use super::ring::Replication;
+use crate::connection::Conn;
 use crate::error::Error;
-use crate::pool::Place;
 use crate::rows::QueryRowsResult;
 use crate::session::Inner;
 
@@ -39,15 +39,15 @@ const KEYSPACES: &str = "SELECT keyspace_name, replication FROM system_schema.ke
 const LOCAL_VERSION: &str = "SELECT schema_version FROM system.local WHERE key='local'";
 const PEER_VERSIONS: &str = "SELECT host_id, schema_version FROM system.peers";
 
-/// Reads everything over the connection at `place`, whose node is at `address`.
-pub(crate) async fn fetch(inner: &Inner, place: Place, address: IpAddr) -> Result<Seen, Error> {
+/// Reads everything over `conn`, whose node is at `address`.
+pub(crate) async fn fetch(inner: &Inner, conn: &Conn, address: IpAddr) -> Result<Seen, Error> {
     let mut nodes = Vec::new();
-    read_nodes(&inner.system_query(place, LOCAL).await?, Some(address), &mut nodes)?;
-    read_nodes(&inner.system_query(place, PEERS).await?, None, &mut nodes)?;
+    read_nodes(&inner.system_query(conn, LOCAL).await?, Some(address), &mut nodes)?;
+    read_nodes(&inner.system_query(conn, PEERS).await?, None, &mut nodes)?;
     if nodes.iter().all(|node| node.tokens.is_empty()) {
         tracing::warn!("no node has tokens; requests go to any node");
     }
-    let rows = inner.system_query(place, KEYSPACES).await?;
+    let rows = inner.system_query(conn, KEYSPACES).await?;
     let mut keyspaces = Vec::new();
     for row in rows.rows::<(&str, HashMap<String, String>)>()? {
         let (name, options) = row?;
@@ -92,10 +92,10 @@ fn read_nodes(
 }
 
 /// Whether all nodes that the answering one knows have the same schema.
-pub(crate) async fn schema_agrees(inner: &Inner, place: Place) -> Result<bool, Error> {
-    let local = inner.system_query(place, LOCAL_VERSION).await?;
+pub(crate) async fn schema_agrees(inner: &Inner, conn: &Conn) -> Result<bool, Error> {
+    let local = inner.system_query(conn, LOCAL_VERSION).await?;
     let (local,) = local.first_row::<(Option<Uuid>,)>()?;
-    let peers = inner.system_query(place, PEER_VERSIONS).await?;
+    let peers = inner.system_query(conn, PEER_VERSIONS).await?;
     for row in peers.rows::<(Option<Uuid>, Option<Uuid>)>()? {
         let (host_id, version) = row?;
         // A peer that is down keeps its old version for as long as it is down.

@@ -143,7 +143,12 @@ fn push_large_meets_push_and_swap() {
 }
 
 fn push(outbox: &Outbox, len: usize) -> Result<Pushed, PushError<()>> {
-    outbox.push(len, |out| fill(out, 1))
+    let encode = |out: &mut [u8]| fill(out, 1);
+    if len <= outbox.buffer_len() {
+        outbox.push(len, encode)
+    } else {
+        outbox.push_large(len, encode)
+    }
 }
 
 fn fill(out: &mut [u8], byte: u8) -> Result<(), ()> {

@@ -7,10 +7,12 @@ use std::thread;
 use super::*;
 
 fn put(outbox: &Outbox, frame: &[u8]) -> Result<Pushed, PushError<()>> {
-    outbox.push(frame.len(), |out| {
+    let encode = |out: &mut [u8]| {
         out.copy_from_slice(frame);
         Ok(())
-    })
+    };
+    let is_short = frame.len() <= outbox.buffer_len();
+    if is_short { outbox.push(frame.len(), encode) } else { outbox.push_large(frame.len(), encode) }
 }
 
 /// A frame's first byte is its length.
@@ -115,14 +117,9 @@ fn stress() {
                 let mut random = fastrand::Rng::with_seed(owner.into());
                 for _ in 0..rounds {
                     let len = random.u8(2..50);
-                    while outbox
-                        .push(len.into(), |out| {
-                            out.fill(owner);
-                            out[0] = len;
-                            Ok::<_, ()>(())
-                        })
-                        .is_err()
-                    {
+                    let mut frame = [owner; 50];
+                    frame[0] = len;
+                    while put(outbox, &frame[..usize::from(len)]).is_err() {
                         thread::yield_now();
                     }
                 }
