@@ -242,3 +242,30 @@ fn claim_armed_meets_complete_and_abandon() {
         assert_eq!((table.in_use(), table.orphans()), (0, 0));
     });
 }
+
+/// An id from an earlier use changes nothing, whatever its slot's next use is just doing.
+#[test]
+fn stale_id_meets_the_next_use() {
+    for gives_up in [
+        |table: &SlotTable<Reply>, id| assert_eq!(table.abandon(id), Abandoned::Stale),
+        |table: &SlotTable<Reply>, id| table.release_unsent(id),
+    ] {
+        loom::model(move || {
+            let table = Arc::new(SlotTable::<Reply>::new(1));
+            let stale = table.claim_armed(Waker::noop(), 0).unwrap();
+            complete(&table, stale.stream());
+            assert!(table.poll(stale, Waker::noop()).is_ready());
+            let thread = {
+                let table = Arc::clone(&table);
+                thread::spawn(move || gives_up(&table, stale))
+            };
+            let next = table.claim_armed(Waker::noop(), 0).expect("the slot is free");
+            assert_eq!(next.stream(), stale.stream());
+            assert!(table.poll(next, Waker::noop()).is_pending());
+            complete(&table, next.stream());
+            assert_eq!(table.poll(next, Waker::noop()), Poll::Ready(Outcome::Reply(Box::new(7))));
+            thread.join().unwrap();
+            assert_eq!((table.in_use(), table.orphans()), (0, 0));
+        });
+    }
+}
