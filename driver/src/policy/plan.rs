@@ -36,7 +36,13 @@ impl<'t> Plan<'t> {
     #[inline]
     pub(crate) fn new(topology: &'t Topology, routing: Routing<'t>, seed: &mut u32) -> Plan<'t> {
         let replicas = routing.replicas;
-        let start = if replicas.len() == 1 { 0 } else { choose(replicas.len(), routing, seed) };
+        let start = match replicas.len() {
+            1 => 0,
+            len => {
+                let chosen = choose(len, seed); // also draws the seed, which `other` needs
+                if routing.in_order { 0 } else { chosen }
+            }
+        };
         Plan { nodes: &topology.nodes, replicas, start, seed: *seed }
     }
 
@@ -72,11 +78,11 @@ impl<'t> Plan<'t> {
 /// Which of several replicas, or of all nodes, comes first. Apart, for where there is one replica
 /// there is nothing to choose.
 #[inline(never)]
-fn choose(len: usize, routing: Routing<'_>, seed: &mut u32) -> usize {
+fn choose(len: usize, seed: &mut u32) -> usize {
     if *seed == 0 {
         *seed = fastrand::u32(1..);
     }
-    if routing.in_order { 0 } else { scale(*seed, len) }
+    scale(*seed, len)
 }
 
 /// Scales a random number to `0..len` without dividing.
