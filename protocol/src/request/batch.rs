@@ -8,6 +8,8 @@ use super::{Request, long_len, short_count, short_len};
 use crate::consistency::{Consistency, SerialConsistency};
 use crate::error::SerializeError;
 use crate::header::Opcode;
+use crate::row::SerializeRow;
+use crate::types::ColumnSpec;
 use crate::wire::Writer;
 
 /// What a batch guarantees.
@@ -51,6 +53,49 @@ pub trait BatchItems {
 
     /// Writes the statement's values, each with its length.
     fn write_values(&self, index: usize, out: &mut Writer<'_>);
+
+    /// Exact length of all statements with their values, in bytes.
+    ///
+    /// # Errors
+    /// The first part that the protocol cannot express.
+    #[inline]
+    fn items_len(&self) -> Result<usize, SerializeError> {
+        let mut len = 0_usize;
+        for index in 0..self.count() {
+            let statement_len = match self.statement(index) {
+                BatchStatement::Prepared(id) => short_len("statement id", id.len())?,
+                BatchStatement::Text(text) => long_len("statement", text.len())?,
+            };
+            short_count("values", self.value_count(index))?;
+            len = len.saturating_add(1 + 2 + statement_len);
+            len = len.saturating_add(self.values_len(index)?);
+        }
+        Ok(len)
+    }
+
+    /// Writes all statements with their values, as many bytes as [`Self::items_len`] tells.
+    #[inline]
+    fn write_items(&self, out: &mut Writer<'_>) {
+        for index in 0..self.count() {
+            let value_count = self.value_count(index);
+            match self.statement(index) {
+                BatchStatement::Prepared(id) => match BatchItemHead::new(id, value_count) {
+                    Some(head) => out.put_array(head.bytes),
+                    None => {
+                        out.put_u8(ITEM_PREPARED);
+                        out.put_short_bytes(id);
+                        put_count(value_count, out);
+                    }
+                },
+                BatchStatement::Text(text) => {
+                    out.put_u8(ITEM_TEXT);
+                    out.put_long_string(text);
+                    put_count(value_count, out);
+                }
+            }
+            self.write_values(index, out);
+        }
+    }
 }
 
 impl<B: BatchItems + ?Sized> BatchItems for &B {
@@ -78,6 +123,112 @@ impl<B: BatchItems + ?Sized> BatchItems for &B {
     fn write_values(&self, index: usize, out: &mut Writer<'_>) {
         (**self).write_values(index, out);
     }
+
+    #[inline]
+    fn items_len(&self) -> Result<usize, SerializeError> {
+        (**self).items_len()
+    }
+
+    #[inline]
+    fn write_items(&self, out: &mut Writer<'_>) {
+        (**self).write_items(out);
+    }
+}
+
+/// What stands before the values of a prepared statement whose id has 16 bytes, encoded.
+///
+/// ```text
+/// kind | [short bytes] id | [short] value count
+///  1     2 + 16             2
+/// ```
+///
+/// All servers' ids are MD5 sums. With the length known the head is copied by two vector
+/// registers, and a batch that runs one statement many times encodes it once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BatchItemHead {
+    bytes: [u8; ITEM_HEAD_LEN],
+    value_count: u16,
+}
+
+impl BatchItemHead {
+    /// Encodes it; `None` for an id of another length, or for more values than can be counted.
+    #[inline]
+    #[must_use]
+    pub fn new(id: &[u8], value_count: usize) -> Option<Self> {
+        let id = <&[u8; 16]>::try_from(id).ok()?;
+        let value_count = u16::try_from(value_count).ok()?;
+        let mut bytes = [0; ITEM_HEAD_LEN];
+        let (kind, rest) = bytes.split_first_chunk_mut()?;
+        let (id_len, rest) = rest.split_first_chunk_mut()?;
+        let (id_place, count) = rest.split_first_chunk_mut()?;
+        *kind = [ITEM_PREPARED];
+        *id_len = 16_u16.to_be_bytes();
+        *id_place = *id;
+        *count.first_chunk_mut()? = value_count.to_be_bytes();
+        Some(Self { bytes, value_count })
+    }
+}
+
+/// One prepared statement, run once for each of several rows of one type.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchRows<'a, R> {
+    /// What stands before each row.
+    pub head: &'a BatchItemHead,
+    /// The values; types were checked.
+    pub rows: &'a [R],
+    /// The statement's markers.
+    pub columns: &'a [ColumnSpec],
+}
+
+impl<R: SerializeRow> BatchItems for BatchRows<'_, R> {
+    #[inline]
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn statement(&self, _: usize) -> BatchStatement<'_> {
+        BatchStatement::Prepared(self.head.bytes.get(3..19).unwrap_or_default())
+    }
+
+    fn value_count(&self, _: usize) -> usize {
+        usize::from(self.head.value_count)
+    }
+
+    fn values_len(&self, index: usize) -> Result<usize, SerializeError> {
+        self.rows.get(index).map_or(Ok(0), |row| row.values_len(self.columns))
+    }
+
+    fn write_values(&self, index: usize, out: &mut Writer<'_>) {
+        if let Some(row) = self.rows.get(index) {
+            row.write_values(self.columns, out);
+        }
+    }
+
+    /// # Errors
+    /// `WrongValueCount` besides the usual: the count is written before it is asked for.
+    #[inline]
+    fn items_len(&self) -> Result<usize, SerializeError> {
+        let expected = usize::from(self.head.value_count);
+        let mut len = ITEM_HEAD_LEN.saturating_mul(self.rows.len());
+        for row in self.rows {
+            // A number known when compiling, for tuples: then one comparison for all rows.
+            let count = row.value_count();
+            if count != expected {
+                return Err(SerializeError::wrong_value_count(expected, count));
+            }
+            len = len.saturating_add(row.values_len(self.columns)?);
+        }
+        Ok(len)
+    }
+
+    #[inline]
+    fn write_items(&self, out: &mut Writer<'_>) {
+        let head = self.head.bytes;
+        for row in self.rows {
+            out.put_array(head);
+            row.write_values(self.columns, out);
+        }
+    }
 }
 
 /// Runs several statements.
@@ -100,19 +251,9 @@ impl<B: BatchItems> Request for Batch<B> {
 
     #[inline]
     fn body_len(&self) -> Result<usize, SerializeError> {
-        let count = self.items.count();
-        short_count("statements of a batch", count)?;
+        short_count("statements of a batch", self.items.count())?;
         // Kind, count, consistency and flags.
-        let mut len = 1 + 2 + 2 + 1_usize;
-        for index in 0..count {
-            let statement_len = match self.items.statement(index) {
-                BatchStatement::Prepared(id) => short_len("statement id", id.len())?,
-                BatchStatement::Text(text) => long_len("statement", text.len())?,
-            };
-            short_count("values", self.items.value_count(index))?;
-            len = len.saturating_add(1 + 2 + statement_len);
-            len = len.saturating_add(self.items.values_len(index)?);
-        }
+        let mut len = self.items.items_len()?.saturating_add(1 + 2 + 2 + 1);
         if self.serial_consistency.is_some() {
             len = len.saturating_add(2);
         }
@@ -124,38 +265,9 @@ impl<B: BatchItems> Request for Batch<B> {
 
     #[inline]
     fn write_body(&self, out: &mut Writer<'_>) {
-        let count = u16::try_from(self.items.count()).unwrap_or(u16::MAX);
         out.put_u8(self.kind as u8);
-        out.put_u16(count);
-        for index in 0..usize::from(count) {
-            match self.items.statement(index) {
-                BatchStatement::Prepared(id) => match <&[u8; 16]>::try_from(id) {
-                    // All servers' ids are MD5 sums; with the length known it is one store.
-                    Ok(id) => {
-                        let mut head = [0; 19];
-                        let [kind, len @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
-                            &mut head;
-                        *kind = 1;
-                        *len = 16_u16.to_be_bytes();
-                        if let Some(place) = head.last_chunk_mut() {
-                            *place = *id;
-                        }
-                        out.put_array(head);
-                    }
-                    Err(_) => {
-                        out.put_u8(1);
-                        out.put_short_bytes(id);
-                    }
-                },
-                BatchStatement::Text(text) => {
-                    out.put_u8(0);
-                    out.put_long_string(text);
-                }
-            }
-            let value_count = self.items.value_count(index);
-            out.put_u16(u16::try_from(value_count).unwrap_or(u16::MAX));
-            self.items.write_values(index, out);
-        }
+        put_count(self.items.count(), out);
+        self.items.write_items(out);
         out.put_consistency(self.consistency);
         let mut flags = 0;
         if self.serial_consistency.is_some() {
@@ -173,3 +285,18 @@ impl<B: BatchItems> Request for Batch<B> {
         }
     }
 }
+
+/// A count that was measured before: one that does not fit is a fault.
+#[inline]
+fn put_count(count: usize, out: &mut Writer<'_>) {
+    match u16::try_from(count) {
+        Ok(count) => out.put_u16(count),
+        Err(_) => out.set_fault(),
+    }
+}
+
+const ITEM_TEXT: u8 = 0;
+const ITEM_PREPARED: u8 = 1;
+
+/// Length of a [`BatchItemHead`] in bytes.
+const ITEM_HEAD_LEN: usize = 1 + 2 + 16 + 2;

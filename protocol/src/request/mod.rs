@@ -20,7 +20,7 @@ mod register;
 mod startup;
 
 pub use auth_response::AuthResponse;
-pub use batch::{Batch, BatchItems, BatchKind, BatchStatement};
+pub use batch::{Batch, BatchItemHead, BatchItems, BatchKind, BatchRows, BatchStatement};
 pub use execute::{Execute, ExecuteTemplate};
 pub use options::Options;
 pub use parameters::Parameters;

@@ -229,6 +229,111 @@ fn batch() {
     check(&timed, &[items.as_slice(), &[&tail]].concat());
 }
 
+/// As [`Items`], but with ids of another length.
+struct ShortIds<'a>(Items<'a>);
+
+impl BatchItems for ShortIds<'_> {
+    fn count(&self) -> usize {
+        self.0.count()
+    }
+
+    fn statement(&self, index: usize) -> BatchStatement<'_> {
+        match self.0.statement(index) {
+            BatchStatement::Prepared(_) => BatchStatement::Prepared(b"id"),
+            text => text,
+        }
+    }
+
+    fn value_count(&self, index: usize) -> usize {
+        self.0.value_count(index)
+    }
+
+    fn values_len(&self, index: usize) -> Result<usize, SerializeError> {
+        self.0.values_len(index)
+    }
+
+    fn write_values(&self, index: usize, out: &mut Writer<'_>) {
+        self.0.write_values(index, out);
+    }
+}
+
+fn batch_of<I: BatchItems>(items: I) -> Batch<I> {
+    Batch {
+        kind: BatchKind::Logged,
+        items,
+        consistency: Consistency::One,
+        serial_consistency: None,
+        timestamp: None,
+    }
+}
+
+#[test]
+fn batch_with_ids_of_another_length() {
+    let parts: [&[u8]; 4] = [
+        &[0, 0, 2, 1, 0, 2, b'i', b'd'],
+        &[0, 2, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, b'a'],
+        &[0, 0, 0, 0, 6, b'I', b'N', b'S', b'E', b'R', b'T', 0, 0],
+        &[0, 1, 0],
+    ];
+    check(&batch_of(ShortIds(Items(&[(1, "a")]))), &parts);
+}
+
+#[test]
+fn batch_of_one_statement() {
+    let head = BatchItemHead::new(&ID, 2).unwrap();
+    let rows = [(1, "a"), (2, "")];
+    let parts: [&[u8]; 8] = [
+        &[0, 0, 2],
+        &[1, 0, 16],
+        &ID,
+        &[0, 2, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, b'a'],
+        &[1, 0, 16],
+        &ID,
+        &[0, 2, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 0],
+        &[0, 1, 0],
+    ];
+    let items = BatchRows { head: &head, rows: &rows, columns: &[] };
+    check(&batch_of(items), &parts);
+    check(&batch_of(PerItem(items)), &parts);
+    let no_rows = BatchRows { rows: &rows[..0], ..items };
+    check(&batch_of(no_rows), &[&[0, 0, 0, 0, 1, 0]]);
+
+    assert_eq!(BatchItemHead::new(&ID[1..], 2), None);
+    assert_eq!(BatchItemHead::new(&ID, 1 << 16), None);
+    let rows = [(1,), (2,)];
+    let items = BatchRows { head: &head, rows: &rows, columns: &[] };
+    let error = SerializeError::WrongValueCount { expected: 2, got: 1 };
+    assert_eq!(frame_len(&batch_of(items)), Err(error));
+    let rows = vec![(1, 2); 1 << 16];
+    let items = BatchRows { head: &head, rows: &rows, columns: &[] };
+    assert!(matches!(frame_len(&batch_of(items)), Err(SerializeError::PartTooLong { .. })));
+}
+
+/// Leaves measuring and writing all items to the trait.
+struct PerItem<B>(B);
+
+impl<B: BatchItems> BatchItems for PerItem<B> {
+    fn count(&self) -> usize {
+        self.0.count()
+    }
+
+    fn statement(&self, index: usize) -> BatchStatement<'_> {
+        self.0.statement(index)
+    }
+
+    fn value_count(&self, index: usize) -> usize {
+        self.0.value_count(index)
+    }
+
+    fn values_len(&self, index: usize) -> Result<usize, SerializeError> {
+        self.0.values_len(index)
+    }
+
+    fn write_values(&self, index: usize, out: &mut Writer<'_>) {
+        self.0.write_values(index, out);
+    }
+}
+
 /// Announces one length and writes another.
 struct Liar {
     announced: u32,
@@ -259,6 +364,21 @@ fn a_broken_promise_never_becomes_a_frame() {
         let mut out = vec![0; template.frame_len(&row, &[], &parameters)?];
         template.write(1, &row, &[], &parameters, &mut out)
     };
+    let batch = |first: (u32, usize), second: (u32, usize)| {
+        let liar = |(announced, written)| (Liar { announced, written },);
+        let rows = [liar(first), liar(second)];
+        let head = BatchItemHead::new(&ID, 1).unwrap();
+        let request = batch_of(BatchRows { head: &head, rows: &rows, columns: &[] });
+        let mut out = vec![0; frame_len(&request)?];
+        encode_request(&request, Version::V4, 0, 1, &mut out)
+    };
+    assert_eq!(batch((3, 3), (4, 4)), Ok(()));
+    for second in [(4, 3), (4, 5), (4, 7)] {
+        assert!(matches!(batch((3, 3), second), Err(SerializeError::Length(_))));
+        assert!(matches!(batch(second, (4, 4)), Err(SerializeError::Length(_))));
+    }
+    // What one row writes too much the other writes too little.
+    assert!(matches!(batch((3, 4), (4, 3)), Err(SerializeError::Length(_))));
     assert_eq!(encode((3, 3), (4, 4)), Ok(()));
     let mismatch = LengthMismatch { announced: 15, written: 16 };
     assert_eq!(encode((3, 2), (4, 4)), Err(mismatch.into()));
