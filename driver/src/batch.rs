@@ -1,10 +1,13 @@
 //! Batches: several writes as one request (CQL v4 section 4.1.7).
 //!
 //! A batch goes where its first statement's partition is. Values are encoded one row after the
-//! other straight into the outgoing buffer, like those of a single statement.
+//! other straight into the outgoing buffer, like those of a single statement. The usual batch runs
+//! one prepared statement with rows of one type; it has a shorter way, [`Alike`], that writes the
+//! same bytes.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use shardwire_protocol::consistency::{Consistency, SerialConsistency};
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::ResponseHeader;
 use shardwire_protocol::request::{
-    Batch as Message, BatchItems, BatchStatement as Item, frame_len,
+    Batch as Message, BatchItemHead, BatchItems, BatchRows, BatchStatement as Item, frame_len,
 };
 use shardwire_protocol::row::SerializeRow;
 use shardwire_protocol::types::ColumnSpec;
@@ -46,6 +49,27 @@ impl BatchStatement {
     fn is_plain(&self) -> bool {
         matches!(self, BatchStatement::PreparedStatement(prepared) if prepared.shared.plain)
     }
+
+    /// What stands before each row of values if all statements are like this one.
+    fn head(&self) -> Option<BatchItemHead> {
+        match self {
+            BatchStatement::PreparedStatement(prepared) => {
+                let shared = &prepared.shared;
+                BatchItemHead::new(&shared.id, shared.bind.columns.len())
+            }
+            BatchStatement::Query(_) => None,
+        }
+    }
+
+    /// Whether both are clones of one prepared statement.
+    fn is_clone_of(&self, other: &BatchStatement) -> bool {
+        match (self, other) {
+            (BatchStatement::PreparedStatement(a), BatchStatement::PreparedStatement(b)) => {
+                Arc::ptr_eq(&a.shared, &b.shared)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl From<&str> for BatchStatement {
@@ -74,6 +98,8 @@ pub struct Batch {
     pub(crate) config: Config,
     /// All statements are known to have no condition: no consistency is needed for a Paxos phase.
     is_plain: bool,
+    /// What stands before each row of values if all statements are clones of one prepared one.
+    head: Option<BatchItemHead>,
 }
 
 impl Batch {
@@ -87,13 +113,21 @@ impl Batch {
     #[must_use]
     pub fn new_with_statements(kind: BatchType, statements: Vec<BatchStatement>) -> Batch {
         let is_plain = statements.iter().all(BatchStatement::is_plain);
-        Batch { statements, kind, config: Config::default(), is_plain }
+        let head = statements
+            .first()
+            .filter(|first| statements.iter().all(|statement| statement.is_clone_of(first)))
+            .and_then(BatchStatement::head);
+        Batch { statements, kind, config: Config::default(), is_plain, head }
     }
 
     /// Adds a statement; its values come with [`Session::batch`].
     pub fn append_statement(&mut self, statement: impl Into<BatchStatement>) {
         let statement = statement.into();
         self.is_plain &= statement.is_plain();
+        self.head = match self.statements.first() {
+            Some(first) => self.head.filter(|_| statement.is_clone_of(first)),
+            None => statement.head(),
+        };
         self.statements.push(statement);
     }
 
@@ -118,11 +152,45 @@ impl Batch {
 
     fn config_changed(&mut self) {}
 
+    #[inline]
     fn prepared(&self, index: usize) -> Option<&PreparedStatement> {
         match self.statements.get(index) {
             Some(BatchStatement::PreparedStatement(prepared)) => Some(prepared),
             _ => None,
         }
+    }
+
+    #[inline]
+    fn alike(&self) -> Option<Alike<'_>> {
+        let head = self.head.as_ref()?;
+        Some(Alike { batch: self, prepared: self.prepared(0)?, head })
+    }
+
+    #[inline]
+    fn message<I: BatchItems>(&self, items: I) -> Message<I> {
+        Message {
+            kind: self.kind,
+            items,
+            consistency: self.config.consistency,
+            serial_consistency: self.config.serial_consistency.filter(|_| !self.is_plain),
+            timestamp: self.config.timestamp,
+        }
+    }
+
+    #[inline]
+    fn check_row_count(&self, row_count: usize) -> Result<(), Error> {
+        if row_count == self.statements.len() {
+            return Ok(());
+        }
+        Err(self.wrong_row_count(row_count))
+    }
+
+    #[cold]
+    fn wrong_row_count(&self, row_count: usize) -> Error {
+        Error::config(format!(
+            "the batch has {} statements, but there are {row_count} rows of values",
+            self.statements.len(),
+        ))
     }
 }
 
@@ -142,10 +210,27 @@ pub trait BatchValues {
     /// Calls `visit` with the row at `index`; `None` if there is none.
     fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output>;
 
+    /// Calls `visit` with all rows, where they are of one type and lie one after the other; `None`
+    /// where they do not. They are then asked for one by one, which costs more and does the same.
+    #[inline]
+    fn with_rows<V: RowsVisitor>(&self, visit: V) -> Option<V::Output> {
+        let _ = visit;
+        None
+    }
+
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Something to be done with all rows at once; see [`BatchValues::with_rows`].
+pub trait RowsVisitor {
+    /// What it comes to.
+    type Output;
+
+    /// Does it.
+    fn visit<R: SerializeRow>(self, rows: &[R]) -> Self::Output;
 }
 
 /// Something to be done with a row of any type; see [`BatchValues::with_row`].
@@ -167,6 +252,11 @@ impl<R: SerializeRow> BatchValues for [R] {
     fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output> {
         self.get(index).map(|row| visit.visit(row))
     }
+
+    #[inline]
+    fn with_rows<V: RowsVisitor>(&self, visit: V) -> Option<V::Output> {
+        Some(visit.visit(self))
+    }
 }
 
 impl<R: SerializeRow> BatchValues for Vec<R> {
@@ -178,6 +268,11 @@ impl<R: SerializeRow> BatchValues for Vec<R> {
     #[inline]
     fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output> {
         self.as_slice().with_row(index, visit)
+    }
+
+    #[inline]
+    fn with_rows<V: RowsVisitor>(&self, visit: V) -> Option<V::Output> {
+        self.as_slice().with_rows(visit)
     }
 }
 
@@ -191,6 +286,11 @@ impl<R: SerializeRow, const N: usize> BatchValues for [R; N] {
     fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output> {
         self.as_slice().with_row(index, visit)
     }
+
+    #[inline]
+    fn with_rows<V: RowsVisitor>(&self, visit: V) -> Option<V::Output> {
+        self.as_slice().with_rows(visit)
+    }
 }
 
 impl<B: BatchValues + ?Sized> BatchValues for &B {
@@ -202,6 +302,11 @@ impl<B: BatchValues + ?Sized> BatchValues for &B {
     #[inline]
     fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output> {
         (**self).with_row(index, visit)
+    }
+
+    #[inline]
+    fn with_rows<V: RowsVisitor>(&self, visit: V) -> Option<V::Output> {
+        (**self).with_rows(visit)
     }
 }
 
@@ -264,27 +369,24 @@ pub(crate) struct Run<'a, B> {
     values: B,
 }
 
-impl<'a, B: BatchValues> Run<'a, B> {
-    fn message(&self) -> Message<&Self> {
-        let config = &self.batch.config;
-        Message {
-            kind: self.batch.kind,
-            items: self,
-            consistency: config.consistency,
-            serial_consistency: config.serial_consistency.filter(|_| !self.batch.is_plain),
-            timestamp: config.timestamp,
-        }
+/// The long way, statement by statement. Not inlined, so that the short one need not keep its
+/// registers out of the way of this one's.
+impl<B: BatchValues> Run<'_, B> {
+    #[inline(never)]
+    fn measure_each(&self) -> Result<usize, Error> {
+        self.check()?;
+        // Which statement the column belongs to is not known here; the index says enough.
+        frame_len(&self.batch.message(self)).map_err(|e| Error::serialize(e, None))
     }
 
-    /// Checks that there is a row for each statement, of the right types.
+    #[inline(never)]
+    fn encode_each(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
+        encode(&self.batch.message(self), &self.batch.config, stream, frame)
+    }
+
+    /// Checks that there is a row for each statement, of the right type.
     fn check(&self) -> Result<(), Error> {
-        if self.values.len() != self.batch.statements.len() {
-            return Err(Error::config(format!(
-                "the batch has {} statements, but there are {} rows of values",
-                self.batch.statements.len(),
-                self.values.len()
-            )));
-        }
+        self.batch.check_row_count(self.values.len())?;
         for (index, statement) in self.batch.statements.iter().enumerate() {
             match statement {
                 BatchStatement::PreparedStatement(prepared) => {
@@ -302,6 +404,65 @@ impl<'a, B: BatchValues> Run<'a, B> {
     }
 }
 
+/// A batch whose statements are all clones of one prepared statement.
+#[derive(Clone, Copy)]
+struct Alike<'b> {
+    batch: &'b Batch,
+    prepared: &'b PreparedStatement,
+    head: &'b BatchItemHead,
+}
+
+impl<'b> Alike<'b> {
+    #[inline]
+    fn message<'r, R: SerializeRow>(self, rows: &'r [R]) -> Message<BatchRows<'r, R>>
+    where
+        'b: 'r,
+    {
+        let columns = &self.prepared.shared.bind.columns;
+        self.batch.message(BatchRows { head: self.head, rows, columns })
+    }
+
+    #[inline]
+    fn check<R: SerializeRow>(self, rows: &[R]) -> Result<(), Error> {
+        self.batch.check_row_count(rows.len())?;
+        let Some((first, others)) = rows.split_first() else { return Ok(()) };
+        self.prepared.check(first)?;
+        let key = first.type_key();
+        for row in others {
+            // Only rows like `dyn SerializeRow` have keys that are not known when compiling; for
+            // all others nothing is left of this loop.
+            if key.is_none() || row.type_key() != key {
+                self.prepared.check(row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct MeasureAll<'b>(Alike<'b>);
+
+impl RowsVisitor for MeasureAll<'_> {
+    type Output = Result<usize, Error>;
+
+    #[inline]
+    fn visit<R: SerializeRow>(self, rows: &[R]) -> Self::Output {
+        self.0.check(rows)?;
+        frame_len(&self.0.message(rows)).map_err(|e| self.0.prepared.shared.error(e))
+    }
+}
+
+struct EncodeAll<'b, 'o>(Alike<'b>, i16, &'o mut [u8]);
+
+impl RowsVisitor for EncodeAll<'_, '_> {
+    type Output = Result<(), SerializeError>;
+
+    #[inline]
+    fn visit<R: SerializeRow>(self, rows: &[R]) -> Self::Output {
+        let EncodeAll(alike, stream, frame) = self;
+        encode(&alike.message(rows), &alike.batch.config, stream, frame)
+    }
+}
+
 struct Check<'s>(&'s PreparedStatement);
 
 impl RowVisitor for Check<'_> {
@@ -309,7 +470,15 @@ impl RowVisitor for Check<'_> {
 
     #[inline]
     fn visit<R: SerializeRow + ?Sized>(self, row: &R) -> Self::Output {
-        self.0.check(row)
+        self.0.check(row)?;
+        let expected = self.0.shared.bind.columns.len();
+        match row.value_count() {
+            count if count == expected => Ok(()),
+            count => {
+                let error = SerializeError::wrong_value_count(expected, count);
+                Err(self.0.shared.error(error))
+            }
+        }
     }
 }
 
@@ -375,7 +544,10 @@ impl<B: BatchValues> BatchItems for Run<'_, B> {
 
     #[inline]
     fn value_count(&self, index: usize) -> usize {
-        self.values.with_row(index, Count).unwrap_or(0)
+        match self.batch.prepared(index) {
+            Some(prepared) => prepared.shared.bind.columns.len(), // `check` has seen to it
+            None => self.values.with_row(index, Count).unwrap_or(0),
+        }
     }
 
     #[inline]
@@ -405,16 +577,24 @@ impl<'a, B: BatchValues> Operation<'a> for Run<'a, B> {
     }
 
     fn frame_len(&self) -> Result<usize, Error> {
-        self.check()?;
-        frame_len(&self.message()).map_err(|e| self.serialize_error(e))
+        if let Some(alike) = self.batch.alike()
+            && let Some(len) = self.values.with_rows(MeasureAll(alike))
+        {
+            return len;
+        }
+        self.measure_each()
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
-        encode(&self.message(), &self.batch.config, stream, frame)
+        if let Some(alike) = self.batch.alike()
+            && let Some(encoded) = self.values.with_rows(EncodeAll(alike, stream, frame))
+        {
+            return encoded;
+        }
+        self.encode_each(stream, frame)
     }
 
     fn serialize_error(&self, error: SerializeError) -> Error {
-        // Which statement the column belongs to is not known here; the index says enough.
         Error::serialize(error, None)
     }
 
@@ -439,3 +619,6 @@ request_future! {
     /// The future of [`Session::batch`].
     RunBatch<'a, B: BatchValues>(Run<'a, B>) -> QueryResult
 }
+
+#[cfg(test)]
+mod tests;

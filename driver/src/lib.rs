@@ -56,7 +56,7 @@ mod clock;
 mod error;
 mod runtime;
 
-pub use batch::{Batch, BatchStatement, BatchType, BatchValues, RowVisitor, RunBatch};
+pub use batch::{Batch, BatchStatement, BatchType, BatchValues, RowVisitor, RowsVisitor, RunBatch};
 pub use builder::SessionBuilder;
 pub use error::{Error, ErrorKind, Lost};
 pub use execute::{ExecuteSinglePage, ExecuteUnpaged};
