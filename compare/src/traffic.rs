@@ -3,10 +3,10 @@
 //! One type per workload rather than one `match`: each task's future then holds the state of
 //! one kind of request, as in a program that makes only that kind. Next: `measure.rs`.
 
-use std::future::Future;
+use std::{array, future::Future};
 
 use crate::{
-    drivers::{Driver, Failure},
+    drivers::{BatchRows, Driver, Failure},
     fold::{Answer, Fold},
     job::Job,
     workload::{self, Action, SCAN_PAGES, Select, Workload},
@@ -144,14 +144,22 @@ impl<D: Driver> Traffic<D> for Select100 {
     }
 }
 
-/// [`Workload::Batch10`].
-#[derive(Default)]
-pub struct Batch10;
+/// [`Workload::Batch10`]; keeps its rows, of which each request renews what the key decides.
+pub struct Batch10(BatchRows);
+
+impl Default for Batch10 {
+    fn default() -> Self {
+        Self(array::from_fn(|c| (0, c as i32, workload::blob(0, c as i32).to_vec())))
+    }
+}
 
 impl<D: Driver> Traffic<D> for Batch10 {
     async fn request(&mut self, driver: &D, key: i64, _: Step, _: Fold) -> Result<Answer, Failure> {
-        let rows = std::array::from_fn(|c| (c as i32, workload::blob(key, c as i32)));
-        driver.batch(key, &rows).await?;
+        for (k, c, blob) in &mut self.0 {
+            *k = key;
+            workload::renew_blob(blob, key, *c);
+        }
+        driver.batch(&self.0).await?;
         Ok(Answer::default())
     }
 }

@@ -18,8 +18,11 @@ use crate::{
 /// Why a request, or the whole job, went wrong.
 pub type Failure = anyhow::Error;
 
-/// The rows of one batch: their `c` and `v`; the key is common to all.
-pub type BatchRows = [(i32, [u8; BLOB_LEN]); BATCH_ROWS as usize];
+/// The rows of one batch: `k`, which is common to all, `c` and `v`.
+///
+/// Every driver binds them as they are. The blob is one whose length is not part of its type: as
+/// an array it would be copied by code that no program with blobs of its own gets.
+pub type BatchRows = [(i64, i32, Vec<u8>); BATCH_ROWS as usize];
 
 /// One driver, connected, with its statements prepared. A clone per task is made.
 ///
@@ -53,8 +56,7 @@ pub trait Driver: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
     /// Writes ten rows of a key in one unlogged batch.
-    fn batch(&self, key: i64, rows: &BatchRows)
-    -> impl Future<Output = Result<(), Failure>> + Send;
+    fn batch(&self, rows: &BatchRows) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Reads what `batch` wrote.
     fn select_grouped(

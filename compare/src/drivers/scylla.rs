@@ -101,10 +101,8 @@ impl Driver for Scylla {
         }
     }
 
-    async fn batch(&self, key: i64, rows: &BatchRows) -> Result<(), Failure> {
-        let values: [(i64, i32, &[u8]); workload::BATCH_ROWS as usize] =
-            std::array::from_fn(|index| (key, rows[index].0, rows[index].1.as_slice()));
-        self.0.session.batch(&self.0.batch, values.as_slice()).await?;
+    async fn batch(&self, rows: &BatchRows) -> Result<(), Failure> {
+        self.0.session.batch(&self.0.batch, rows.as_slice()).await?;
         Ok(())
     }
 

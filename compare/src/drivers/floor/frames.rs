@@ -16,14 +16,25 @@ use crate::{
 /// A request of which only stream, key and blob change.
 pub(super) struct Template {
     frame: Vec<u8>,
-    /// Offset of each key, and of the blob and the number `c` of its row if there is one.
     rows: Vec<Row>,
 }
 
+/// Values to patch.
 struct Row {
+    /// Offset of the key.
     key: usize,
-    blob: Option<(usize, i32)>,
+    /// The number of the row, if a blob follows.
+    c: Option<i32>,
 }
+
+/// Values of a row with a blob, from the content of the key to the end of the blob.
+///
+/// ```text
+/// key | [int] 4 | c | [int] 64 | blob
+///  8    4         4   4          64
+/// ```
+type Values = [u8; BLOB_AT + workload::BLOB_LEN];
+const BLOB_AT: usize = 8 + 4 + 4 + 4;
 
 impl Template {
     /// Appends the request to `out`.
@@ -34,9 +45,15 @@ impl Template {
         let frame = &mut out[start..];
         frame[2..4].copy_from_slice(&stream.to_be_bytes());
         for row in &self.rows {
-            frame[row.key..row.key + 8].copy_from_slice(&key.to_be_bytes());
-            if let Some((offset, c)) = row.blob {
-                frame[offset..offset + workload::BLOB_LEN].copy_from_slice(&workload::blob(key, c));
+            let values = &mut frame[row.key..];
+            let key_bytes = key.to_be_bytes();
+            match row.c {
+                Some(c) => {
+                    let values: &mut Values = values.first_chunk_mut().expect("they are there");
+                    values[..8].copy_from_slice(&key_bytes);
+                    workload::renew_blob(&mut values[BLOB_AT..], key, c);
+                }
+                None => values[..8].copy_from_slice(&key_bytes),
             }
         }
     }
@@ -64,8 +81,8 @@ impl Template {
         self.frame.extend(3_u16.to_be_bytes());
         let key = self.value(&[0; 8]);
         self.value(&c.to_be_bytes());
-        let blob = self.value(&[0; workload::BLOB_LEN]);
-        self.rows.push(Row { key, blob: Some((blob, c)) });
+        self.value(&workload::blob(0, c));
+        self.rows.push(Row { key, c: Some(c) });
     }
 
     fn value(&mut self, value: &[u8]) -> usize {
@@ -112,7 +129,7 @@ impl Frames {
             template.frame.push(flags);
             template.frame.extend(1_u16.to_be_bytes());
             let key = template.value(&[0; 8]);
-            template.rows.push(Row { key, blob: None });
+            template.rows.push(Row { key, c: None });
             if flags & FLAG_PAGE_SIZE != 0 {
                 template.frame.extend(PAGE_ROWS.to_be_bytes());
             }
