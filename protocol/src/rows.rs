@@ -198,16 +198,15 @@ impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> Iterator for TypedRows<'f
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let reader = Reader::with_offset(self.cells, self.end.saturating_sub(self.cells.len()));
-        let mut cells = Cells::new(reader, self.columns);
-        let row = R::deserialize(&mut cells).and_then(|row| {
-            self.cells = cells.finish()?.remaining();
-            Ok(row)
-        });
-        if row.is_err() {
-            self.left = 0;
+        let mut cells = Cells::new(Reader::new(self.cells), self.columns);
+        if let Some(row) = R::deserialize_sound(&mut cells)
+            && let Ok(rest) = cells.finish()
+        {
+            self.cells = rest.remaining();
+            return Some(Ok(row));
         }
-        Some(row)
+        self.left = 0;
+        Some(Err(fault::<R>(self.cells, self.end, self.columns)))
     }
 
     #[inline]
@@ -225,6 +224,22 @@ impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> ExactSizeIterator
 impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> FusedIterator
     for TypedRows<'frame, 'meta, R>
 {
+}
+
+/// What is wrong with the row at the beginning of `cells`: reads it again to see.
+#[cold]
+#[inline(never)]
+fn fault<'frame, 'meta: 'frame, R: DeserializeRow<'frame>>(
+    cells: &'frame [u8],
+    end: usize,
+    columns: &'meta [ColumnSpec],
+) -> DeserializeError {
+    let reader = Reader::with_offset(cells, end.saturating_sub(cells.len()));
+    let mut cells = Cells::new(reader, columns);
+    match R::deserialize(&mut cells).and_then(|_| cells.finish()) {
+        Err(error) => error,
+        Ok(_) => DeserializeError::bad_value("row that could not be read the first time"),
+    }
 }
 
 #[cfg(test)]

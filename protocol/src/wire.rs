@@ -165,10 +165,30 @@ impl<'a> Reader<'a> {
     /// `Truncated`.
     #[inline]
     pub fn bytes(&mut self, what: &'static str) -> Result<Option<&'a [u8]>, Malformed> {
-        match usize::try_from(self.i32(what)?) {
-            Ok(len) => self.take(len, what).map(Some),
-            Err(_) => Ok(None),
+        let len = self.i32(what)?;
+        // Negative ones, with their sign extended, exceed every slice: in the usual case one
+        // comparison does for two.
+        match self.rest.split_at_checked((len as isize).cast_unsigned()) {
+            Some((content, rest)) => {
+                self.rest = rest;
+                Ok(Some(content))
+            }
+            None if len < 0 => Ok(None),
+            None => Err(self.truncated(what)),
         }
+    }
+
+    /// `[bytes]` of exactly `len` bytes; `None`, and nothing is read, if another length stands here
+    /// or the body ends. With a `len` known when compiling these are two comparisons.
+    #[inline(always)]
+    pub fn bytes_of_len(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (cell, rest) = self.rest.split_at_checked(len.checked_add(4)?)?;
+        let (prefix, content) = cell.split_first_chunk::<4>()?;
+        if usize::try_from(i32::from_be_bytes(*prefix)) != Ok(len) {
+            return None;
+        }
+        self.rest = rest;
+        Some(content)
     }
 
     /// `[string list]`; all its strings were checked when this returns.

@@ -6,9 +6,10 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::TypeMismatch;
 use crate::response::tests::{Build, build};
 use crate::types::ColumnType;
-use crate::value::RawValue;
+use crate::value::{DeserializeValue, RawValue};
 
 /// What an application reads.
 type Row<'a> = (i64, i32, &'a str, Option<&'a [u8]>);
@@ -280,6 +281,73 @@ fn blob() -> impl Strategy<Value = Option<Vec<u8>>> {
     prop::option::of(prop::collection::vec(any::<u8>(), 0..9))
 }
 
+/// Rows read one value after the other, with an error where one arises: what the iterator, which
+/// first reads without errors, must give.
+fn carefully<'a, R: DeserializeRow<'a>>(
+    rows: &RowsBody<'a>,
+    columns: &'a [ColumnSpec],
+) -> Vec<Result<R, DeserializeError>> {
+    let mut reader = rows.cells;
+    let mut read = Vec::new();
+    for _ in 0..rows.rows_count {
+        let mut cells = Cells::new(reader, columns);
+        read.push(R::deserialize(&mut cells).and_then(|row| {
+            reader = cells.finish()?;
+            Ok(row)
+        }));
+        if matches!(read.last(), Some(Err(_))) {
+            break;
+        }
+    }
+    read
+}
+
+#[test]
+fn errors_are_those_of_careful_reading() {
+    let columns = four_columns();
+    let check = |body: &[u8]| {
+        let body = Build(body.to_vec());
+        let Ok(rows) = parse(&body, None) else { return };
+        let Ok(typed) = rows.rows_of_checked_type::<Row<'_>>(&columns) else { return };
+        let read: Vec<_> = typed.collect();
+        assert_eq!(read, carefully::<Row<'_>>(&rows, &columns), "{:?}", body.0);
+        // Fewer values than columns, and others than the columns'.
+        let read: Vec<_> = rows.rows_of_checked_type::<(i32, i64)>(&columns).unwrap().collect();
+        assert_eq!(read, carefully::<(i32, i64)>(&rows, &columns), "{:?}", body.0);
+    };
+    let golden = skipped().0;
+    for index in 0..golden.len() {
+        check(&golden[..index]);
+        for byte in [0, 1, 4, 8, 0x7F, 0x80, 0xFF] {
+            let mut body = golden.clone();
+            body[index] = byte;
+            check(&body);
+        }
+    }
+}
+
+/// A type that calls a length the only one and accepts another.
+#[test]
+fn a_length_that_is_not_the_only_one_is_an_error() {
+    #[derive(Debug)]
+    struct Liar;
+    impl<'frame> DeserializeValue<'frame> for Liar {
+        const CONTENT_LEN: Option<usize> = Some(8);
+        fn type_check(_: &ColumnType) -> Result<(), TypeMismatch> {
+            Ok(())
+        }
+        fn deserialize(_: &ColumnType, _: Option<&[u8]>) -> Result<Self, DeserializeError> {
+            Ok(Self)
+        }
+    }
+    let columns = columns(&[ColumnType::Blob]);
+    let body = build().u32(4).u32(1).u32(2).bytes(&[0; 8]).bytes(&[0; 9]);
+    let mut typed = parse(&body, None).unwrap().rows::<(Liar,)>(&columns).unwrap();
+    assert!(typed.next().unwrap().is_ok());
+    assert!(matches!(typed.next(), Some(Err(DeserializeError::BadValue { .. }))));
+    assert!(typed.next().is_none());
+}
+
 proptest! {
     #[test]
     fn rows_survive(
@@ -315,7 +383,8 @@ proptest! {
         if let Ok(rows) = parse(&body, known.as_ref()) {
             prop_assert!(rows.rows_count as usize <= bytes.len());
             if let Ok(typed) = rows.rows::<Row<'_>>(&columns) {
-                typed.for_each(drop);
+                let read: Vec<_> = typed.collect();
+                prop_assert_eq!(read, carefully::<Row<'_>>(&rows, &columns));
             }
             if let Ok(typed) = rows.rows::<(RawValue<'_>, RawValue<'_>)>(&columns[..2]) {
                 typed.for_each(drop);

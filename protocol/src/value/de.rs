@@ -42,6 +42,10 @@ pub use collection::{COLLECTION_RESERVE_MAX, ListIter, ListView, MapIter, MapVie
 /// `'frame` is how long both the reply's body and the column's metadata live; what is borrowed
 /// from either lives no longer.
 pub trait DeserializeValue<'frame>: Sized {
+    /// The length in bytes, if [`deserialize`](Self::deserialize) accepts contents of one length
+    /// only, and no null. A row then finds a cell with fewer comparisons.
+    const CONTENT_LEN: Option<usize> = None;
+
     /// Whether columns of type `typ` can be read as `Self`.
     ///
     /// # Errors
@@ -78,6 +82,8 @@ fn fixed<T, const LEN: usize>(cell: Option<&[u8]>) -> Result<[u8; LEN], Deserial
 macro_rules! fixed_length {
     ($($rust:ty, $len:literal, $($cql:ident)|+, $read:expr;)*) => {$(
         impl<'frame> DeserializeValue<'frame> for $rust {
+            const CONTENT_LEN: Option<usize> = Some($len);
+
             #[inline]
             fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
                 match typ {

@@ -84,6 +84,38 @@ fn errors_name_field_and_offset() {
 }
 
 #[test]
+fn bytes_of_a_length_are_those_or_nothing_is_read() {
+    let with = |prefix: i32, content: &[u8]| [&prefix.to_be_bytes()[..], content].concat();
+    let body = with(3, b"abcd");
+    let mut reader = Reader::new(&body);
+    assert_eq!(reader.bytes_of_len(3), Some(&b"abc"[..]));
+    assert_eq!(reader.remaining(), b"d");
+    for cut in 0..7 {
+        assert_eq!(Reader::new(&body[..cut]).bytes_of_len(3), None, "{cut}");
+    }
+    for (prefix, len) in [(2, 3), (4, 3), (-1, 3), (i32::MIN, 3), (-1, usize::MAX), (0, 4)] {
+        let body = with(prefix, b"abcd");
+        let mut reader = Reader::new(&body);
+        assert_eq!(reader.bytes_of_len(len), None, "{prefix} {len}");
+        assert_eq!(reader.remaining().len(), 8);
+    }
+    assert_eq!(Reader::new(&with(0, b"")).bytes_of_len(0), Some(&b""[..]));
+}
+
+#[test]
+fn bytes_of_any_negative_length_are_null() {
+    for len in [-1, -2, i32::MIN, i32::MIN + 4] {
+        let body = [&len.to_be_bytes()[..], b"rest"].concat();
+        let mut reader = Reader::new(&body);
+        assert_eq!(reader.bytes("f"), Ok(None));
+        assert_eq!(reader.remaining(), b"rest");
+    }
+    let body = [&i32::MAX.to_be_bytes()[..], b"rest"].concat();
+    let error = Malformed::Truncated { what: "f", offset: 4 };
+    assert_eq!(Reader::new(&body).bytes("f"), Err(error));
+}
+
+#[test]
 fn count_is_bounded_by_what_is_there() {
     let bytes = [0, 0, 0, 2, 1, 2, 3, 4];
     assert_eq!(Reader::new(&bytes).count("n", 2), Ok(2));
