@@ -12,7 +12,9 @@ use std::sync::Arc;
 use shardwire_protocol::error::DeserializeError;
 use shardwire_protocol::header::{Opcode, ResponseHeader, flags};
 use shardwire_protocol::metadata::ResultMetadata;
-use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
+use shardwire_protocol::response::{
+    Agreed, Body, PLAIN_ROWS_LEN, Response, ResultBody, plain_rows_count,
+};
 use shardwire_protocol::row::DeserializeRow;
 use shardwire_protocol::rows::{RowsBody, RowsMetadata, TypedRows};
 use shardwire_protocol::types::ColumnSpec;
@@ -115,6 +117,27 @@ impl QueryResult {
     /// Reads a RESULT; `known` is the metadata that the statement was prepared with.
     #[inline]
     pub(crate) fn parse(
+        header: ResponseHeader,
+        body: Lease,
+        known: Option<&Arc<ResultMetadata>>,
+    ) -> Result<QueryResult, Error> {
+        // Nearly all replies to prepared SELECTs are alike but for their rows.
+        if header.flags == 0
+            && header.opcode == Opcode::Result
+            && let Some(known) = known
+            && let Some(row_count) = plain_rows_count(&body, known.count())
+        {
+            let metadata = Arc::clone(known);
+            let cells = body.slice(PLAIN_ROWS_LEN..);
+            let rows = QueryRowsResult { metadata, cells, row_count, paging_state: None };
+            return Ok(QueryResult { rows: Some(rows), extras: None });
+        }
+        QueryResult::parse_any(header, body, known)
+    }
+
+    /// The same, for all kinds of results.
+    #[inline(never)]
+    fn parse_any(
         header: ResponseHeader,
         body: Lease,
         known: Option<&Arc<ResultMetadata>>,
@@ -402,4 +425,59 @@ fn range_in(body: &[u8], part: &[u8]) -> Option<Range<usize>> {
     let start = (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
     let range = start..start.checked_add(part.len())?;
     body.get(range.clone()).map(|_| range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shardwire_protocol::header::Version;
+
+    fn header(flags: u8) -> ResponseHeader {
+        let (version, opcode) = (Version::V4, Opcode::Result);
+        ResponseHeader { version, flags, stream: 0, opcode, body_len: 0 }
+    }
+
+    /// Two columns: an int and a blob.
+    fn metadata() -> Arc<ResultMetadata> {
+        const BODY: &[u8] = b"\0\0\0\x01\0\0\0\x02\0\x01k\0\x01t\
+            \0\x01a\0\x09\0\x01b\0\x03\0\0\0\0";
+        let rows = RowsBody::parse(Reader::new(BODY), None).unwrap();
+        let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+        Arc::new(ResultMetadata::parse(&raw).unwrap())
+    }
+
+    /// The short way and the long one come to the same, whatever byte is cut or changed.
+    #[test]
+    fn plain_rows_are_read_as_any() {
+        const BODY: &[u8] = b"\0\0\0\x02\0\0\0\x04\0\0\0\x02\0\0\0\x01\
+            \0\0\0\x04\0\0\0\x07\0\0\0\x02hi";
+        let known = metadata();
+        let check = |body: &[u8]| {
+            let show = |result: Result<QueryResult, Error>| match result {
+                Ok(QueryResult { rows: Some(rows), .. }) => {
+                    format!("{rows:?} {:?}", &*rows.cells)
+                }
+                other => format!("{other:?}"),
+            };
+            let body = || Lease::copy_of(body);
+            assert_eq!(
+                show(QueryResult::parse(header(0), body(), Some(&known))),
+                show(QueryResult::parse_any(header(0), body(), Some(&known))),
+            );
+        };
+        for index in 0..BODY.len() {
+            check(&BODY[..index]);
+            for byte in [0, 1, 2, 3, 4, 6, 0x7F, 0x80, 0xFF] {
+                let mut body = BODY.to_vec();
+                body[index] = byte;
+                check(&body);
+            }
+        }
+        let result = QueryResult::parse(header(0), Lease::copy_of(BODY), Some(&known)).unwrap();
+        let rows = result.into_rows_result().unwrap();
+        assert_eq!(rows.single_row::<(i32, &[u8])>().unwrap(), (7, &b"hi"[..]));
+        assert!(rows.paging_state().is_none());
+        // Without known columns those left out are missing.
+        assert!(QueryResult::parse(header(0), Lease::copy_of(BODY), None).is_err());
+    }
 }

@@ -31,7 +31,10 @@ pub use event::{
 };
 pub use prepared::PreparedBody;
 pub use ready::ReadyBody;
-pub use result::{PLAIN_VOID_LEN, ResultBody, ResultKind, is_plain_void, plain_void_stream};
+pub use result::{
+    PLAIN_ROWS_LEN, PLAIN_VOID_LEN, ResultBody, ResultKind, is_plain_void, plain_rows_count,
+    plain_void_stream,
+};
 pub use supported::SupportedBody;
 
 /// What a connection agreed on that changes how its messages are read.

@@ -4,9 +4,10 @@
 
 use crate::error::Malformed;
 use crate::header::{HEADER_LEN, Opcode, ResponseHeader};
-use crate::metadata::ResultMetadata;
+use crate::metadata::{ResultMetadata, result_flags};
 use crate::response::{Agreed, PreparedBody, SchemaChange};
 use crate::rows::RowsBody;
+use crate::types::COLUMN_COUNT_MAX;
 use crate::wire::Reader;
 
 /// Which result it is (CQL v4 §4.2.5).
@@ -78,6 +79,34 @@ impl<'a> ResultBody<'a> {
             Self::Void => ResultKind::Void,
         }
     }
+}
+
+/// How much precedes the cells where [`plain_rows_count`] finds rows.
+pub const PLAIN_ROWS_LEN: usize = 16;
+
+/// How many rows `body` holds, if it is the usual Rows result: `column_count` columns, which the
+/// request asked to leave out, and no further page. Its cells are all after [`PLAIN_ROWS_LEN`].
+///
+/// Anything else is `None`, which is no error: [`ResultBody::parse`] tells what it is.
+#[inline]
+#[must_use]
+pub fn plain_rows_count(body: &[u8], column_count: u32) -> Option<u32> {
+    const KIND_AND_FLAGS: [u8; 8] = [0, 0, 0, ResultKind::Rows as u8, 0, 0, 0, 4];
+    const _: () = assert!(result_flags::NO_METADATA == 4);
+    let (head, cells) = body.split_first_chunk::<PLAIN_ROWS_LEN>()?;
+    let (kind_and_flags, counts) = head.split_first_chunk::<8>()?;
+    let (columns, rows) = counts.split_first_chunk::<4>()?;
+    let rows = u32::from_be_bytes(*rows.first_chunk::<4>()?);
+    if *kind_and_flags != KIND_AND_FLAGS
+        || u32::from_be_bytes(*columns) != column_count
+        || column_count == 0
+        || column_count > COLUMN_COUNT_MAX
+    {
+        return None;
+    }
+    // At most 2^32 rows of 2^16 columns of 2^2 bytes: no overflow.
+    let len_min = u64::from(rows) * u64::from(column_count) * 4;
+    (len_min <= cells.len() as u64).then_some(rows)
 }
 
 /// Length of a frame that says "done" and nothing else.

@@ -263,6 +263,46 @@ fn plain_void() {
     check(Opcode::Result, 0, build().u32(1), expect!["Void"]);
 }
 
+/// What `plain_rows_count` accepts is what `ResultBody::parse` reads, with the same cells.
+#[test]
+fn plain_rows() {
+    let cells = [0xFF; 24]; // nulls: 3 rows of 2, or 2 of 3
+    let body = build().u32(2).u32(4).u32(2).u32(3).raw(&cells).0;
+    assert_eq!(plain_rows_count(&body, 2), Some(3));
+    assert_eq!(plain_rows_count(&body, 3), None);
+    let check = |body: &[u8]| {
+        for column_count in [0, 1, 2, 3, 0x1_0002] {
+            let Some(count) = plain_rows_count(body, column_count) else { continue };
+            match ResultBody::parse(Reader::new(body), &Agreed::default(), None) {
+                Ok(ResultBody::Rows(rows)) => {
+                    assert_eq!((rows.column_count, rows.rows_count), (column_count, count));
+                    assert_eq!(rows.metadata, RowsMetadata::Skipped);
+                    assert_eq!((rows.paging_state, rows.new_metadata_id), (None, None));
+                    assert_eq!(rows.cells(), &body[PLAIN_ROWS_LEN..]);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    for index in 0..body.len() {
+        assert_eq!(plain_rows_count(&body[..index], 2), None, "cut to {index}");
+        for byte in 0..=255 {
+            let mut body = body.clone();
+            body[index] = byte;
+            check(&body);
+        }
+    }
+    // Rows of no cells would take no bytes; a product beyond 32 bits.
+    assert_eq!(plain_rows_count(&build().u32(2).u32(4).u32(0).u32(1).0, 0), None);
+    let body = build().u32(2).u32(4).u32(0x8000).u32(0x8000_0000).raw(&cells).0;
+    assert_eq!(plain_rows_count(&body, 0x8000), None);
+    let body = build().u32(2).u32(4).u32(u32::MAX).u32(u32::MAX).raw(&cells).0;
+    assert_eq!(plain_rows_count(&body, u32::MAX), None);
+    // Longer contents: fewer rows than would fit.
+    let body = build().u32(2).u32(4).u32(1).u32(0).raw(&cells).0;
+    assert_eq!(plain_rows_count(&body, 1), Some(0));
+}
+
 #[test]
 fn results_of_definitions() {
     let body = build().u32(3).string("ks");
