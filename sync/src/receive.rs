@@ -119,6 +119,21 @@ impl Receiver {
         }
     }
 
+    /// Lends the next `total_len` bytes but for the first `head_len`, which are dropped.
+    #[inline]
+    pub fn take_body(&mut self, head_len: usize, total_len: usize) -> Lease {
+        let start = self.parsed;
+        if let Some(chunk) = &mut self.chunk
+            && let Some(len) = total_len.checked_sub(head_len)
+            && let Some(lease) = chunk.lend(start.saturating_add(head_len), len)
+        {
+            self.parsed = start + total_len; // up to where the lease ends, so no more than filled
+            self.reserved = false;
+            return lease;
+        }
+        self.take_frame(total_len).slice(head_len..)
+    }
+
     /// Drops the next `total_len` bytes, or what there is of them.
     #[inline]
     pub fn skip(&mut self, total_len: usize) {

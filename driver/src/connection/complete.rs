@@ -41,6 +41,13 @@ impl Socket {
                 completed += finish(conn, stream, Reply::Void)?;
                 continue;
             }
+            // And most reads by one that needs no more than its length looked at.
+            if let Some((stream, total_len)) = deframer.plain_result(self.receiver.unparsed()) {
+                let body = self.receiver.take_body(HEADER_LEN, total_len);
+                let reply = Reply::Frame { opcode: Opcode::Result, flags: 0, body };
+                completed += finish(conn, stream, reply)?;
+                continue;
+            }
             match deframer.next(self.receiver.unparsed()).map_err(Lost::Frame)? {
                 Step::Frame { header, total_len } => {
                     completed += self.take(conn, memory, events, header, total_len)?;
@@ -76,7 +83,7 @@ impl Socket {
         self.discard == 0
     }
 
-    #[inline]
+    #[inline(never)]
     fn take(
         &mut self,
         conn: &Conn,
@@ -93,7 +100,7 @@ impl Socket {
         if header.flags & flags::COMPRESSION != 0 {
             return self.take_compressed(conn, memory, events, header, total_len);
         }
-        let body = self.receiver.take_frame(total_len).slice(HEADER_LEN..total_len);
+        let body = self.receiver.take_body(HEADER_LEN, total_len);
         dispatch(conn, events, header, body)
     }
 

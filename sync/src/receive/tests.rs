@@ -69,3 +69,17 @@ fn check(lease: &Lease) {
     assert_eq!(lease.len(), usize::from(u16::from_be_bytes([lease[0], lease[1]])));
     assert!(lease[2..].iter().all(|byte| *byte == lease[lease.len() - 1]));
 }
+
+#[test]
+fn bodies_come_without_their_heads() {
+    let mut pool = ChunkPool::new(256, 2048);
+    let mut receiver = Receiver::new(&mut pool);
+    receiver.spare(&mut pool)[..8].copy_from_slice(b"abcdefgh");
+    receiver.advance(8);
+    assert_eq!(&*receiver.take_body(2, 5), b"cde");
+    assert_eq!(receiver.unparsed(), b"fgh");
+    assert_eq!(&*receiver.take_body(2, 2), b"");
+    assert_eq!(&*receiver.take_body(0, 1), b"h");
+    assert!(receiver.rest(&mut pool));
+    assert_eq!(pool.pinned_len(), 0);
+}
