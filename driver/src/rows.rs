@@ -186,6 +186,7 @@ impl QueryResult {
     /// # Errors
     ///
     /// [`crate::ErrorKind::Result`] if the statement has no result set.
+    #[inline]
     pub fn into_rows_result(self) -> Result<QueryRowsResult, Error> {
         self.rows.ok_or_else(|| Error::result("the statement returned no rows"))
     }

@@ -178,6 +178,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a null `[bytes]` stands here; if so it is read, else nothing is.
+    #[inline(always)]
+    pub fn take_null(&mut self) -> bool {
+        match self.rest.split_first_chunk::<4>() {
+            Some((len, rest)) if i32::from_be_bytes(*len) < 0 => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// `[bytes]` of exactly `len` bytes; `None`, and nothing is read, if another length stands here
     /// or the body ends. With a `len` known when compiling these are two comparisons.
     #[inline(always)]

@@ -78,12 +78,8 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     #[inline(always)]
     pub fn sound_value<T: DeserializeValue<'frame>>(&mut self) -> Option<T> {
         let column = self.columns.get(self.index)?;
-        let content = match T::CONTENT_LEN {
-            Some(len) => Some(self.reader.bytes_of_len(len)?),
-            None => self.reader.bytes("cell").ok()?,
-        };
         self.index += 1;
-        T::deserialize(&column.typ, content).ok()
+        T::deserialize_sound(&column.typ, &mut self.reader)
     }
 
     /// The columns of the row, read or not.
@@ -117,14 +113,6 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     }
 }
 
-/// How few bytes a cell takes that `T` accepts, its length included.
-const fn cell_len_min<'frame, T: DeserializeValue<'frame>>() -> usize {
-    match T::CONTENT_LEN {
-        Some(len) => len.saturating_add(4),
-        None => 4, // a null, or no content
-    }
-}
-
 /// Closed table: one line per number of columns.
 macro_rules! tuples {
     ($($($value:ident)+;)*) => {$(
@@ -153,7 +141,7 @@ macro_rules! tuples {
             fn deserialize_sound(cells: &mut Cells<'frame, '_>) -> Option<Self> {
                 // No less can hold a row of these: one comparison, which the compiler then knows
                 // the outcome of some later ones from.
-                if cells.reader.remaining().len() < const { 0 $(+ cell_len_min::<$value>())+ } {
+                if cells.reader.remaining().len() < const { 0 $(+ $value::CELL_LEN_MIN)+ } {
                     return None;
                 }
                 Some(($(cells.sound_value::<$value>()?,)+))

@@ -42,9 +42,9 @@ pub use collection::{COLLECTION_RESERVE_MAX, ListIter, ListView, MapIter, MapVie
 /// `'frame` is how long both the reply's body and the column's metadata live; what is borrowed
 /// from either lives no longer.
 pub trait DeserializeValue<'frame>: Sized {
-    /// The length in bytes, if [`deserialize`](Self::deserialize) accepts contents of one length
-    /// only, and no null. A row then finds a cell with fewer comparisons.
-    const CONTENT_LEN: Option<usize> = None;
+    /// How few bytes a cell takes that can be read, its length included. A row with less left than
+    /// its values need is found with one comparison.
+    const CELL_LEN_MIN: usize = 4; // a null, or no content
 
     /// Whether columns of type `typ` can be read as `Self`.
     ///
@@ -61,6 +61,16 @@ pub trait DeserializeValue<'frame>: Sized {
         typ: &'frame ColumnType,
         cell: Option<&'frame [u8]>,
     ) -> Result<Self, DeserializeError>;
+
+    /// Reads the cell that `cells` are at, without saying what is wrong: `None` where
+    /// [`deserialize`](Self::deserialize) gives an error or the body ends.
+    ///
+    /// Types that can tell from the length alone do so with fewer comparisons.
+    #[inline(always)]
+    fn deserialize_sound(typ: &'frame ColumnType, cells: &mut Reader<'frame>) -> Option<Self> {
+        let content = cells.bytes("cell").ok()?;
+        Self::deserialize(typ, content).ok()
+    }
 }
 
 // ---- shared by the impls below ----
@@ -82,7 +92,7 @@ fn fixed<T, const LEN: usize>(cell: Option<&[u8]>) -> Result<[u8; LEN], Deserial
 macro_rules! fixed_length {
     ($($rust:ty, $len:literal, $($cql:ident)|+, $read:expr;)*) => {$(
         impl<'frame> DeserializeValue<'frame> for $rust {
-            const CONTENT_LEN: Option<usize> = Some($len);
+            const CELL_LEN_MIN: usize = 4 + $len;
 
             #[inline]
             fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
@@ -99,6 +109,15 @@ macro_rules! fixed_length {
             ) -> Result<Self, DeserializeError> {
                 let content: [u8; $len] = fixed::<Self, $len>(cell)?;
                 $read(content)
+            }
+
+            #[inline(always)]
+            fn deserialize_sound(
+                typ: &'frame ColumnType,
+                cells: &mut Reader<'frame>,
+            ) -> Option<Self> {
+                let content = cells.bytes_of_len($len)?;
+                Self::deserialize(typ, Some(content)).ok()
             }
         }
     )*};
@@ -311,6 +330,11 @@ impl<'frame, T: DeserializeValue<'frame>> DeserializeValue<'frame> for Option<T>
             Some(_) => T::deserialize(typ, cell).map(Some),
             None => Ok(None),
         }
+    }
+
+    #[inline(always)]
+    fn deserialize_sound(typ: &'frame ColumnType, cells: &mut Reader<'frame>) -> Option<Self> {
+        if cells.take_null() { Some(None) } else { T::deserialize_sound(typ, cells).map(Some) }
     }
 }
 

@@ -109,6 +109,12 @@ fn bytes_of_any_negative_length_are_null() {
         let mut reader = Reader::new(&body);
         assert_eq!(reader.bytes("f"), Ok(None));
         assert_eq!(reader.remaining(), b"rest");
+        let mut reader = Reader::new(&body);
+        assert!(reader.take_null());
+        assert_eq!(reader.remaining(), b"rest");
+        assert!(!reader.take_null());
+        assert_eq!(reader.remaining(), b"rest");
+        assert!(!Reader::new(&body[..3]).take_null());
     }
     let body = [&i32::MAX.to_be_bytes()[..], b"rest"].concat();
     let error = Malformed::Truncated { what: "f", offset: 4 };
