@@ -9,7 +9,7 @@ use crate::{
     drivers::{BatchRows, Driver, Failure},
     fold::{Answer, Fold},
     job::Job,
-    workload::{self, Action, SCAN_PAGES, Select, Workload},
+    workload::{self, Action, BLOB_LEN, SCAN_PAGES, Select, Workload},
 };
 
 /// Which request a task makes next.
@@ -84,15 +84,25 @@ pub trait Traffic<D: Driver>: Default + Send + 'static {
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 }
 
-/// [`Workload::Insert`].
-#[derive(Default)]
-pub struct Insert;
+/// [`Workload::Insert`]; keeps its blob, of which each request renews what the key decides.
+pub struct Insert([u8; BLOB_LEN]);
+
+impl Default for Insert {
+    fn default() -> Self {
+        Self(workload::blob(0, 0))
+    }
+}
 
 impl<D: Driver> Traffic<D> for Insert {
-    async fn request(&mut self, driver: &D, key: i64, _: Step, _: Fold) -> Result<Answer, Failure> {
-        let blob = workload::blob(key, 0);
-        driver.insert(key, 0, &blob).await?;
-        Ok(Answer::default())
+    fn request(
+        &mut self,
+        driver: &D,
+        key: i64,
+        _: Step,
+        _: Fold,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send {
+        workload::renew_blob(&mut self.0, key, 0);
+        driver.insert(key, 0, &self.0)
     }
 }
 
@@ -154,13 +164,18 @@ impl Default for Batch10 {
 }
 
 impl<D: Driver> Traffic<D> for Batch10 {
-    async fn request(&mut self, driver: &D, key: i64, _: Step, _: Fold) -> Result<Answer, Failure> {
+    fn request(
+        &mut self,
+        driver: &D,
+        key: i64,
+        _: Step,
+        _: Fold,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send {
         for (k, c, blob) in &mut self.0 {
             *k = key;
             workload::renew_blob(blob, key, *c);
         }
-        driver.batch(&self.0).await?;
-        Ok(Answer::default())
+        driver.batch(&self.0)
     }
 }
 
@@ -194,8 +209,7 @@ impl<D: Driver> Traffic<D> for Mixed {
     ) -> Result<Answer, Failure> {
         if Workload::Mixed.action(step.unit) == Action::Insert {
             let blob = workload::blob(key, 0);
-            driver.insert(key, 0, &blob).await?;
-            return Ok(Answer::default());
+            return driver.insert(key, 0, &blob).await;
         }
         driver.select(Select::One, key, fold).await
     }

@@ -39,13 +39,13 @@ pub trait Driver: Clone + Send + Sync + 'static {
     /// Name, version and settings, for the report.
     fn settings() -> String;
 
-    /// Writes one row of (key, c, blob).
+    /// Writes one row of (key, c, blob); the answer has no rows.
     fn insert(
         &self,
         key: i64,
         c: i32,
         blob: &[u8; BLOB_LEN],
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
     /// Reads the rows of a key.
     fn select(
@@ -55,8 +55,8 @@ pub trait Driver: Clone + Send + Sync + 'static {
         fold: Fold,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
-    /// Writes ten rows of a key in one unlogged batch.
-    fn batch(&self, rows: &BatchRows) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Writes ten rows of a key in one unlogged batch; the answer has no rows.
+    fn batch(&self, rows: &BatchRows) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
     /// Reads what `batch` wrote.
     fn select_grouped(

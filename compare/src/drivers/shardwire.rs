@@ -73,10 +73,10 @@ impl Driver for Shardwire {
         })))
     }
 
-    async fn insert(&self, key: i64, c: i32, blob: &[u8; BLOB_LEN]) -> Result<(), Failure> {
+    async fn insert(&self, key: i64, c: i32, blob: &[u8; BLOB_LEN]) -> Result<Answer, Failure> {
         let inner = &*self.0;
         inner.session.execute_unpaged(&inner.insert, (key, c, blob.as_slice())).await?;
-        Ok(())
+        Ok(Answer::default())
     }
 
     async fn select(&self, select: Select, key: i64, fold: Fold) -> Result<Answer, Failure> {
@@ -93,9 +93,9 @@ impl Driver for Shardwire {
         }
     }
 
-    async fn batch(&self, rows: &BatchRows) -> Result<(), Failure> {
+    async fn batch(&self, rows: &BatchRows) -> Result<Answer, Failure> {
         self.0.session.batch(&self.0.batch, rows.as_slice()).await?;
-        Ok(())
+        Ok(Answer::default())
     }
 
     async fn select_grouped(&self, key: i64, fold: Fold) -> Result<Answer, Failure> {
