@@ -550,7 +550,7 @@ impl<'a> Writer<'a> {
     pub fn put_slice(&mut self, bytes: &[u8]) {
         match core::mem::take(&mut self.rest).split_at_mut_checked(bytes.len()) {
             Some((head, rest)) => {
-                head.copy_from_slice(bytes);
+                copy_content(head, bytes);
                 self.rest = rest;
             }
             None => self.set_fault(),
@@ -583,7 +583,7 @@ impl<'a> Writer<'a> {
             #[expect(clippy::cast_possible_truncation, reason = "`new` took 2 GiB - 1 at most")]
             let len = content.len() as u32;
             *head = len.to_be_bytes();
-            body.copy_from_slice(content);
+            copy_content(body, content);
             self.rest = rest;
         } else {
             self.set_fault();
@@ -661,6 +661,33 @@ impl<'a> Writer<'a> {
     /// `[vint]`
     pub fn put_vint(&mut self, value: i64) {
         self.put_unsigned_vint(zigzag(value));
+    }
+}
+
+/// Copies `source` to `target`, which is as long.
+///
+/// The lengths that ids, texts and small blobs mostly have go by a few vector registers: with a
+/// call to memcpy, the rest of a row's straight-line code would lose its registers too.
+#[inline]
+fn copy_content(target: &mut [u8], source: &[u8]) {
+    match source.len() {
+        16..=32 => copy_ends::<16>(target, source),
+        33..=64 => copy_ends::<32>(target, source),
+        _ => target.copy_from_slice(source),
+    }
+}
+
+/// Copies `N` to `2 * N` bytes as the first and the last `N`, which may overlap.
+#[inline]
+fn copy_ends<const N: usize>(target: &mut [u8], source: &[u8]) {
+    debug_assert!(target.len() == source.len() && (N..=2 * N).contains(&source.len()));
+    if let (Some(first), Some(last)) = (source.first_chunk::<N>(), source.last_chunk::<N>()) {
+        if let Some(place) = target.first_chunk_mut::<N>() {
+            *place = *first;
+        }
+        if let Some(place) = target.last_chunk_mut::<N>() {
+            *place = *last;
+        }
     }
 }
 

@@ -223,9 +223,8 @@ impl<R: SerializeRow> BatchItems for BatchRows<'_, R> {
 
     #[inline]
     fn write_items(&self, out: &mut Writer<'_>) {
-        let head = self.head.bytes;
         for row in self.rows {
-            out.put_array(head);
+            out.put_slice(&self.head.bytes);
             row.write_values(self.columns, out);
         }
     }

@@ -92,12 +92,12 @@ fn frame_len_of_body(body_len: usize) -> Result<usize, SerializeError> {
 /// The length of the body that a frame of `out`'s length has.
 #[inline]
 fn check_frame(out: &[u8]) -> Result<u32, SerializeError> {
-    // Less than a header is a mistake of the caller that `Writer::finish` reports.
-    let body_len = saturating_u32(out.len().saturating_sub(HEADER_LEN));
-    if body_len > BODY_LEN_MAX {
+    // Compared before the header is subtracted: then the compiler knows that a `Writer` takes it.
+    if out.len() > BODY_LEN_MAX as usize + HEADER_LEN {
         return Err(too_long("request body", out.len(), u64::from(BODY_LEN_MAX)));
     }
-    Ok(body_len)
+    // Less than a header is a mistake of the caller that `Writer::finish` reports.
+    Ok(saturating_u32(out.len().saturating_sub(HEADER_LEN)))
 }
 
 #[cold]

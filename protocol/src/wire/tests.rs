@@ -258,3 +258,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn contents_of_any_length_are_copied_whole() {
+    let content: Vec<u8> = (0..=255).collect();
+    for len in 0..=130 {
+        let content = &content[..len];
+        let mut out = vec![0xAA; 2 * len + 4];
+        let mut writer = Writer::new(&mut out);
+        writer.put_slice(content);
+        writer.put_bytes(content);
+        writer.finish().unwrap();
+        assert_eq!(out, [content, &[0, 0, 0, u8::try_from(len).unwrap()], content].concat());
+    }
+}
