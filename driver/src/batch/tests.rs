@@ -14,21 +14,25 @@ const BIGINT: u16 = 0x02;
 const BLOB: u16 = 0x03;
 const INT: u16 = 0x09;
 
+fn byte(len: usize) -> u8 {
+    len.try_into().unwrap()
+}
+
 /// A statement with markers of these types.
 fn prepared(id: &[u8], types: &[u16]) -> PreparedStatement {
-    let string = |text: &str| [&[0, text.len() as u8], text.as_bytes()].concat();
+    let string = |text: &str| [&[0, byte(text.len())], text.as_bytes()].concat();
     let columns = types.iter().flat_map(|typ| [string("c"), typ.to_be_bytes().to_vec()].concat());
     let body = [
-        vec![0, 0, 0, 4, 0, id.len() as u8],
+        vec![0, 0, 0, 4, 0, byte(id.len())],
         id.to_vec(),
-        vec![0, 0, 0, 1, 0, 0, 0, types.len() as u8, 0, 0, 0, 0],
+        vec![0, 0, 0, 1, 0, 0, 0, byte(types.len()), 0, 0, 0, 0],
         string("k"),
         string("t"),
         columns.collect(),
         vec![0, 0, 0, 0, 0, 0, 0, 0],
     ]
     .concat();
-    let body_len = body.len() as u32;
+    let body_len = body.len().try_into().unwrap();
     let (version, opcode) = (Version::V4, Opcode::Result);
     let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len };
     let body = Body::parse(&header, &body).unwrap();
@@ -92,12 +96,12 @@ fn both_ways_write_the_same() {
         vec![0, 6, 0x10, 0, 9],
     ]
     .concat();
-    let golden = Ok([&[4, 0, 0, 7, 13, 0, 0, 0, body.len() as u8], body.as_slice()].concat());
+    let golden = Ok([&[4, 0, 0, 7, 13, 0, 0, 0, byte(body.len())], body.as_slice()].concat());
 
     let rows = [(1_i64, 2_i32, &b"x"[..]), (3, 4, b"")];
     check(&batch, rows, &golden);
     check(&batch, rows.as_slice(), &golden);
-    check(&batch, &rows.to_vec(), &golden);
+    check(&batch, rows.to_vec(), &golden);
     check(&batch, (rows[0], rows[1]), &golden);
     check(&batch, ((1_i64, 2_i32, [b'x']), (3_i64, Some(4_i32), Vec::<u8>::new())), &golden);
     let mixed: [&dyn SerializeRow; 2] = [&rows[0], &(3_i64, 4_i32, Vec::<u8>::new())];
@@ -110,7 +114,7 @@ fn only_clones_of_one_statement_are_alike() {
     let (first, second) = (prepared(&[0x2E; 16], &[INT]), prepared(&[0x1D; 16], &[INT]));
     let rows = [(1_i32,), (2,), (3,)];
     for other in [first.into(), second.into(), BatchStatement::from("INSERT")] {
-        let statements = vec![statement.clone().into(), statement.clone().into(), other];
+        let statements = [statement.clone().into(), statement.clone().into(), other];
         for order in [[0, 1, 2], [2, 0, 1], [0, 2, 1]] {
             let statements = order.map(|index: usize| statements[index].clone()).to_vec();
             let mut appended = Batch::new(BatchType::Logged);
