@@ -31,8 +31,8 @@ pub trait DeserializeRow<'frame>: Sized {
     /// As [`deserialize`](Self::deserialize), without saying what is wrong: `None` where that gives
     /// an error.
     ///
-    /// Rows are read with this, and once more with `deserialize` to learn what is wrong: a loop over
-    /// rows takes a quarter fewer instructions where no error can pass through it.
+    /// Rows are read with this, and once more with `deserialize` to learn what is wrong: a loop
+    /// over rows takes a quarter fewer instructions where no error can pass through it.
     #[inline(always)]
     fn deserialize_sound(cells: &mut Cells<'frame, '_>) -> Option<Self> {
         Self::deserialize(cells).ok()
