@@ -15,7 +15,8 @@ pub(crate) struct Limits {
     pub(crate) waiting_max: usize,
     /// Bytes of one receive chunk.
     pub(crate) chunk_len: usize,
-    /// Bytes of receive chunks that one I/O task keeps for reuse.
+    /// Bytes of receive chunks that one I/O task keeps for reuse; allocated at once, but touched
+    /// only as far as replies are held at a time.
     pub(crate) chunks_retained: usize,
     /// Bytes that held replies may pin on one I/O task.
     pub(crate) pinned_len_max: usize,
@@ -36,7 +37,9 @@ impl Default for Limits {
             outbox_len: 256 * 1024,
             waiting_max: 16_384,
             chunk_len: 64 * 1024,
-            chunks_retained: 4 * 1024 * 1024,
+            // A thousand replies of 13 KB, twice. And more than glibc ever takes from its heap,
+            // where zeroed memory may have to be written: it comes from the system each time.
+            chunks_retained: 32 * 1024 * 1024,
             pinned_len_max: 256 * 1024 * 1024,
             request_len_max: 256 * 1024 * 1024,
             response_len_max: 256 * 1024 * 1024,

@@ -1,7 +1,10 @@
 //! Receive memory: chunks that one I/O task fills while others read what it has lent out.
 //!
-//! A chunk is one allocation: a header, then bytes. The task appends to it; a [`Lease`] is a range
-//! of what is filled. Knows neither sockets nor frames ([`crate::Receiver`] is the layer above).
+//! A chunk is a header, then bytes. The task appends to it; a [`Lease`] is a range of what is
+//! filled. Knows neither sockets nor frames ([`crate::Receiver`] is the layer above).
+//!
+//! The chunks that a pool reuses are pieces of one slab, which it allocates when it needs the first
+//! of them. A chunk beyond those, or longer than they are, is an allocation of its own.
 //!
 //! # Counting leases
 //!
@@ -14,7 +17,8 @@
 //!
 //! All leases are back when `count == BIAS - lent`; then the owner is alone and starts over at
 //! offset 0. An owner that lets go subtracts `BIAS - lent`, which leaves the leases alive in
-//! `count`; whoever brings that to 0 frees the memory. So leases outlive pool and session.
+//! `count`; whoever brings that to 0 frees the memory, or the chunk's hold on its slab. So leases
+//! outlive pool and session.
 //!
 //! # Invariants
 //!
@@ -22,7 +26,7 @@
 //!   or above it are in no lease. Owner and leases thus never meet in a byte.
 //! - Memory is zeroed when allocated, so every byte is initialised.
 //!
-//! Next: `sync/src/receive.rs`.
+//! Next: `sync/src/chunks/slab.rs`.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
@@ -34,8 +38,13 @@ use std::sync::Arc;
 
 #[cfg(all(test, loom))]
 mod models;
+mod pool;
+mod slab;
 #[cfg(all(test, not(loom)))]
 mod tests;
+
+pub use pool::{ChunkPool, PoolStats};
+use slab::Slab;
 
 #[cfg(loom)]
 use crate::shim::UnsafeCell;
@@ -44,13 +53,18 @@ use crate::shim::{AtomicU64, AtomicUsize, Ordering, fence};
 /// The owner's part of a chunk's count: more leases than can ever be made of it.
 const BIAS: u64 = 1 << 62;
 
-/// The first bytes of a chunk's allocation.
-#[repr(C, align(64))]
+/// The first bytes of a chunk's memory.
+///
+/// Aligned no more than the system allocator does unasked: it would write the zeroes itself
+/// otherwise, and thus touch all of the memory.
+#[repr(C, align(16))]
 struct Header {
     count: AtomicU64,
     /// Bytes after the header.
     len: usize,
     account: Arc<Account>,
+    /// What the chunk is a piece of; `None` if it is an allocation of its own.
+    slab: Option<Arc<Slab>>,
     /// What loom watches: read with a lease, written when the owner starts over or memory is freed.
     #[cfg(loom)]
     witness: UnsafeCell<()>,
@@ -61,7 +75,7 @@ const HEADER_LEN: usize = size_of::<Header>();
 /// What a pool and its scattered chunks know together.
 #[derive(Debug)]
 struct Account {
-    /// Bytes of all chunks that exist.
+    /// Bytes that are allocated: the slab's, and those of chunks of their own.
     live_len: AtomicUsize,
     /// Bytes of chunks without an owner, which their last lease will free.
     detached_len: AtomicUsize,
@@ -78,48 +92,12 @@ pub struct Chunk {
 
 /// A range of received bytes, which stay as they are for as long as it lives.
 ///
-/// Cloning and dropping is one atomic operation. A lease pins its whole chunk; who keeps one for
-/// long had better take a [`Lease::copy_of`] it.
+/// Cloning and dropping is one atomic operation. A lease pins its whole chunk, and keeps the pool's
+/// slab from being freed; who keeps one for long had better take a [`Lease::copy_of`] it.
 pub struct Lease {
     header: NonNull<Header>,
     start: u32,
     len: u32,
-}
-
-/// The chunks of one I/O task, for all its connections.
-///
-/// Chunks with room are handed out last in, first out, so that few are hot. One that is full but
-/// still lent from is set aside and looked at again when no other is left. The pool allocates when
-/// it has none: 1, 8, 64 at once while less than `retain_max` bytes exist (memory that is not
-/// touched costs nothing, and the third time is the last), then one at a time, and frees what
-/// comes back beyond that. Reading never waits for readers.
-#[derive(Debug)]
-pub struct ChunkPool {
-    account: Arc<Account>,
-    chunk_len: usize,
-    /// How many chunks are kept for reuse.
-    kept_max: usize,
-    /// Have room, or come to have it when all leases are back.
-    idle: Vec<Chunk>,
-    /// Full, and lent from when last looked at.
-    retired: Vec<Chunk>,
-    grow: usize,
-    allocated: u64,
-}
-
-/// Figures about a [`ChunkPool`].
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct PoolStats {
-    /// Chunks and big buffers ever allocated.
-    pub allocated: u64,
-    /// Chunks in the pool, not counting those that receivers hold.
-    pub idle: usize,
-    /// Full chunks that wait for their leases.
-    pub retired: usize,
-    /// Bytes of all memory alive, wherever it is.
-    pub live_len: usize,
-    /// Bytes of memory that only leases hold.
-    pub detached_len: usize,
 }
 
 // SAFETY: a chunk is a unique handle; what it shares with leases is atomic or never written.
@@ -137,6 +115,19 @@ impl Account {
     }
 }
 
+impl Header {
+    fn new(len: usize, account: &Arc<Account>, slab: Option<Arc<Slab>>) -> Header {
+        Header {
+            count: AtomicU64::new(BIAS),
+            len,
+            account: Arc::clone(account),
+            slab,
+            #[cfg(loom)]
+            witness: UnsafeCell::new(()),
+        }
+    }
+}
+
 impl Chunk {
     fn alloc(len: usize, account: &Arc<Account>) -> Chunk {
         // Offsets in leases are 32 bits wide.
@@ -148,16 +139,27 @@ impl Chunk {
             handle_alloc_error(layout)
         };
         account.live_len.fetch_add(len, Ordering::Relaxed);
-        let value = Header {
-            count: AtomicU64::new(BIAS),
-            len,
-            account: Arc::clone(account),
-            #[cfg(loom)]
-            witness: UnsafeCell::new(()),
-        };
-        // SAFETY: new memory, aligned and large enough by its layout.
-        unsafe { header.write(value) };
-        Chunk { header, filled: 0, len, lent: 0 }
+        // SAFETY: new memory, aligned and large enough by its layout, and zeroed.
+        unsafe { Chunk::write(header, Header::new(len, account, None)) }
+    }
+
+    /// Makes a chunk of memory that is there.
+    ///
+    /// # Safety
+    ///
+    /// At `place` begin `HEADER_LEN + value.len` bytes, aligned for a header and initialised, which
+    /// are the new chunk's alone until its count is 0.
+    unsafe fn write(place: NonNull<Header>, value: Header) -> Chunk {
+        let len = value.len;
+        // SAFETY: the caller's promise.
+        unsafe { place.write(value) };
+        Chunk { header: place, filled: 0, len, lent: 0 }
+    }
+
+    /// Whether it is a piece of its pool's slab.
+    #[inline]
+    fn is_of_slab(&self) -> bool {
+        self.header().slab.is_some()
     }
 
     #[inline]
@@ -355,150 +357,9 @@ impl fmt::Debug for Lease {
     }
 }
 
-impl ChunkPool {
-    /// A pool of chunks of `chunk_len` bytes that keeps at most `retain_max` bytes for reuse.
-    ///
-    /// Allocates nothing yet.
-    ///
-    /// # Panics
-    ///
-    /// If `chunk_len` is less than 64 bytes, or 4 GiB or more.
-    #[must_use]
-    pub fn new(chunk_len: usize, retain_max: usize) -> ChunkPool {
-        assert!(chunk_len >= 64, "a chunk of {chunk_len} bytes holds no frame");
-        assert!(u32::try_from(chunk_len).is_ok(), "a chunk has less than 4 GiB");
-        ChunkPool {
-            account: Account::new(),
-            chunk_len,
-            kept_max: retain_max / chunk_len,
-            idle: Vec::new(),
-            retired: Vec::new(),
-            grow: 1,
-            allocated: 0,
-        }
-    }
-
-    /// Bytes of one chunk.
-    #[inline]
-    #[must_use]
-    pub fn chunk_len(&self) -> usize {
-        self.chunk_len
-    }
-
-    /// A chunk with at least `spare_len` bytes of room; longer ones are made to measure.
-    pub fn take(&mut self, spare_len: usize) -> Chunk {
-        if spare_len > self.chunk_len {
-            return self.big(spare_len);
-        }
-        loop {
-            while let Some(mut chunk) = self.idle.pop() {
-                if chunk.rewind() || chunk.spare_len() >= spare_len {
-                    return chunk;
-                }
-                self.retired.push(chunk);
-            }
-            if !self.recover() {
-                return self.alloc();
-            }
-        }
-    }
-
-    /// A chunk of exactly `len` bytes, for a frame that is longer than a chunk.
-    ///
-    /// # Allocation
-    ///
-    /// Always; its last lease frees it.
-    pub fn big(&mut self, len: usize) -> Chunk {
-        self.allocated += 1;
-        Chunk::alloc(len, &self.account)
-    }
-
-    /// Takes a chunk back; what is lent from it stays valid.
-    pub fn give(&mut self, mut chunk: Chunk) {
-        let kept = self.idle.len() + self.retired.len();
-        if chunk.len != self.chunk_len || kept >= self.kept_max {
-            return; // dropped: the last lease frees it
-        }
-        if chunk.rewind() || chunk.spare_len() >= self.spare_len_min() {
-            self.idle.push(chunk);
-        } else {
-            self.retired.push(chunk);
-        }
-    }
-
-    /// The least room worth reading into: a sixteenth of a chunk.
-    #[inline]
-    pub(crate) fn spare_len_min(&self) -> usize {
-        self.chunk_len / 16
-    }
-
-    /// Bytes that cannot be reused because replies are held: of full chunks, and of chunks and big
-    /// buffers that the pool has let go.
-    #[must_use]
-    pub fn pinned_len(&self) -> usize {
-        let retired = self.retired.iter().filter(|chunk| chunk.is_pinned()).count();
-        retired * self.chunk_len + self.account.detached_len.load(Ordering::Relaxed)
-    }
-
-    /// Frees chunks that nothing is lent from, but for `keep` of them.
-    pub fn trim(&mut self, keep: usize) {
-        self.recover();
-        let mut kept = 0;
-        self.idle.retain(|chunk| {
-            kept += usize::from(!chunk.is_pinned());
-            chunk.is_pinned() || kept <= keep
-        });
-        self.grow = 1;
-    }
-
-    /// How the pool stands.
-    #[must_use]
-    pub fn stats(&self) -> PoolStats {
-        PoolStats {
-            allocated: self.allocated,
-            idle: self.idle.len(),
-            retired: self.retired.len(),
-            live_len: self.account.live_len.load(Ordering::Relaxed),
-            detached_len: self.account.detached_len.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Moves retired chunks whose leases are back to the idle ones; whether there were any.
-    fn recover(&mut self) -> bool {
-        let before = self.idle.len();
-        let mut index = 0;
-        while let Some(chunk) = self.retired.get_mut(index) {
-            if chunk.rewind() {
-                let chunk = self.retired.swap_remove(index);
-                self.idle.push(chunk);
-            } else {
-                index += 1;
-            }
-        }
-        self.idle.len() > before
-    }
-
-    #[cold]
-    fn alloc(&mut self) -> Chunk {
-        let kept = self.idle.len() + self.retired.len();
-        let room = self.kept_max.saturating_sub(kept);
-        let count = self.grow.min(room).max(1);
-        self.grow = (self.grow * 8).min(64);
-        for _ in 1..count {
-            self.allocated += 1;
-            self.idle.push(Chunk::alloc(self.chunk_len, &self.account));
-        }
-        // So that giving chunks back does not allocate later: no more than these are ever kept.
-        self.idle.reserve(self.kept_max.saturating_sub(self.idle.len()));
-        self.retired.reserve(self.kept_max.saturating_sub(self.retired.len()));
-        self.allocated += 1;
-        Chunk::alloc(self.chunk_len, &self.account)
-    }
-}
-
 #[inline]
 fn bytes_of(header: NonNull<Header>) -> NonNull<u8> {
-    // SAFETY: every chunk's allocation is at least HEADER_LEN long.
+    // SAFETY: every chunk's memory is at least HEADER_LEN long.
     unsafe { header.cast::<u8>().add(HEADER_LEN) }
 }
 
@@ -529,10 +390,13 @@ unsafe fn free_detached(header: NonNull<Header>) {
 ///
 /// The count is 0, and everything that was done with the memory happened before.
 unsafe fn free(header: NonNull<Header>) {
-    // SAFETY: the count is 0: this thread alone knows the memory, which `Chunk::alloc` wrote.
+    // SAFETY: the count is 0: this thread alone knows the memory, which `Chunk::write` wrote.
     let value = unsafe { header.read() };
     #[cfg(loom)]
     value.witness.with_mut(|_| ());
+    if value.slab.is_some() {
+        return; // its hold on the slab goes, and with the last one the memory
+    }
     value.account.live_len.fetch_sub(value.len, Ordering::Relaxed);
     let layout = layout(value.len);
     mem::drop(value);

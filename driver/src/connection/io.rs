@@ -323,7 +323,7 @@ impl Future for IoTask {
         }
         this.run_commands();
         if this.group.take_trim_wanted() {
-            this.memory.chunks.trim(1);
+            this.memory.chunks.trim();
         }
         let now = Instant::now();
         this.group.clock.advance(now);

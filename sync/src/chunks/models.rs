@@ -70,9 +70,40 @@ fn drop_meets_retire_and_recover() {
         for reader in readers {
             reader.join().unwrap();
         }
-        pool.give(next); // one of the two chunks is kept
+        pool.give(next); // one beyond the slab is freed
         assert_eq!((pool.pinned_len(), pool.stats().live_len), (0, 64));
-        pool.trim(0);
+        pool.trim();
         assert_eq!((pool.stats().detached_len, pool.stats().live_len), (0, 0));
+    });
+}
+
+/// Leases of two chunks of one slab end on two threads while the pool goes: the memory is freed
+/// once, after the last of them.
+#[test]
+fn drop_meets_the_end_of_the_pool() {
+    loom::model(|| {
+        let mut pool = ChunkPool::new(64, 128);
+        let leases = [1, 2].map(|byte| {
+            let mut chunk = pool.take(64);
+            chunk.spare().fill(byte);
+            chunk.advance(64);
+            let lease = chunk.lend(0, 64).unwrap();
+            pool.give(chunk);
+            lease
+        });
+        let account = Arc::clone(&pool.account);
+        assert_eq!(account.live_len.load(Ordering::Relaxed), 128);
+        let readers = leases.map(|lease| {
+            thread::spawn(move || {
+                assert_eq!(lease[0], lease[63]);
+                drop(lease);
+            })
+        });
+        drop(pool);
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        assert_eq!(account.live_len.load(Ordering::Relaxed), 0);
+        assert_eq!(account.detached_len.load(Ordering::Relaxed), 0);
     });
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "helpers of tests")]
 
+use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::thread;
 
@@ -67,32 +68,118 @@ fn leases_outlive_chunk_and_pool() {
     assert_eq!(&lease[..], [0; 1000]);
 }
 
+/// Fills a chunk, lends all of it and gives it back.
+fn full(pool: &mut ChunkPool) -> Lease {
+    let len = pool.chunk_len();
+    let mut chunk = filled(pool, &vec![1; len]);
+    let lease = chunk.lend(0, len).expect("all of it is filled");
+    pool.give(chunk);
+    lease
+}
+
+/// Whenever the demand comes, all that is ever kept was allocated with the first chunk.
 #[test]
-fn retires_and_recovers() {
-    let mut pool = ChunkPool::new(64, 64 * 7);
-    let mut leases = Vec::new();
-    for _ in 0..20 {
-        let mut chunk = filled(&mut pool, &[1; 64]);
-        leases.extend(chunk.lend(0, 64));
-        pool.give(chunk);
+fn allocates_once_for_all_it_keeps() {
+    let mut pool = ChunkPool::new(64, 64 * 64);
+    assert_eq!(pool.stats(), PoolStats::default());
+    drop(full(&mut pool));
+    for count in [2, 9, 63, 64, 64, 1, 64] {
+        let leases: Vec<_> = (0..count).map(|_| full(&mut pool)).collect();
+        assert_eq!((pool.pinned_len(), leases.len()), (count * 64, count));
     }
-    assert_eq!(pool.pinned_len(), 20 * 64);
-    assert_eq!(pool.stats().retired + pool.stats().idle, 7);
-    leases.clear();
-    assert_eq!((pool.pinned_len(), pool.stats().live_len), (0, 7 * 64));
-    let allocated = pool.stats().allocated;
-    for _ in 0..100 {
-        let mut chunk = filled(&mut pool, &[1; 64]);
-        leases.extend(chunk.lend(0, 64));
-        if leases.len() == 5 {
-            leases.clear();
+    let stats = pool.stats();
+    assert_eq!((stats.allocated, stats.carved, stats.live_len), (1, 64, 64 * 64));
+}
+
+/// Of the memory that is there, no more is touched than the replies that are held make necessary.
+#[test]
+fn few_chunks_are_hot() {
+    let mut pool = ChunkPool::new(64, 64 * 512);
+    let mut leases = VecDeque::new();
+    for number in 0..10_000 {
+        leases.push_back(full(&mut pool));
+        // One reply in a hundred is held for long.
+        if leases.len() > 20 {
+            let index = if number % 100 == 0 { 0 } else { 5 };
+            leases.remove(index);
         }
-        pool.give(chunk);
     }
-    assert_eq!(pool.stats().allocated, allocated);
+    assert!(pool.stats().carved <= 30, "{:?}", pool.stats());
+    // After a peak the rest cools down.
+    let peak: Vec<_> = (0..400).map(|_| full(&mut pool)).collect();
+    drop(peak);
+    for _ in 0..1_000 {
+        leases.push_back(full(&mut pool));
+        leases.pop_front();
+    }
+    assert!(pool.stats().retired <= 30, "{:?}", pool.stats());
+    assert_eq!(pool.stats().allocated, 1);
+}
+
+#[test]
+fn allocates_beyond_the_slab_and_frees_that() {
+    let mut pool = ChunkPool::new(64, 64 * 7);
+    let mut leases: Vec<_> = (0..20).map(|_| full(&mut pool)).collect();
+    assert_eq!(pool.pinned_len(), 20 * 64);
+    let stats = pool.stats();
+    assert_eq!((stats.allocated, stats.retired, stats.idle), (1 + 13, 7, 0));
+    assert_eq!((stats.live_len, stats.detached_len), (20 * 64, 13 * 64));
+    // One with room is kept meanwhile: reading little by little does not allocate each time.
+    for _ in 0..4 {
+        let mut chunk = pool.take(4);
+        chunk.advance(4);
+        leases.extend(chunk.lend(chunk.filled().len() - 4, 4));
+        pool.give(chunk);
+        assert_eq!(pool.stats().allocated, 1 + 14);
+    }
     leases.clear();
-    pool.trim(1);
-    assert_eq!((pool.stats().idle, pool.stats().live_len), (1, 64));
+    assert_eq!((pool.pinned_len(), pool.stats().live_len), (0, 8 * 64));
+    for _ in 0..8 {
+        drop(full(&mut pool));
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.allocated, stats.live_len), (1 + 14, 7 * 64), "the one beyond is freed");
+}
+
+#[test]
+fn trims_when_nothing_is_lent() {
+    let mut pool = ChunkPool::new(64, 64 * 7);
+    let leases = [full(&mut pool), full(&mut pool)];
+    pool.trim();
+    assert_eq!(pool.stats().live_len, 7 * 64, "replies are held");
+    let [first, second] = leases;
+    drop(first);
+    pool.trim();
+    assert_eq!(&second[..], [1; 64]);
+    drop(second);
+    let reading = pool.take(1);
+    pool.trim();
+    assert_eq!(pool.stats().live_len, 7 * 64, "a receiver reads into it");
+    pool.give(reading);
+    pool.trim();
+    let empty = PoolStats { allocated: 1, ..PoolStats::default() };
+    assert_eq!(pool.stats(), empty);
+    let lease = full(&mut pool);
+    drop(pool);
+    assert_eq!(&lease[..], [1; 64], "a lease keeps the slab");
+}
+
+/// Full chunks are counted as pinned without being looked at, as long as that makes no difference.
+#[test]
+fn pinnable_is_exact_where_it_matters() {
+    let mut pool = ChunkPool::new(64, 64 * 10);
+    let mut leases: Vec<_> = (0..8).map(|_| full(&mut pool)).collect();
+    leases.truncate(2);
+    let big = pool.big(100);
+    let held = { big }.lend(0, 0).unwrap(); // detached
+    assert_eq!(pool.pinned_len(), 2 * 64 + 100);
+    let rough = 1_000 - 8 * 64 - 100;
+    assert_eq!(pool.pinnable_len(rough, 1_000), rough);
+    assert_eq!(pool.pinnable_len(rough + 1, 1_000), 1_000 - 2 * 64 - 100);
+    assert_eq!(pool.pinnable_len(usize::MAX, 1_000), 1_000 - 2 * 64 - 100);
+    assert_eq!(pool.pinnable_len(1, 100), 0);
+    drop(held);
+    assert_eq!(pool.pinnable_len(1, 100 + 2 * 64), 100);
 }
 
 #[test]
