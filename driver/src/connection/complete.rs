@@ -65,7 +65,7 @@ impl Socket {
 
     /// Makes room for a frame of `total_len` bytes, or gives it up if held replies take too much.
     fn reserve(&mut self, conn: &Conn, memory: &mut Memory, total_len: usize) -> Result<u32, Lost> {
-        if memory.chunks.pinned_len() + total_len <= memory.pinned_len_max {
+        if total_len <= memory.chunks.pinnable_len(total_len, memory.pinned_len_max) {
             self.receiver.reserve(&mut memory.chunks, total_len);
             return Ok(0);
         }
@@ -117,7 +117,8 @@ impl Socket {
             return Err(Lost::Frame(PeerMisbehaved::CompressionNotAgreed.into()));
         }
         let body = self.receiver.unparsed().get(HEADER_LEN..total_len).unwrap_or_default();
-        let max = memory.pinned_len_max.saturating_sub(memory.chunks.pinned_len());
+        let wanted = compression::decompressed_len(body, u32::MAX).unwrap_or(usize::MAX);
+        let max = memory.chunks.pinnable_len(wanted, memory.pinned_len_max);
         let len = compression::decompressed_len(body, u32::try_from(max).unwrap_or(u32::MAX))
             .map_err(Lost::Frame)?;
         memory.inflate.reserve(&mut memory.chunks, len);
