@@ -20,7 +20,9 @@ pub mod environment;
 pub mod usage;
 
 pub use affinity::{allowed_cpus, pin_to_cpus};
-pub use allocator::{AllocationCounts, CountingAllocator, counts, set_counting};
+pub use allocator::{
+    AllocationCounts, Call, CallKind, CountingAllocator, counts, set_counting, watch, watched_calls,
+};
 pub use dhat;
 pub use environment::Environment;
 pub use usage::{cpu_time, current_rss_bytes, peak_rss_bytes};
