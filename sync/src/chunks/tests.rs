@@ -96,7 +96,7 @@ fn allocates_once_for_all_it_keeps() {
 fn few_chunks_are_hot() {
     let mut pool = ChunkPool::new(64, 64 * 512);
     let mut leases = VecDeque::new();
-    for number in 0..10_000 {
+    for number in 0..if cfg!(miri) { 200 } else { 10_000 } {
         leases.push_back(full(&mut pool));
         // One reply in a hundred is held for long.
         if leases.len() > 20 {
@@ -106,9 +106,9 @@ fn few_chunks_are_hot() {
     }
     assert!(pool.stats().carved <= 30, "{:?}", pool.stats());
     // After a peak the rest cools down.
-    let peak: Vec<_> = (0..400).map(|_| full(&mut pool)).collect();
+    let peak: Vec<_> = (0..if cfg!(miri) { 50 } else { 400 }).map(|_| full(&mut pool)).collect();
     drop(peak);
-    for _ in 0..1_000 {
+    for _ in 0..if cfg!(miri) { 150 } else { 1_000 } {
         leases.push_back(full(&mut pool));
         leases.pop_front();
     }
