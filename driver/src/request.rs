@@ -16,7 +16,7 @@ use shardwire_protocol::response::{Agreed, Body, ErrorDetail, Response};
 use shardwire_sync::{Lease, Outcome, SlotId, Ticket, Waited};
 
 use crate::connection::submit::{Refusal, Turn};
-use crate::connection::{Conn, Reply, reply_header};
+use crate::connection::{Conn, Reply};
 use crate::error::{Error, ErrorKind, Lost};
 use crate::policy::plan::{Plan, Routing};
 use crate::policy::retry::{self, Attempt, Decision};
@@ -359,8 +359,8 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
                 conn.released();
                 match reply {
                     Reply::Void => Ok(Poll::Ready(self.op.void())),
-                    Reply::Frame { opcode, flags, body } if opcode != Opcode::Error => {
-                        let header = reply_header(opcode, flags, &body);
+                    Reply::Frame { head, body } if head.opcode != Opcode::Error => {
+                        let header = head.header(&body);
                         Ok(Poll::Ready(self.op.result(header, body)))
                     }
                     other => Err(self.failed_attempt(other, conn)),
@@ -377,7 +377,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     #[cold]
     fn failed_attempt(&mut self, reply: Reply, conn: &'a Conn) -> Step {
         let (header, body) = match reply {
-            Reply::Frame { opcode, flags, body } => (reply_header(opcode, flags, &body), body),
+            Reply::Frame { head, body } => (head.header(&body), body),
             Reply::TooLarge => {
                 return Step::Fail(Error::too_large(
                     "the reply was dropped: replies that are held take too much memory",

@@ -15,7 +15,7 @@ use shardwire_protocol::response::{PLAIN_VOID_LEN, is_plain_void, plain_void_str
 use shardwire_sync::{Completion, Lease};
 
 use super::io::{Memory, Socket};
-use super::{Conn, Reply};
+use super::{Conn, Reply, ReplyHead};
 use crate::error::Lost;
 use crate::pool::EventSink;
 use crate::settings::Limits;
@@ -44,7 +44,8 @@ impl Socket {
             // And most reads by one that needs no more than its length looked at.
             if let Some((stream, total_len)) = deframer.plain_result(self.receiver.unparsed()) {
                 let body = self.receiver.take_body(HEADER_LEN, total_len);
-                let reply = Reply::Frame { opcode: Opcode::Result, flags: 0, body };
+                let head = ReplyHead { opcode: Opcode::Result, flags: 0 };
+                let reply = Reply::Frame { head, body };
                 completed += finish(conn, stream, reply)?;
                 continue;
             }
@@ -150,7 +151,7 @@ fn dispatch(
         return Ok(0);
     }
     let ResponseHeader { stream, opcode, flags, .. } = header;
-    finish(conn, stream, Reply::Frame { opcode, flags, body })
+    finish(conn, stream, Reply::Frame { head: ReplyHead { opcode, flags }, body })
 }
 
 /// Completes the request on `stream`; returns 1 if somebody still waits for it.

@@ -32,19 +32,31 @@ pub(crate) enum Reply {
     /// A RESULT of kind VOID without warnings or anything else: nothing to keep.
     Void,
     /// Any other reply; `body` is already decompressed.
-    Frame { opcode: Opcode, flags: u8, body: Lease },
+    Frame { head: ReplyHead, body: Lease },
     /// The reply was dropped unread because held replies take too much memory already.
     TooLarge,
     /// The connection ended first.
     Lost(Arc<Lost>),
 }
 
-/// The header of a reply, as far as reading its body takes it.
+/// What is kept of a reply's header, so that a slot stays within a cache line.
 ///
-/// Kept apart in [`Reply`] so that a slot stays within a cache line.
-pub(crate) fn reply_header(opcode: Opcode, flags: u8, body: &Lease) -> ResponseHeader {
-    let body_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    ResponseHeader { version: Version::V4, flags, stream: 0, opcode, body_len }
+/// Aligned so that a reply is copied by words.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(align(4))]
+pub(crate) struct ReplyHead {
+    pub(crate) opcode: Opcode,
+    pub(crate) flags: u8,
+}
+
+impl ReplyHead {
+    /// The header, as far as reading `body` takes it.
+    #[inline]
+    pub(crate) fn header(self, body: &Lease) -> ResponseHeader {
+        let ReplyHead { opcode, flags } = self;
+        let body_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        ResponseHeader { version: Version::V4, flags, stream: 0, opcode, body_len }
+    }
 }
 
 const _: () = assert!(size_of::<Reply>() <= 32);
