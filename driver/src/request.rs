@@ -1,8 +1,8 @@
 //! One request from its first poll to its result, over as many attempts as it may take.
 //!
 //! The future owns nothing on the heap and borrows the session: while it waits it remembers its
-//! connection, which lives as long as the session, and a slot id. What differs between EXECUTE, QUERY, BATCH and PREPARE is an
-//! [`Operation`]; the way there is the same for all.
+//! connection, which lives as long as the session, and a slot id. What differs between EXECUTE,
+//! QUERY, BATCH and PREPARE is an [`Operation`]; the way there is the same for all.
 //!
 //! Step 2 of 14 in `docs/REQUEST.md`. Next: `protocol/src/routing/mod.rs`.
 
