@@ -241,11 +241,31 @@ async fn counted<D: Driver, T: Traffic<D>>(
     counting: Counting,
 ) -> Result<Outcome, Failure> {
     let counting = Arc::new(counting);
+    widen_ready_queue(&shared.job).await?;
     let tasks = spawn_tasks(&shared, |index| {
         counted_task::<D, T>(driver.clone(), Arc::clone(&shared), Arc::clone(&counting), index)
     });
     counting.finish(join(tasks).await?, D::settings())
 }
+
+/// Makes the runtime's queue of ready tasks as long as it can ever get.
+///
+/// That of the current-thread runtime grows when it first holds more tasks than before. All of them
+/// are ready at once sooner or later: in the middle of the counted stretch, by chance, for whatever
+/// driver. It has a place for each task at most.
+async fn widen_ready_queue(job: &Job) -> Result<(), Failure> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..job.concurrency + DRIVER_TASKS_MAX {
+        tasks.spawn(std::future::ready(())); // ready, and in the queue until this task waits
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+/// More tasks than a driver has of its own.
+const DRIVER_TASKS_MAX: u32 = 256;
 
 async fn counted_task<D: Driver, T: Traffic<D>>(
     driver: D,
