@@ -95,6 +95,8 @@ struct Node {
     waker: Option<Waker>,
 }
 
+/// Places that are reserved at once; 40 bytes each.
+const RESERVED_MAX: usize = 65_536;
 /// No node.
 const NIL: u32 = u32::MAX;
 
@@ -156,7 +158,8 @@ impl WaitQueue {
     ///
     /// # Allocation
     ///
-    /// Only when the queue has never been so long.
+    /// The first time, for all who may ever wait at once (memory that is not touched costs nothing);
+    /// later only if that is more than `RESERVED_MAX` and the queue has never been so long.
     pub fn enqueue(&self, deadline: u32) -> Result<Ticket, Full> {
         let mut inner = lock(&self.inner);
         if self.len.load(Ordering::Relaxed) >= self.len_max {
@@ -175,6 +178,9 @@ impl WaitQueue {
                 index
             }
             None => {
+                if inner.nodes.is_empty() {
+                    inner.nodes.reserve_exact(self.len_max.min(RESERVED_MAX));
+                }
                 inner.nodes.push(node);
                 u32::try_from(inner.nodes.len() - 1).map_err(|_| Full)?
             }

@@ -15,6 +15,24 @@ impl Wake for Count {
     }
 }
 
+/// However many come to wait later, their places are there.
+#[test]
+fn reserves_all_places_at_once() {
+    let queue = WaitQueue::new(1_000);
+    assert_eq!(lock(&queue.inner).nodes.capacity(), 0);
+    queue.enqueue(0).unwrap();
+    let capacity = lock(&queue.inner).nodes.capacity();
+    assert!((1_000..2_000).contains(&capacity), "{capacity}");
+    for _ in 1..1_000 {
+        queue.enqueue(0).unwrap();
+    }
+    assert_eq!(queue.enqueue(0), Err(Full));
+    assert_eq!(lock(&queue.inner).nodes.capacity(), capacity);
+    let queue = WaitQueue::new(usize::MAX);
+    queue.enqueue(0).unwrap();
+    assert_eq!(lock(&queue.inner).nodes.capacity(), RESERVED_MAX);
+}
+
 #[test]
 fn calls_in_order() {
     let queue = WaitQueue::new(3);
