@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::LengthMismatch;
 
 fn written(len: usize, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut out = vec![0xAA; len];
