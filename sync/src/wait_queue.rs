@@ -158,8 +158,9 @@ impl WaitQueue {
     ///
     /// # Allocation
     ///
-    /// The first time, for all who may ever wait at once (memory that is not touched costs nothing);
-    /// later only if that is more than `RESERVED_MAX` and the queue has never been so long.
+    /// The first time, for all who may ever wait at once (memory that is not touched costs
+    /// nothing); later only if that is more than `RESERVED_MAX` and the queue has never been so
+    /// long.
     pub fn enqueue(&self, deadline: u32) -> Result<Ticket, Full> {
         let mut inner = lock(&self.inner);
         if self.len.load(Ordering::Relaxed) >= self.len_max {
