@@ -2,8 +2,8 @@
 //!
 //! What it is not: a queue (who finds no free slot waits in a [`crate::WaitQueue`]), a timer (the
 //! I/O task calls [`SlotTable::expire`] with the time it likes), or anything that knows CQL.
-//! In steady state nothing allocates: slots come in segments of 64, 64, 128, 256 ... that stay,
-//! and a slot keeps its waker from one request to the next.
+//! In steady state nothing allocates: slots come in segments that end at 64, 1,024, 8,192 and
+//! 32,768 and stay, and a slot keeps its waker from one request to the next.
 //!
 //! # States
 //!

@@ -27,7 +27,14 @@ pub(super) const FIRST_LEN: usize = 1 << FIRST_BITS;
 pub const SLOTS_MAX: usize = 1 << INDEX_BITS;
 /// Blocks of [`FIRST_LEN`] slots.
 pub(super) const BLOCKS: usize = SLOTS_MAX / FIRST_LEN;
-const SEGMENTS: usize = (INDEX_BITS - FIRST_BITS + 1) as usize;
+
+/// Where each segment ends. Few and far apart: a table grows when a connection first has more in
+/// flight than ever, which is by chance, and must not go on doing so under a load that stays.
+#[cfg(not(loom))]
+const ENDS: [usize; 4] = [FIRST_LEN, 1024, 8192, SLOTS_MAX];
+#[cfg(loom)]
+const ENDS: [usize; 2] = [FIRST_LEN, SLOTS_MAX];
+const SEGMENTS: usize = ENDS.len();
 
 /// ```text
 /// 63 .. 32 | 31 .. 16 | 15 ............... 0
@@ -158,7 +165,7 @@ impl<R> SlotTable<R> {
     }
 }
 
-/// Slots in segments of 64, 64, 128, 256 ... that are allocated when needed and never move.
+/// Slots in segments that are allocated when needed and never move.
 ///
 /// Each pointer is null, or where slot 0 would be if the segment reached back that far, so that
 /// any index of the segment can be added to it as it is. It has its own segment's provenance.
@@ -191,7 +198,7 @@ impl<R> Segments<R> {
     pub(super) fn grow(&self, linked: usize) -> usize {
         let segment = segment_of(linked);
         let Some(place) = self.0.get(segment) else { return 0 };
-        // Allocates: at most 10 times in a table's life.
+        // Allocates: at most 4 times in a table's life.
         let slots: Box<[Slot<R>]> = (0..segment_len(segment)).map(|_| Slot::new()).collect();
         let len = slots.len();
         let first: *mut Slot<R> = Box::into_raw(slots).cast();
@@ -222,20 +229,28 @@ impl<R> Drop for Segments<R> {
     }
 }
 
-/// The segment of slot `index`; at least `SEGMENTS` if there can be no such slot.
+/// The segment of slot `index`; `SEGMENTS` if there can be no such slot.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "below the array's length, and unrolled")]
 const fn segment_of(index: usize) -> usize {
-    ((index >> (FIRST_BITS - 1)) | 1).ilog2() as usize
+    let mut segment = 0;
+    let mut at = 0;
+    while at < SEGMENTS {
+        segment += (index >= ENDS[at]) as usize;
+        at += 1;
+    }
+    segment
 }
 
-/// Index of a segment's first slot: 0, 64, 128, 256 ...
-#[inline]
+/// Index of a segment's first slot.
+#[expect(clippy::indexing_slicing, reason = "segments are numbered as their ends")]
 const fn first_index(segment: usize) -> usize {
-    ((FIRST_LEN << segment) >> 1) & !(FIRST_LEN - 1)
+    if segment == 0 { 0 } else { ENDS[segment - 1] }
 }
 
+#[expect(clippy::indexing_slicing, reason = "segments are numbered as their ends")]
 const fn segment_len(segment: usize) -> usize {
-    if segment == 0 { FIRST_LEN } else { FIRST_LEN << (segment - 1) }
+    ENDS[segment] - first_index(segment)
 }
 
 const _: () = {

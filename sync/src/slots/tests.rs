@@ -197,6 +197,22 @@ fn drops_replies_with_the_table() {
     assert_eq!(Arc::strong_count(&reply), 1);
 }
 
+/// A load that stays makes a table grow at few points.
+#[test]
+fn grows_in_few_steps() {
+    let table = SlotTable::<u32>::new(SLOTS_MAX);
+    let linked = || table.linked.load(Ordering::Relaxed);
+    let mut steps = Vec::new();
+    for in_use in 0..1_100 {
+        let before = linked();
+        table.claim().unwrap();
+        if linked() != before {
+            steps.push((in_use, linked()));
+        }
+    }
+    assert_eq!(steps, [(0, 64), (64, 1_024), (1_024, 8_192)]);
+}
+
 #[test]
 fn an_idle_table_is_small() {
     assert!(size_of::<SlotTable<[u64; 4]>>() + FIRST_LEN * size_of::<Slot<[u64; 4]>>() <= 8192);
