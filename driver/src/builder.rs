@@ -138,7 +138,7 @@ impl SessionBuilder {
         self
     }
 
-    /// Sets the size of each of a connection's two outgoing buffers in bytes; 256 KiB by default.
+    /// Sets the size of each of a connection's two outgoing buffers in bytes; 1 MiB by default.
     pub fn outbox_len(mut self, bytes: NonZeroUsize) -> Self {
         self.settings.limits.outbox_len = bytes.get();
         self

@@ -34,7 +34,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             in_flight_max: 32_768,
-            outbox_len: 256 * 1024,
+            outbox_len: 1024 * 1024,
             waiting_max: 16_384,
             chunk_len: 64 * 1024,
             // A thousand replies of 13 KB, twice. And more than glibc ever takes from its heap,
