@@ -12,9 +12,8 @@
 //!
 //! | from | by | to |
 //! |---|---|---|
-//! | FREE | owner `claim` | CLAIMED (`claim_armed`: PENDING) with the next generation |
-//! | CLAIMED | owner `arm` | ARMING while the waker is stored, then PENDING |
-//! | CLAIMED, PENDING, DONE, EXPIRED, SETTLED | owner `release_unsent` | FREE |
+//! | FREE | owner `claim`, off the free list, stores the waker | PENDING, next generation |
+//! | PENDING, DONE, EXPIRED, SETTLED | owner `release_unsent` | FREE |
 //! | PENDING | I/O `complete`, `fail_all` | FILLING while it stores and wakes, then DONE |
 //! | PENDING | I/O `expire` | FILLING while it wakes, then EXPIRED |
 //! | PENDING | owner `poll` | REGISTERING while it replaces the waker, then PENDING |
@@ -59,9 +58,9 @@ pub use free_list::SLOTS_MAX;
 use free_list::{BLOCKS, Head, NONE, Segments, next_index};
 pub use slot::SlotId;
 use slot::{
-    ARMING, CLAIMED, DONE, EXPIRED, FILLING, FREE, LEFT, LEFT_UNSENT, ORPHANED, PENDING, REG_DONE,
-    REG_FILLING, REGISTERING, SETTLED, Slot, exchange, next_claimed, put_reply, read_reply,
-    register, set_waker, state_of, wake, with_state,
+    DONE, EXPIRED, FILLING, FREE, LEFT, LEFT_UNSENT, ORPHANED, PENDING, REG_DONE, REG_FILLING,
+    REGISTERING, SETTLED, Slot, exchange, next_use, put_reply, read_reply, register, set_waker,
+    state_of, wake, with_state,
 };
 
 use crate::panics::{OnUnwind, Panics};
@@ -160,66 +159,31 @@ impl<R: Send> SlotTable<R> {
 
     // The owner's side.
 
-    /// Takes a free slot; `None` if all are in use.
+    /// Takes a free slot, ready for its reply, which will wake `waker`; `None` if all are in use.
     ///
-    /// Next comes [`arm`](Self::arm), or [`release_unsent`](Self::release_unsent).
+    /// Must come before the frame can be sent. `deadline` is in ticks, 0 for none. If the frame
+    /// then is not published, [`release_unsent`](Self::release_unsent) takes the slot back.
     ///
     /// # Allocation
     ///
     /// When the free list is empty and the table may still grow.
-    #[inline]
-    pub fn claim(&self) -> Option<SlotId> {
+    #[inline(always)]
+    pub fn claim(&self, waker: &Waker, deadline: u32) -> Option<SlotId> {
         let (index, slot) = self.pop()?;
         // Relaxed: taking it off the free list ordered this after all earlier uses.
-        let word = next_claimed(slot.state.load(Ordering::Relaxed));
-        slot.state.store(word, Ordering::Relaxed);
-        Some(SlotId::new(word, index))
-    }
-
-    /// [`claim`](Self::claim) and [`arm`](Self::arm) in one, for one atomic operation less: nobody
-    /// else can know the id yet.
-    ///
-    /// If the frame then is not published, [`release_unsent`](Self::release_unsent) takes it back.
-    #[inline(always)]
-    pub fn claim_armed(&self, waker: &Waker, deadline: u32) -> Option<SlotId> {
-        let (index, slot) = self.pop()?;
-        let word = next_claimed(slot.state.load(Ordering::Relaxed));
+        let word = next_use(slot.state.load(Ordering::Relaxed));
         let unwinding = OnUnwind(|| self.push(index, slot)); // still FREE
         // SAFETY: taken off the free list and its new id not given out: nobody else has access.
         unsafe { set_waker(slot, waker) };
         mem::forget(unwinding);
         slot.deadline.store(deadline, Ordering::Relaxed);
         // Release: pairs with the `Acquire` of whoever takes the slot out of PENDING.
-        slot.state.store(with_state(word, PENDING), Ordering::Release);
+        slot.state.store(word, Ordering::Release);
         self.note_deadline(index, deadline);
         Some(SlotId::new(word, index))
     }
 
-    /// Makes a claimed slot ready for its reply, which will wake `waker`.
-    ///
-    /// Must come before the frame can be sent. `deadline` is in ticks, 0 for none. An id that is
-    /// not claimed changes nothing.
-    #[inline]
-    pub fn arm(&self, id: SlotId, waker: &Waker, deadline: u32) {
-        let Some(slot) = self.segments.slot(id.stream()) else { return };
-        // Acquire: pairs with the release of the earlier uses, if `claim` ran on another thread.
-        if !exchange(slot, id.word(CLAIMED), id.word(ARMING)) {
-            debug_assert!(false, "{id:?} is not claimed");
-            return;
-        }
-        let unwinding = OnUnwind(|| {
-            slot.state.store(id.word(CLAIMED), Ordering::Release);
-        });
-        // SAFETY: in ARMING the cell is this call's alone.
-        unsafe { set_waker(slot, waker) };
-        mem::forget(unwinding);
-        slot.deadline.store(deadline, Ordering::Relaxed);
-        // Release: pairs with the `Acquire` of whoever takes the slot out of PENDING.
-        slot.state.store(id.word(PENDING), Ordering::Release);
-        self.note_deadline(id.stream(), deadline);
-    }
-
-    /// Gives a slot back whose frame was never published, armed or not.
+    /// Gives a slot back whose frame was never published.
     ///
     /// Not for a frame that the writer may have seen: its reply would meet the slot's next use.
     pub fn release_unsent(&self, id: SlotId) {
@@ -371,7 +335,7 @@ impl<R> SlotTable<R> {
                     return Poll::Pending;
                 }
                 _ => {
-                    debug_assert!(false, "{id:?} is polled but not armed");
+                    debug_assert!(false, "{id:?} is polled but not in use");
                     return Poll::Ready(Outcome::Expired);
                 }
             }
@@ -398,7 +362,7 @@ impl<R> SlotTable<R> {
                         return Abandoned::Orphaned;
                     }
                 }
-                CLAIMED | PENDING | EXPIRED | SETTLED => {
+                PENDING | EXPIRED | SETTLED => {
                     if exchange(slot, word, id.word(FREE)) {
                         self.push(id.stream(), slot);
                         return Abandoned::Freed;

@@ -57,7 +57,7 @@ impl Conn {
             return Err(Refusal::Full);
         }
         // Ready for its reply before the frame can be seen by the writer.
-        let Some(id) = self.slots.claim_armed(waker, deadline) else { return Err(Refusal::Full) };
+        let Some(id) = self.slots.claim(waker, deadline) else { return Err(Refusal::Full) };
         let claim = Claim { conn: self, id };
         let stream = id.stream().cast_signed(); // at most 32,767
         let pushed = if len <= self.outbox.buffer_len() {

@@ -44,7 +44,7 @@ fn swap_meets_abandon() {
     loom::model(|| {
         let outbox = Arc::new(Outbox::new(2));
         let table = Arc::new(SlotTable::<u8>::new(1));
-        let id = table.claim_armed(Waker::noop(), 0).unwrap();
+        let id = table.claim(Waker::noop(), 0).unwrap();
         push(&outbox, 1).unwrap();
         let owner = {
             let (outbox, table) = (Arc::clone(&outbox), Arc::clone(&table));

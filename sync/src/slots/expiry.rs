@@ -1,6 +1,6 @@
 //! Deadlines: how the I/O side finds, without looking at every slot, those that are due.
 //!
-//! Each block of slots has a bound, a time no later than any deadline in it. Arming a slot lowers
+//! Each block of slots has a bound, a time no later than any deadline in it. Claiming a slot lowers
 //! it if need be, which is seldom: deadlines mostly come in order. A visit computes it anew.
 //! Next: `sync/src/slots/tests.rs`.
 
@@ -28,7 +28,7 @@ pub struct Expiry {
 /// A deadline that is set while its block is being visited is noticed this much later, at worst.
 ///
 /// Between storing a slot's state and reading the block's bound there is no fence, to spare every
-/// request one; so a visit may miss a slot that is being armed at that moment. Therefore a block is
+/// request one; so a visit may miss a slot that is being claimed at that moment. Therefore a block is
 /// visited again after so many ticks as long as any slot of the table is in use.
 pub const RECHECK_TICKS: u32 = 64;
 
@@ -77,14 +77,14 @@ impl<R> SlotTable<R> {
 
     /// Expires what is due in one block and renews its bound; returns how many expired.
     fn expire_block(&self, block: usize, due: &AtomicU32, now: u32, panics: &mut Panics) -> u32 {
-        // Whoever arms a slot from here on sets the bound anew.
+        // Whoever claims a slot from here on sets the bound anew.
         due.store(0, Ordering::Relaxed);
         let mut expired = 0;
         let mut bound = 0;
         for index in block << FIRST_BITS..(block + 1) << FIRST_BITS {
             let Ok(index) = u16::try_from(index) else { break };
             let Some(slot) = self.segments.slot(index) else { break };
-            let word = slot.state.load(Ordering::Acquire); // pairs with the `Release` in `arm`
+            let word = slot.state.load(Ordering::Acquire); // pairs with the `Release` in `claim`
             let deadline = slot.deadline.load(Ordering::Relaxed);
             if !matches!(state_of(word), PENDING | REGISTERING) || deadline == 0 {
                 continue;
@@ -103,7 +103,7 @@ impl<R> SlotTable<R> {
                 bound = ticks::earlier(bound, deadline);
             }
         }
-        // A slot that was being armed meanwhile may have been missed; if any slot is in use, look
+        // A slot that was being claimed meanwhile may have been missed; if any slot is in use, look
         // again. If none is, then by this read-modify-write of the head (AcqRel, pairs with
         // `exchange_head`) every later claim sees the bound of 0 and sets it.
         if Head(self.head.0.fetch_add(0, Ordering::AcqRel)).in_use() != 0 {

@@ -24,7 +24,7 @@ fn counting() -> (Arc<Count>, Waker) {
 /// A reply that loom sees being dropped.
 type Reply = Box<u32>;
 
-/// One armed slot, the I/O side's call on a thread of its own, and the owner's here.
+/// One slot in use, the I/O side's call on a thread of its own, and the owner's here.
 fn meet(
     io: impl Fn(&SlotTable<Reply>, u16) + Send + Sync + 'static,
     owner: impl Fn(&SlotTable<Reply>, SlotId, &Waker) + Send + Sync + 'static,
@@ -33,7 +33,7 @@ fn meet(
     loom::model(move || {
         let table = Arc::new(SlotTable::new(1));
         let (_, waker) = counting();
-        let id = table.claim_armed(&waker, 1).unwrap();
+        let id = table.claim(&waker, 1).unwrap();
         let thread = {
             let (table, io) = (Arc::clone(&table), Arc::clone(&io));
             thread::spawn(move || io(&table, id.stream()))
@@ -61,7 +61,7 @@ fn poll_meets(io: impl Fn(&SlotTable<Reply>, u16) + Send + Sync + 'static) {
     loom::model(move || {
         let table = Arc::new(SlotTable::new(1));
         let (_, first) = counting();
-        let id = table.claim_armed(&first, 1).unwrap();
+        let id = table.claim(&first, 1).unwrap();
         let thread = {
             let (table, io) = (Arc::clone(&table), Arc::clone(&io));
             thread::spawn(move || io(&table, id.stream()))
@@ -164,12 +164,12 @@ fn withdraw_meets_abandon() {
 fn claims_meet_releases() {
     loom::model(|| {
         let table = Arc::new(SlotTable::<u32>::new(3));
-        let ids = [table.claim().unwrap(), table.claim().unwrap()];
+        let ids = [table.claim(Waker::noop(), 0).unwrap(), table.claim(Waker::noop(), 0).unwrap()];
         let threads = ids.map(|id| {
             let table = Arc::clone(&table);
             thread::spawn(move || {
                 table.release_unsent(id);
-                let id = table.claim_armed(Waker::noop(), 0).unwrap();
+                let id = table.claim(Waker::noop(), 0).unwrap();
                 assert_eq!(table.complete(id.stream(), 5), Completion::Delivered);
                 assert_eq!(table.poll(id, Waker::noop()), Poll::Ready(Outcome::Reply(5)));
             })
@@ -187,7 +187,7 @@ fn claim_meets_release_wakers() {
     loom::model(|| {
         let table = Arc::new(SlotTable::<u32>::new(2));
         let (count, waker) = counting();
-        let ids = [(); 2].map(|()| table.claim_armed(&waker, 0).unwrap());
+        let ids = [(); 2].map(|()| table.claim(&waker, 0).unwrap());
         table.release_unsent(ids[0]);
         let releaser = {
             let table = Arc::clone(&table);
@@ -196,22 +196,22 @@ fn claim_meets_release_wakers() {
                 table.release_wakers();
             })
         };
-        let id = table.claim_armed(&waker, 0).expect("a slot is free");
+        let id = table.claim(&waker, 0).expect("a slot is free");
         assert_eq!(table.complete(id.stream(), 5), Completion::Delivered);
         assert_eq!(count.0.load(Ordering::Acquire), 1, "the waker was lost");
         assert_eq!(table.poll(id, &waker), Poll::Ready(Outcome::Reply(5)));
         releaser.join().unwrap();
         assert_eq!(table.in_use(), 0);
-        let ids = [(); 2].map(|()| table.claim().unwrap());
+        let ids = [(); 2].map(|()| table.claim(Waker::noop(), 0).unwrap());
         assert_ne!(ids[0].stream(), ids[1].stream());
-        assert!(table.claim().is_none());
+        assert!(table.claim(Waker::noop(), 0).is_none());
     });
 }
 
 /// The owner arms a slot, tells the I/O side as the outbox does, and gives up; meanwhile the reply
 /// comes. Nobody's reply is anybody else's: the next use of the slot has its own.
 #[test]
-fn claim_armed_meets_complete_and_abandon() {
+fn claim_meets_complete_and_abandon() {
     loom::model(|| {
         let table = Arc::new(SlotTable::<Reply>::new(1));
         let sent = Arc::new(AtomicU32::new(0)); // stream id + 1
@@ -222,14 +222,14 @@ fn claim_armed_meets_complete_and_abandon() {
                 complete(&table, u16::try_from(stream).unwrap());
             })
         };
-        let id = table.claim_armed(Waker::noop(), 1).unwrap();
+        let id = table.claim(Waker::noop(), 1).unwrap();
         sent.store(u32::from(id.stream()) + 1, Ordering::Release);
         let left = {
             let table = Arc::clone(&table);
             thread::spawn(move || table.abandon(id))
         };
         // If the slot is free already it is used once more, while the first use may be ending.
-        let next = table.claim_armed(Waker::noop(), 1);
+        let next = table.claim(Waker::noop(), 1);
         assert_ne!(left.join().unwrap(), Abandoned::Stale);
         io.join().unwrap();
         assert_eq!(table.abandon(id), Abandoned::Stale);
@@ -252,14 +252,14 @@ fn stale_id_meets_the_next_use() {
     ] {
         loom::model(move || {
             let table = Arc::new(SlotTable::<Reply>::new(1));
-            let stale = table.claim_armed(Waker::noop(), 0).unwrap();
+            let stale = table.claim(Waker::noop(), 0).unwrap();
             complete(&table, stale.stream());
             assert!(table.poll(stale, Waker::noop()).is_ready());
             let thread = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || gives_up(&table, stale))
             };
-            let next = table.claim_armed(Waker::noop(), 0).expect("the slot is free");
+            let next = table.claim(Waker::noop(), 0).expect("the slot is free");
             assert_eq!(next.stream(), stale.stream());
             assert!(table.poll(next, Waker::noop()).is_pending());
             complete(&table, next.stream());

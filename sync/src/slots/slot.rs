@@ -12,19 +12,17 @@ use crate::panics::OnUnwind;
 use crate::shim::{AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 pub(super) const FREE: u64 = 0;
-pub(super) const CLAIMED: u64 = 1;
-pub(super) const ARMING: u64 = 2;
-pub(super) const PENDING: u64 = 3;
-pub(super) const REGISTERING: u64 = 4;
-pub(super) const REG_FILLING: u64 = 5;
-pub(super) const REG_DONE: u64 = 6;
-pub(super) const FILLING: u64 = 7;
-pub(super) const LEFT: u64 = 8;
-pub(super) const LEFT_UNSENT: u64 = 9;
-pub(super) const DONE: u64 = 10;
-pub(super) const EXPIRED: u64 = 11;
-pub(super) const SETTLED: u64 = 12;
-pub(super) const ORPHANED: u64 = 13;
+pub(super) const PENDING: u64 = 1;
+pub(super) const REGISTERING: u64 = 2;
+pub(super) const REG_FILLING: u64 = 3;
+pub(super) const REG_DONE: u64 = 4;
+pub(super) const FILLING: u64 = 5;
+pub(super) const LEFT: u64 = 6;
+pub(super) const LEFT_UNSENT: u64 = 7;
+pub(super) const DONE: u64 = 8;
+pub(super) const EXPIRED: u64 = 9;
+pub(super) const SETTLED: u64 = 10;
+pub(super) const ORPHANED: u64 = 11;
 
 /// Bits of the state word, and of an id, that are not the generation.
 const LOW: u64 = 0xFFFF;
@@ -41,8 +39,8 @@ pub(super) const fn with_state(word: u64, state: u64) -> u64 {
 
 /// The word of the slot's next use. 2^48 uses of one slot take years; then the count starts again.
 #[inline]
-pub(super) const fn next_claimed(word: u64) -> u64 {
-    with_state(word, CLAIMED).wrapping_add(LOW + 1)
+pub(super) const fn next_use(word: u64) -> u64 {
+    with_state(word, PENDING).wrapping_add(LOW + 1)
 }
 
 /// One use of one slot: the stream id and a generation that no other use of the slot has.
@@ -93,7 +91,7 @@ pub(super) struct Slot<R> {
     pub(super) next: AtomicU32,
     /// When to expire, in ticks; 0 is never.
     pub(super) deadline: AtomicU32,
-    /// Kept from one use to the next. Written in CLAIMED, ARMING and REG*, read in FILLING and
+    /// Kept from one use to the next. Written off the free list and in REG*, read in FILLING and
     /// LEFT*.
     pub(super) waker: UnsafeCell<Option<Waker>>,
     /// Initialised in DONE and REG_DONE, and on the way there.

@@ -22,13 +22,16 @@ fn counting() -> (Arc<Count>, Waker) {
     (Arc::clone(&count), Waker::from(count))
 }
 
+fn claim<R: Send>(table: &SlotTable<R>) -> Option<SlotId> {
+    table.claim(Waker::noop(), 0)
+}
+
 #[test]
 fn delivers_a_reply() {
     let table = SlotTable::new(100);
     let (count, waker) = counting();
-    let id = table.claim().unwrap();
-    assert_eq!(table.complete(id.stream(), 1), Completion::Unknown(1));
-    table.arm(id, &waker, 0);
+    assert_eq!(table.complete(0, 1), Completion::Unknown(1));
+    let id = table.claim(&waker, 0).unwrap();
     assert_eq!(table.poll(id, &waker), Poll::Pending);
     assert_eq!(table.complete(id.stream(), 7), Completion::Delivered);
     assert_eq!(table.complete(id.stream(), 8), Completion::Unknown(8));
@@ -46,11 +49,11 @@ fn claims_exactly_as_many_as_allowed() {
             continue; // takes minutes there
         }
         let table = SlotTable::<u8>::new(max);
-        let mut ids: Vec<_> = std::iter::from_fn(|| table.claim()).collect();
+        let mut ids: Vec<_> = std::iter::from_fn(|| claim(&table)).collect();
         assert_eq!((ids.len(), table.in_use() as usize), (max, max));
         let last = ids.pop().unwrap();
         table.release_unsent(last);
-        let again = table.claim().unwrap();
+        let again = claim(&table).unwrap();
         assert_eq!(again.stream(), last.stream());
         assert_ne!(again, last);
         table.release_unsent(last); // stale
@@ -67,13 +70,13 @@ fn claims_exactly_as_many_as_allowed() {
 #[test]
 fn holds_the_id_of_what_was_given_up() {
     let table = SlotTable::new(4);
-    let id = table.claim_armed(Waker::noop(), 0).unwrap();
+    let id = table.claim(Waker::noop(), 0).unwrap();
     assert_eq!(table.abandon(id), Abandoned::Orphaned);
     assert_eq!((table.in_use(), table.orphans()), (1, 1));
     assert_eq!(table.complete(id.stream(), 3), Completion::Orphan(3));
     assert_eq!((table.in_use(), table.orphans()), (0, 0));
 
-    let id = table.claim_armed(Waker::noop(), 0).unwrap();
+    let id = table.claim(Waker::noop(), 0).unwrap();
     assert!(!table.withdraw(id.stream()));
     assert_eq!(table.abandon(id), Abandoned::Orphaned);
     assert!(table.withdraw(id.stream()));
@@ -87,7 +90,7 @@ fn expires_what_is_due() {
         let (count, waker) = counting();
         let at = |ticks_later| ticks::after(start, ticks_later);
         let ids: Vec<_> =
-            (0..200).map(|i| table.claim_armed(&waker, at(10 + i % 2 * 20)).unwrap()).collect();
+            (0..200).map(|i| table.claim(&waker, at(10 + i % 2 * 20)).unwrap()).collect();
         assert_eq!(table.expire(at(9)), Expiry { expired: 0, next_due: Some(at(10)) });
         assert_eq!(table.expire(at(12)), Expiry { expired: 100, next_due: Some(at(30)) });
         assert_eq!(count.0.load(Ordering::Relaxed), 100);
@@ -116,16 +119,16 @@ fn expires_what_is_due() {
 #[test]
 fn fails_all() {
     let table = SlotTable::new(8);
-    let claimed = table.claim().unwrap();
-    let pending = table.claim_armed(Waker::noop(), 0).unwrap();
-    let orphaned = table.claim_armed(Waker::noop(), 0).unwrap();
+    let unsent = claim(&table).unwrap();
+    let pending = table.claim(Waker::noop(), 0).unwrap();
+    let orphaned = table.claim(Waker::noop(), 0).unwrap();
     table.abandon(orphaned);
-    let expired = table.claim_armed(Waker::noop(), 5).unwrap();
+    let expired = table.claim(Waker::noop(), 5).unwrap();
     table.expire(5);
     table.fail_all(|| "gone");
     assert_eq!(table.poll(pending, Waker::noop()), Poll::Ready(Outcome::Reply("gone")));
     assert_eq!(table.poll(expired, Waker::noop()), Poll::Ready(Outcome::Expired));
-    table.release_unsent(claimed);
+    table.release_unsent(unsent);
     assert_eq!((table.in_use(), table.orphans()), (0, 0));
 }
 
@@ -139,11 +142,11 @@ fn survives_a_waker_that_panics() {
     }
     let waker = Waker::from(Arc::new(Panics));
     let table = SlotTable::new(8);
-    let id = table.claim_armed(&waker, 0).unwrap();
+    let id = table.claim(&waker, 0).unwrap();
     let wake = std::panic::AssertUnwindSafe(|| table.complete(id.stream(), 5));
     assert!(std::panic::catch_unwind(wake).is_err());
     assert_eq!(table.poll(id, Waker::noop()), Poll::Ready(Outcome::Reply(5)));
-    let id = table.claim_armed(&waker, 1).unwrap();
+    let id = table.claim(&waker, 1).unwrap();
     let wake = std::panic::AssertUnwindSafe(|| table.expire(1));
     assert!(std::panic::catch_unwind(wake).is_err());
     assert_eq!(table.poll(id, Waker::noop()), Poll::Ready(Outcome::Expired));
@@ -151,7 +154,7 @@ fn survives_a_waker_that_panics() {
 
     // Nor does it keep the others of its round from being woken.
     let (count, counts) = counting();
-    let claim = |waker: &Waker| table.claim_armed(waker, 2).unwrap();
+    let claim = |waker: &Waker| table.claim(waker, 2).unwrap();
     let ids = [&waker, &counts, &waker, &counts].map(claim);
     let wake = std::panic::AssertUnwindSafe(|| table.expire(2));
     assert!(std::panic::catch_unwind(wake).is_err());
@@ -174,7 +177,7 @@ fn survives_a_waker_that_panics() {
 fn releases_wakers_of_free_slots() {
     let table = SlotTable::new(100);
     let (count, waker) = counting();
-    let ids: Vec<_> = (0..70).map(|_| table.claim_armed(&waker, 0).unwrap()).collect();
+    let ids: Vec<_> = (0..70).map(|_| table.claim(&waker, 0).unwrap()).collect();
     let (kept, done) = ids.split_at(1);
     done.iter().for_each(|id| table.release_unsent(*id));
     assert_eq!(Arc::strong_count(&count), 72);
@@ -183,7 +186,7 @@ fn releases_wakers_of_free_slots() {
     assert_eq!(table.in_use(), 1);
     table.complete(kept[0].stream(), ());
     assert_eq!(count.0.load(Ordering::Relaxed), 1);
-    let ids: Vec<_> = std::iter::from_fn(|| table.claim()).collect();
+    let ids: Vec<_> = std::iter::from_fn(|| claim(&table)).collect();
     assert_eq!(ids.len(), 99);
 }
 
@@ -191,7 +194,7 @@ fn releases_wakers_of_free_slots() {
 fn drops_replies_with_the_table() {
     let reply = Arc::new(());
     let table = SlotTable::new(2);
-    let id = table.claim_armed(Waker::noop(), 0).unwrap();
+    let id = table.claim(Waker::noop(), 0).unwrap();
     table.complete(id.stream(), Arc::clone(&reply));
     drop(table);
     assert_eq!(Arc::strong_count(&reply), 1);
@@ -205,7 +208,7 @@ fn grows_in_few_steps() {
     let mut steps = Vec::new();
     for in_use in 0..1_100 {
         let before = linked();
-        table.claim().unwrap();
+        claim(&table).unwrap();
         if linked() != before {
             steps.push((in_use, linked()));
         }
@@ -235,7 +238,9 @@ fn stress() {
                 let (_, other) = counting();
                 for round in 0..rounds {
                     let key = owner << 32 | round;
-                    let Some(id) = table.claim() else {
+                    count.0.store(0, Ordering::Relaxed);
+                    let deadline = if random.bool() { 1 } else { 0 };
+                    let Some(id) = table.claim(&waker, deadline) else {
                         thread::yield_now();
                         continue;
                     };
@@ -243,8 +248,6 @@ fn stress() {
                         table.release_unsent(id);
                         continue;
                     }
-                    count.0.store(0, Ordering::Relaxed);
-                    table.arm(id, &waker, if random.bool() { 1 } else { 0 });
                     send.send((id.stream(), key)).unwrap();
                     if random.u8(..) < 80 {
                         table.abandon(id);
