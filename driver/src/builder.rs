@@ -139,6 +139,7 @@ impl SessionBuilder {
     }
 
     /// Sets the size of each of a connection's two outgoing buffers in bytes; 1 MiB by default.
+    /// They take it when more is queued at once than fits the 4 KiB that they begin with.
     pub fn outbox_len(mut self, bytes: NonZeroUsize) -> Self {
         self.settings.limits.outbox_len = bytes.get();
         self

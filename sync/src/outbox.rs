@@ -22,6 +22,11 @@ mod tests;
 
 use crate::shim::{Apart, AtomicBool, AtomicUsize, Guard, Mutex, Ordering, lock};
 
+/// Bytes of a buffer until more is queued at once; then it takes its full length for good.
+///
+/// A lone request, or a few, fit; and a buffer of this length lies among the program's other
+/// memory, while one of a megabyte has pages of its own, which the system may make huge ones.
+const FIRST_LEN: usize = 4 * 1024;
 /// Frames longer than the buffer that may be queued or being encoded;
 /// the writer has as many at most in its hands.
 const LARGE_COUNT_MAX: usize = 64;
@@ -85,7 +90,7 @@ pub enum PushError<E> {
 }
 
 impl Outbox {
-    /// An open outbox with a buffer of `len` bytes; the writer's [`WriteBuffer`] has another.
+    /// An open outbox with a buffer of up to `len` bytes; the writer's [`WriteBuffer`] has another.
     ///
     /// # Panics
     ///
@@ -95,7 +100,7 @@ impl Outbox {
         assert!(len > 0, "an outbox holds at least a byte");
         Outbox {
             filling: Apart(Mutex::new(Filling {
-                buf: alloc_buffer(len),
+                buf: alloc_buffer(len.min(FIRST_LEN)),
                 end: 0,
                 large: VecDeque::new(),
                 large_count: 0,
@@ -122,7 +127,7 @@ impl Outbox {
     ///
     /// # Allocation
     ///
-    /// None.
+    /// Once in the outbox's life, when more is queued at once than fits its first 4 KiB.
     #[inline]
     pub fn push<E>(
         &self,
@@ -134,12 +139,15 @@ impl Outbox {
         if filling.closed {
             return Err(PushError::Closed);
         }
-        let start = filling.end;
-        let Some(frame) = filling.buf.get_mut(start..start + len) else {
+        let (start, end) = (filling.end, filling.end.saturating_add(len));
+        if end > filling.buf.len() {
+            filling.grow(end, self.len);
+        }
+        let Some(frame) = filling.buf.get_mut(start..end) else {
             return Err(PushError::Full);
         };
         encode(frame).map_err(PushError::Encode)?;
-        filling.end = start + len;
+        filling.end = end;
         Ok(self.queued(len, filling))
     }
 
@@ -198,7 +206,7 @@ impl Outbox {
         Ok(self.queued(len, filling))
     }
 
-    /// Bytes of the buffer: longer frames are queued apart.
+    /// Bytes that the buffer may have: longer frames are queued apart.
     #[inline]
     pub fn buffer_len(&self) -> usize {
         self.len
@@ -241,8 +249,8 @@ impl Outbox {
             if !writing.spent.is_empty() {
                 filling.recycle(&mut writing.spent, self.len);
             }
-            if writing.buf.len() != self.len {
-                writing.buf = alloc_buffer(self.len); // another outbox's
+            if writing.buf.len() < filling.buf.len() {
+                writing.buf = alloc_buffer(filling.buf.len()); // its time to grow, too
             }
             mem::swap(&mut filling.buf, &mut writing.buf);
             if !filling.large.is_empty() {
@@ -299,6 +307,18 @@ impl fmt::Debug for Outbox {
 }
 
 impl Filling {
+    /// Makes room for frames up to `end`, if the buffer may have `len_max` bytes and has not yet.
+    #[cold]
+    fn grow(&mut self, end: usize, len_max: usize) {
+        if end <= len_max {
+            let mut buf = alloc_buffer(len_max);
+            if let (Some(to), Some(from)) = (buf.get_mut(..self.end), self.buf.get(..self.end)) {
+                to.copy_from_slice(from);
+            }
+            self.buf = buf;
+        }
+    }
+
     /// The queued large frames leave the queue.
     fn release_large(&mut self) {
         self.large_count -= self.large.len();
@@ -341,7 +361,7 @@ impl WriteBuffer {
     #[must_use]
     pub fn new(len: usize) -> WriteBuffer {
         WriteBuffer {
-            buf: alloc_buffer(len),
+            buf: alloc_buffer(len.min(FIRST_LEN)),
             start: 0,
             end: 0,
             large: VecDeque::new(),

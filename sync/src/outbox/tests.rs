@@ -55,6 +55,28 @@ fn queues_whole_frames_only() {
     assert_eq!(put(&outbox, &[1]), Ok(Pushed { was_empty: true }));
 }
 
+/// Both buffers take their full length once, and what is queued stays.
+#[test]
+fn grows_once_and_loses_nothing() {
+    let len = 4 * FIRST_LEN;
+    let outbox = Outbox::new(len);
+    let mut writing = WriteBuffer::new(len);
+    let frame = |byte| vec![byte; FIRST_LEN / 2 + 1];
+    let lens = |outbox: &Outbox, writing: &WriteBuffer| {
+        (lock(&outbox.filling.0).buf.len(), writing.buf.len())
+    };
+    assert!(put(&outbox, &frame(1)).is_ok());
+    assert_eq!(lens(&outbox, &writing), (FIRST_LEN, FIRST_LEN));
+    for byte in 2..8 {
+        assert!(put(&outbox, &frame(byte)).is_ok());
+    }
+    assert_eq!(lens(&outbox, &writing), (len, FIRST_LEN));
+    assert_eq!(put(&outbox, &frame(9)), Err(PushError::Full));
+    outbox.swap(&mut writing, |_| 0, |_| true);
+    assert_eq!(lens(&outbox, &writing), (len, len));
+    assert_eq!(writing.remaining(), (1..8).flat_map(frame).collect::<Vec<_>>());
+}
+
 #[test]
 fn keeps_long_frames_apart() {
     let outbox = Outbox::new(4);
