@@ -146,17 +146,29 @@ struct Deflate {
     lz4: Lz4Encoder,
     out: Vec<u8>,
     start: usize,
+    outbox_len: usize,
+}
+
+/// How many outboxes long the buffer may be that a long request leaves behind.
+const KEPT_LEN_FACTOR: usize = 8;
+
+/// Bytes of requests at once for which a connection's buffer is made at first.
+const FEW_REQUESTS_LEN: usize = 4 * 1024;
+
+/// Room for so many bytes of requests: a frame that compressing would lengthen takes a little more
+/// while it is tried.
+const fn out_len(plain_len: usize) -> usize {
+    plain_len.saturating_add(plain_len / 8).saturating_add(1024)
 }
 
 /// Bodies shorter than this are sent as they are: compressing would not make them smaller.
 const COMPRESS_LEN_MIN: usize = 64;
 
 impl Deflate {
-    // Allocates: once per connection, for a whole outbox; memory is touched only as far as used.
+    // Allocates: once per connection, for few requests.
     fn new(outbox_len: usize) -> Deflate {
-        // A frame that compressing would lengthen takes a little more while it is tried.
-        let out = Vec::with_capacity(outbox_len + outbox_len / 8 + 1024);
-        Deflate { lz4: Lz4Encoder::new(), out, start: 0 }
+        let out = Vec::with_capacity(out_len(FEW_REQUESTS_LEN.min(outbox_len)));
+        Deflate { lz4: Lz4Encoder::new(), out, start: 0, outbox_len }
     }
 
     fn remaining(&self) -> &[u8] {
@@ -164,9 +176,16 @@ impl Deflate {
     }
 
     /// Takes all of `plain`, which holds whole frames.
+    // Allocates: once more per connection, for a whole outbox, when there is more at once than few.
     fn fill(&mut self, plain: &mut WriteBuffer) {
         self.out.clear();
         self.start = 0;
+        if self.out.capacity() > out_len(self.outbox_len.saturating_mul(KEPT_LEN_FACTOR)) {
+            self.out = Vec::new(); // made for a long request: not kept
+        }
+        if out_len(plain.len()) > self.out.capacity() {
+            self.out.reserve_exact(out_len(plain.len().max(self.outbox_len)));
+        }
         loop {
             let bytes = plain.remaining();
             let len = frame_len(bytes);
