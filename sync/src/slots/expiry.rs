@@ -28,8 +28,8 @@ pub struct Expiry {
 /// A deadline that is set while its block is being visited is noticed this much later, at worst.
 ///
 /// Between storing a slot's state and reading the block's bound there is no fence, to spare every
-/// request one; so a visit may miss a slot that is being claimed at that moment. Therefore a block is
-/// visited again after so many ticks as long as any slot of the table is in use.
+/// request one; so a visit may miss a slot that is being claimed at that moment. Therefore a block
+/// is visited again after so many ticks as long as any slot of the table is in use.
 pub const RECHECK_TICKS: u32 = 64;
 
 impl<R: Send> SlotTable<R> {
