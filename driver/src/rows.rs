@@ -262,10 +262,20 @@ impl QueryRowsResult {
     /// items have errors of their own.
     #[inline]
     pub fn rows<'r, R: DeserializeRow<'r>>(&'r self) -> Result<TypedRowIter<'r, R>, Error> {
-        match TypedRows::over(&self.metadata.columns, &self.cells, self.row_count) {
+        match self.typed_rows(&self.cells, self.row_count) {
             Ok(rows) => Ok(TypedRowIter { rows, result: self }),
             Err(error) => Err(self.error(error)),
         }
+    }
+
+    #[inline]
+    fn typed_rows<'r, R: DeserializeRow<'r>>(
+        &'r self,
+        cells: &'r [u8],
+        row_count: u32,
+    ) -> Result<TypedRows<'r, 'r, R>, DeserializeError> {
+        self.metadata.check_row::<R>()?;
+        Ok(TypedRows::over_checked_type(&self.metadata.columns, cells, row_count))
     }
 
     /// Length in bytes of the row whose cells begin at `start`.
@@ -284,8 +294,7 @@ impl QueryRowsResult {
         len: usize,
     ) -> Result<R, Error> {
         let cells = self.cells.get(start..start.saturating_add(len)).unwrap_or_default();
-        let rows = TypedRows::over(&self.metadata.columns, cells, 1);
-        match rows.and_then(|mut rows| rows.next().transpose()) {
+        match self.typed_rows(cells, 1).and_then(|mut rows| rows.next().transpose()) {
             Ok(row) => row.ok_or_else(|| Error::result("there is no row")),
             Err(error) => Err(self.error(error)),
         }

@@ -335,11 +335,11 @@ impl SerializeValue for Rude {
         Ok(())
     }
 
-    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+    fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
         Ok(ValueLen::Bytes(self.announced[self.call().min(1)]))
     }
 
-    fn write(&self, out: &mut Writer<'_>) {
+    fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
         self.call();
         for _ in 0..self.written {
             out.put_u8(b'x');

@@ -115,11 +115,11 @@ macro_rules! stable {
             && <$rust as SerializeValue>::type_check(typ).is_ok(); // not vectors as lists
         if let Ok(value) = value
             && fits
-            && let Some(first) = written(&value)
+            && let Some(first) = written(typ, &value)
         {
             let again = <$rust as DeserializeValue>::deserialize(typ, Some(&first));
             let again = again.expect("what was written can be read");
-            assert_eq!(written(&again).map(|bytes| bytes.len()), Some(first.len()));
+            assert_eq!(written(typ, &again).map(|bytes| bytes.len()), Some(first.len()));
         }
     })*};
 }
@@ -172,11 +172,11 @@ fn every_type(cell: RawValue<'_>) {
 
 /// The value's content; `None` for null, and for what a server may send but not be sent: durations
 /// of mixed signs.
-fn written(value: &impl SerializeValue) -> Option<Vec<u8>> {
-    let Ok(ValueLen::Bytes(len)) = value.value_len() else { return None };
+fn written(typ: &ColumnType, value: &impl SerializeValue) -> Option<Vec<u8>> {
+    let Ok(ValueLen::Bytes(len)) = value.value_len(typ) else { return None };
     let mut out = vec![0; usize::try_from(len).unwrap()];
     let mut writer = Writer::new(&mut out);
-    value.write(&mut writer);
+    value.write(typ, &mut writer);
     writer.finish().expect("a value is as long as it announced");
     Some(out)
 }

@@ -7,7 +7,10 @@
 //!
 //! Next: `value/mod.rs`.
 
-use crate::error::Malformed;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::{DeserializeError, Malformed};
+use crate::row::DeserializeRow;
 use crate::types::{ColumnSpec, GlobalTable};
 use crate::wire::Reader;
 
@@ -98,7 +101,28 @@ pub struct ResultMetadata {
     pub columns: Box<[ColumnSpec]>,
     global_table: GlobalTable,
     bytes: Box<[u8]>,
+    checked: Checked,
 }
+
+/// The row type that was last found to fit: its [`DeserializeRow::type_key`], 0 for none.
+///
+/// What is known of columns is no part of them: all of these are equal.
+#[derive(Debug, Default)]
+struct Checked(AtomicUsize);
+
+impl Clone for Checked {
+    fn clone(&self) -> Self {
+        Self(AtomicUsize::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl PartialEq for Checked {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Checked {}
 
 impl ResultMetadata {
     /// Parses the columns and keeps their bytes, to know them again.
@@ -113,7 +137,24 @@ impl ResultMetadata {
             columns: raw.to_columns()?,
             global_table: raw.global_table,
             bytes: raw.bytes.into(),
+            checked: Checked::default(),
         })
+    }
+
+    /// Whether rows of these columns can be read as `R`: checked once, and again only after rows of
+    /// another type were read.
+    ///
+    /// # Errors
+    /// Those of [`DeserializeRow::type_check`].
+    #[inline]
+    pub fn check_row<'frame, R: DeserializeRow<'frame>>(&self) -> Result<(), DeserializeError> {
+        let key = R::type_key();
+        if self.checked.0.load(Ordering::Relaxed) == key {
+            return Ok(());
+        }
+        R::type_check(&self.columns)?;
+        self.checked.0.store(key, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether these are the columns of `raw`: a comparison of bytes, nothing is parsed.
@@ -142,6 +183,7 @@ impl Default for ResultMetadata {
             columns: Box::default(),
             global_table: GlobalTable::PerColumn,
             bytes: Box::default(),
+            checked: Checked::default(),
         }
     }
 }

@@ -149,6 +149,7 @@ impl<'a> RowsBody<'a> {
             cells: self.cells.remaining(),
             columns,
             left: self.rows_count,
+            are_in_order: R::is_in_order(columns),
             row: PhantomData,
         })
     }
@@ -173,6 +174,7 @@ pub struct TypedRows<'frame, 'meta, R> {
     cells: &'frame [u8],
     columns: &'meta [ColumnSpec],
     left: u32,
+    are_in_order: bool,
     row: PhantomData<fn() -> R>,
 }
 
@@ -188,7 +190,19 @@ impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> TypedRows<'frame, 'meta, 
         rows_count: u32,
     ) -> Result<Self, DeserializeError> {
         R::type_check(columns)?;
-        Ok(Self { end: cells.len(), cells, columns, left: rows_count, row: PhantomData })
+        Ok(Self::over_checked_type(columns, cells, rows_count))
+    }
+
+    /// As [`Self::over`], where `R::type_check(columns)` is known to succeed. If it would not, rows
+    /// are errors or wrong.
+    #[inline]
+    pub fn over_checked_type(
+        columns: &'meta [ColumnSpec],
+        cells: &'frame [u8],
+        rows_count: u32,
+    ) -> Self {
+        let are_in_order = R::is_in_order(columns);
+        Self { end: cells.len(), cells, columns, left: rows_count, are_in_order, row: PhantomData }
     }
 }
 
@@ -198,7 +212,8 @@ impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> Iterator for TypedRows<'f
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let mut cells = Cells::new(Reader::new(self.cells), self.columns);
+        let cells = Cells::new(Reader::new(self.cells), self.columns);
+        let mut cells = cells.with_order(self.are_in_order);
         if let Some(row) = R::deserialize_sound(&mut cells)
             && let Ok(rest) = cells.finish()
         {

@@ -12,6 +12,9 @@ use crate::error::{CqlTypeName, Malformed};
 use crate::wire::Reader;
 
 mod class;
+mod name;
+
+pub use name::{Name, name_hash};
 
 /// How deep types may nest; `list<int>` has depth 2.
 pub const TYPE_DEPTH_MAX: u32 = 32;
@@ -71,7 +74,7 @@ pub struct UdtType {
     /// Its name.
     pub name: Box<str>,
     /// Names and types of its fields, in their order. A value may lack the last ones.
-    pub fields: Box<[(Box<str>, ColumnType)]>,
+    pub fields: Box<[(Name, ColumnType)]>,
 }
 
 /// A column of a result, or a bind marker of a statement.
@@ -82,7 +85,7 @@ pub struct ColumnSpec {
     /// Its table.
     pub table: Arc<str>,
     /// Its name.
-    pub name: Box<str>,
+    pub name: Name,
     /// Its type.
     pub typ: ColumnType,
 }

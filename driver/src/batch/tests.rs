@@ -168,11 +168,11 @@ impl SerializeValue for Liar {
         Ok(())
     }
 
-    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+    fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
         Ok(ValueLen::Bytes(3))
     }
 
-    fn write(&self, out: &mut Writer<'_>) {
+    fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
         out.put_slice(&vec![0; self.0]);
     }
 }

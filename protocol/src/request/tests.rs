@@ -345,11 +345,11 @@ impl SerializeValue for Liar {
         Ok(())
     }
 
-    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+    fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
         Ok(ValueLen::Bytes(self.announced))
     }
 
-    fn write(&self, out: &mut Writer<'_>) {
+    fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
         out.put_slice(&vec![0; self.written]);
     }
 }
@@ -409,7 +409,7 @@ impl SerializeRow for LyingRow {
     }
 
     fn write_values(&self, _: &[ColumnSpec], out: &mut Writer<'_>) {
-        1_i32.write_value(out);
+        1_i32.write_value(&ColumnType::Int, out);
     }
 
     fn hash_column(

@@ -6,7 +6,7 @@
 
 use crate::error::{SerializeError, saturating_u32};
 use crate::row::SerializeRow;
-use crate::types::ColumnSpec;
+use crate::types::{ColumnSpec, ColumnType};
 use crate::value::{SerializeValue, ValueLen};
 use crate::wire::Writer;
 
@@ -113,25 +113,29 @@ impl<'a> KeySink<'a> {
         Self { short: [0; SHORT_LEN], short_len: 0, state }
     }
 
-    /// Takes a column's value.
+    /// Takes a column's value; `typ` is the column's type.
     ///
     /// # Errors
     /// `KeyColumnNull`, `KeyTooLong`, and whatever the value's serializer reports; all in column 0,
     /// for the row to correct.
     #[inline]
-    pub fn column<V: SerializeValue + ?Sized>(&mut self, value: &V) -> Result<(), SerializeError> {
+    pub fn column<V: SerializeValue + ?Sized>(
+        &mut self,
+        value: &V,
+        typ: &ColumnType,
+    ) -> Result<(), SerializeError> {
         if let Some(content) = value.as_bytes() {
             return self.content(content);
         }
-        let ValueLen::Bytes(len) = value.value_len()? else {
+        let ValueLen::Bytes(len) = value.value_len(typ)? else {
             return Err(SerializeError::KeyColumnNull { column: 0 });
         };
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let Some(short) = self.short.get_mut(..len) else {
-            return self.long_column(value, len);
+            return self.long_column(value, typ, len);
         };
         let mut writer = Writer::new(short);
-        value.write(&mut writer);
+        value.write(typ, &mut writer);
         writer.finish()?;
         self.short_len = len;
         if matches!(self.state, State::Single { .. }) { Ok(()) } else { self.short_part() }
@@ -141,6 +145,7 @@ impl<'a> KeySink<'a> {
     fn long_column<V: SerializeValue + ?Sized>(
         &mut self,
         value: &V,
+        typ: &ColumnType,
         len: usize,
     ) -> Result<(), SerializeError> {
         let (mut scratch, mut heap) = ([0; SCRATCH_LEN], Vec::new());
@@ -153,7 +158,7 @@ impl<'a> KeySink<'a> {
             }
         };
         let mut writer = Writer::new(content);
-        value.write(&mut writer);
+        value.write(typ, &mut writer);
         writer.finish()?;
         self.content(content)
     }

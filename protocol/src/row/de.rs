@@ -21,6 +21,24 @@ pub trait DeserializeRow<'frame>: Sized {
     /// of the column.
     fn type_check(columns: &[ColumnSpec]) -> Result<(), DeserializeError>;
 
+    /// Identity of the check. Equal keys mean the same outcome of [`type_check`](Self::type_check)
+    /// for the same columns, so that it need not be repeated. Never zero.
+    #[inline]
+    fn type_key() -> usize {
+        // Where the linker folds two such functions into one, they do the same.
+        (Self::type_check as fn(&[ColumnSpec]) -> Result<(), DeserializeError> as *const ()).addr()
+    }
+
+    /// Whether the columns, which passed the check, stand in the order in which `Self` reads them
+    /// when it need not look for them: asked once per result, told by [`Cells::are_in_order`].
+    ///
+    /// Of interest to types that read columns by name. Those that read by position leave it.
+    #[inline(always)]
+    #[must_use]
+    fn is_in_order(_: &[ColumnSpec]) -> bool {
+        true
+    }
+
     /// Reads the next row from `cells`. Cells that it leaves are skipped.
     ///
     /// # Errors
@@ -45,6 +63,7 @@ pub struct Cells<'frame, 'meta: 'frame> {
     reader: Reader<'frame>,
     columns: &'meta [ColumnSpec],
     index: usize, // of the next column; at most `columns.len()`
+    are_in_order: bool,
 }
 
 impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
@@ -52,7 +71,21 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     #[inline(always)]
     #[must_use]
     pub fn new(reader: Reader<'frame>, columns: &'meta [ColumnSpec]) -> Self {
-        Self { reader, columns, index: 0 }
+        Self { reader, columns, index: 0, are_in_order: false }
+    }
+
+    /// The same cells, with what [`DeserializeRow::is_in_order`] told of the columns.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_order(self, are_in_order: bool) -> Self {
+        Self { are_in_order, ..self }
+    }
+
+    /// Whether [`DeserializeRow::is_in_order`] was asked, and true.
+    #[inline(always)]
+    #[must_use]
+    pub fn are_in_order(&self) -> bool {
+        self.are_in_order
     }
 
     /// Reads the next cell.
@@ -80,6 +113,24 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
         let column = self.columns.get(self.index)?;
         self.index += 1;
         T::deserialize_sound(&column.typ, &mut self.reader)
+    }
+
+    /// The column that [`value`](Self::value) reads next; `None` behind the last one.
+    #[inline(always)]
+    #[must_use]
+    pub fn next_column(&self) -> Option<&'meta ColumnSpec> {
+        self.columns.get(self.index)
+    }
+
+    /// Passes over the next cell.
+    ///
+    /// # Errors
+    /// [`DeserializeError::Malformed`] where the body ends within the cell.
+    #[inline]
+    pub fn skip(&mut self) -> Result<(), DeserializeError> {
+        self.reader.bytes("cell")?;
+        self.index = self.index.saturating_add(1).min(self.columns.len());
+        Ok(())
     }
 
     /// The columns of the row, read or not.

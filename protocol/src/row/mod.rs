@@ -6,4 +6,4 @@ mod de;
 mod ser;
 
 pub use de::{Cells, DeserializeRow};
-pub use ser::SerializeRow;
+pub use ser::{SerializeRow, type_at};

@@ -5,7 +5,7 @@
 
 use crate::error::SerializeError;
 use crate::routing::KeySink;
-use crate::types::ColumnSpec;
+use crate::types::{ColumnSpec, ColumnType};
 use crate::value::SerializeValue;
 use crate::wire::Writer;
 
@@ -141,29 +141,32 @@ impl<T: SerializeValue> SerializeRow for [T] {
         self.len()
     }
 
-    fn values_len(&self, _: &[ColumnSpec]) -> Result<usize, SerializeError> {
+    fn values_len(&self, columns: &[ColumnSpec]) -> Result<usize, SerializeError> {
         let mut len = 0_usize;
         for (index, value) in self.iter().enumerate() {
-            let value_len = value.value_len().map_err(|error| error.at_column(index))?;
+            let typ = type_at(columns, index);
+            let value_len = value.value_len(typ).map_err(|error| error.at_column(index))?;
             len = len.saturating_add(value_len.encoded_len());
         }
         Ok(len)
     }
 
-    fn write_values(&self, _: &[ColumnSpec], out: &mut Writer<'_>) {
-        for value in self {
-            value.write_value(out);
+    fn write_values(&self, columns: &[ColumnSpec], out: &mut Writer<'_>) {
+        for (index, value) in self.iter().enumerate() {
+            value.write_value(type_at(columns, index), out);
         }
     }
 
     fn hash_column(
         &self,
         index: usize,
-        _: &[ColumnSpec],
+        columns: &[ColumnSpec],
         sink: &mut KeySink<'_>,
     ) -> Result<(), SerializeError> {
         match self.get(index) {
-            Some(value) => sink.column(value).map_err(|error| error.at_column(index)),
+            Some(value) => {
+                sink.column(value, type_at(columns, index)).map_err(|error| error.at_column(index))
+            }
             None => Err(no_such_value(index, self.len())),
         }
     }
@@ -235,9 +238,9 @@ macro_rules! tuple {
             }
 
             #[inline]
-            fn values_len(&self, _: &[ColumnSpec]) -> Result<usize, SerializeError> {
+            fn values_len(&self, columns: &[ColumnSpec]) -> Result<usize, SerializeError> {
                 let mut len = 0_usize;
-                $(match self.$i.value_len() {
+                $(match self.$i.value_len(type_at(columns, $i)) {
                     Ok(value_len) => len = len.saturating_add(value_len.encoded_len()),
                     Err(error) => return Err(error.at_column($i)),
                 })+
@@ -245,19 +248,19 @@ macro_rules! tuple {
             }
 
             #[inline]
-            fn write_values(&self, _: &[ColumnSpec], out: &mut Writer<'_>) {
-                $(self.$i.write_value(out);)+
+            fn write_values(&self, columns: &[ColumnSpec], out: &mut Writer<'_>) {
+                $(self.$i.write_value(type_at(columns, $i), out);)+
             }
 
             #[inline]
             fn hash_column(
                 &self,
                 index: usize,
-                _: &[ColumnSpec],
+                columns: &[ColumnSpec],
                 sink: &mut KeySink<'_>,
             ) -> Result<(), SerializeError> {
                 match index {
-                    $($i => sink.column(&self.$i),)+
+                    $($i => sink.column(&self.$i, type_at(columns, $i)),)+
                     _ => return Err(no_such_value(index, <Self as Tuple>::COUNT)),
                 }
                 .map_err(|error| error.at_column(index))
@@ -322,6 +325,18 @@ fn check_count(count: usize, columns: &[ColumnSpec]) -> Result<(), SerializeErro
     }
 }
 
+/// Type of the marker at `index`. Where the caller gives no columns, values that have one form only
+/// are written all the same. The compiler drops the look-up for values that ignore the type.
+#[inline(always)]
+#[must_use]
+pub fn type_at(columns: &[ColumnSpec], index: usize) -> &ColumnType {
+    static NOT_KNOWN: ColumnType = ColumnType::Blob;
+    match columns.get(index) {
+        Some(column) => &column.typ,
+        None => &NOT_KNOWN,
+    }
+}
+
 /// The key is made of markers that the row has no values for.
 #[cold]
 fn no_such_value(index: usize, count: usize) -> SerializeError {
@@ -348,7 +363,6 @@ tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::ColumnType;
 
     fn columns(types: &[ColumnType]) -> Vec<ColumnSpec> {
         let spec = |(index, typ): (usize, &ColumnType)| ColumnSpec {

@@ -1,13 +1,13 @@
 //! Bound values: from Rust to the bytes of a `[value]`.
 //!
 //! In two steps, because a request is encoded in place: first its exact length, then its content.
-//! Types are checked apart from that, once per statement and Rust type, so a value is written
-//! without looking at the column. Which column it goes to is the row's business.
-//! Next: `row/ser.rs`.
+//! Types are checked apart from that, once per statement and Rust type; the column's type is passed
+//! on for those that CQL has several forms of (a `Vec` as a list or as a vector), and costs nothing
+//! where it isn't looked at. Which column a value goes to is the row's business.
+//! Next: `value/ser/collection.rs`.
 
 use core::net::IpAddr;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -16,9 +16,11 @@ use super::{
     Counter, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid, CqlVarint,
     CqlVarintBorrowed, MaybeUnset, Unset,
 };
-use crate::error::{SerializeError, TypeMismatch, saturating_u32};
+use crate::error::{SerializeError, TypeMismatch};
 use crate::types::ColumnType;
 use crate::wire::{Writer, vint_len};
+
+mod collection;
 
 /// What stands in the length field of a `[value]`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,6 +65,9 @@ impl ValueLen {
 ///
 /// Implementations announce the length of what they write; a broken promise fails the request and
 /// never reaches the wire.
+///
+/// `typ` is a type that passed [`Self::type_check`]. An implementation that relies on that gives an
+/// error or wrong bytes where it did not, never a panic.
 pub trait SerializeValue {
     /// Whether values of this Rust type fit a column of type `typ`. Depends on nothing else.
     ///
@@ -74,10 +79,10 @@ pub trait SerializeValue {
     ///
     /// # Errors
     /// A value that the protocol cannot express.
-    fn value_len(&self) -> Result<ValueLen, SerializeError>;
+    fn value_len(&self, typ: &ColumnType) -> Result<ValueLen, SerializeError>;
 
     /// Writes the content, as many bytes as [`Self::value_len`] tells; nothing for null and unset.
-    fn write(&self, out: &mut Writer<'_>);
+    fn write(&self, typ: &ColumnType, out: &mut Writer<'_>);
 
     /// The content, where it lies in memory as it is sent: text and blobs. A partition key is
     /// then hashed without copying it.
@@ -88,12 +93,12 @@ pub trait SerializeValue {
 
     /// Writes length and content. Types of fixed length do both at once.
     #[inline]
-    fn write_value(&self, out: &mut Writer<'_>) {
-        match self.value_len() {
+    fn write_value(&self, typ: &ColumnType, out: &mut Writer<'_>) {
+        match self.value_len(typ) {
             Ok(ValueLen::Bytes(len)) => {
                 out.put_u32(len);
                 let start = out.position();
-                self.write(out);
+                self.write(typ, out);
                 if usize::try_from(len) != Ok(out.position().saturating_sub(start)) {
                     out.set_fault();
                 }
@@ -119,19 +124,19 @@ macro_rules! fixed_len {
             }
 
             #[inline]
-            fn value_len(&self) -> Result<ValueLen, SerializeError> {
+            fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
                 let $value = self;
                 ValueLen::bytes($bytes.len())
             }
 
             #[inline]
-            fn write(&self, out: &mut Writer<'_>) {
+            fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
                 let $value = self;
                 out.put_array($bytes);
             }
 
             #[inline]
-            fn write_value(&self, out: &mut Writer<'_>) {
+            fn write_value(&self, _: &ColumnType, out: &mut Writer<'_>) {
                 let $value = self;
                 out.put_fixed_value($bytes);
             }
@@ -168,19 +173,19 @@ macro_rules! in_memory {
             }
 
             #[inline]
-            fn value_len(&self) -> Result<ValueLen, SerializeError> {
+            fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
                 let $value = self;
                 ValueLen::bytes($bytes.len())
             }
 
             #[inline]
-            fn write(&self, out: &mut Writer<'_>) {
+            fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
                 let $value = self;
                 out.put_slice($bytes);
             }
 
             #[inline]
-            fn write_value(&self, out: &mut Writer<'_>) {
+            fn write_value(&self, _: &ColumnType, out: &mut Writer<'_>) {
                 let $value = self;
                 out.put_bytes($bytes);
             }
@@ -218,12 +223,12 @@ impl SerializeValue for IpAddr {
     }
 
     #[inline]
-    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+    fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
         Ok(ValueLen::Bytes(if self.is_ipv4() { 4 } else { 16 }))
     }
 
     #[inline]
-    fn write(&self, out: &mut Writer<'_>) {
+    fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
         match self {
             Self::V4(ip) => out.put_array(ip.octets()),
             Self::V6(ip) => out.put_array(ip.octets()),
@@ -240,7 +245,7 @@ impl SerializeValue for CqlDuration {
         }
     }
 
-    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+    fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
         let positive = self.months > 0 || self.days > 0 || self.nanoseconds > 0;
         let negative = self.months < 0 || self.days < 0 || self.nanoseconds < 0;
         if positive && negative {
@@ -254,7 +259,7 @@ impl SerializeValue for CqlDuration {
         )
     }
 
-    fn write(&self, out: &mut Writer<'_>) {
+    fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
         out.put_vint(i64::from(self.months));
         out.put_vint(i64::from(self.days));
         out.put_vint(self.nanoseconds);
@@ -271,13 +276,13 @@ impl SerializeValue for CqlDecimal {
     }
 
     #[inline]
-    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+    fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
         let (unscaled, _) = self.as_signed_be_bytes_slice_and_exponent();
         ValueLen::bytes(unscaled.len().saturating_add(4))
     }
 
     #[inline]
-    fn write(&self, out: &mut Writer<'_>) {
+    fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
         let (unscaled, scale) = self.as_signed_be_bytes_slice_and_exponent();
         out.put_i32(scale);
         out.put_slice(unscaled);
@@ -291,12 +296,12 @@ impl SerializeValue for Unset {
     }
 
     #[inline]
-    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+    fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
         Ok(ValueLen::Unset)
     }
 
     #[inline]
-    fn write(&self, _: &mut Writer<'_>) {}
+    fn write(&self, _: &ColumnType, _: &mut Writer<'_>) {}
 }
 
 /// Passes everything on to the value within, if there is one.
@@ -309,27 +314,27 @@ macro_rules! wrapper {
             }
 
             #[inline]
-            fn value_len(&self) -> Result<ValueLen, SerializeError> {
+            fn value_len(&self, typ: &ColumnType) -> Result<ValueLen, SerializeError> {
                 let $value = self;
                 match $set {
-                    Some(inner) => inner.value_len(),
+                    Some(inner) => inner.value_len(typ),
                     None => Ok($absent),
                 }
             }
 
             #[inline]
-            fn write(&self, out: &mut Writer<'_>) {
+            fn write(&self, typ: &ColumnType, out: &mut Writer<'_>) {
                 let $value = self;
                 if let Some(inner) = $set {
-                    inner.write(out);
+                    inner.write(typ, out);
                 }
             }
 
             #[inline]
-            fn write_value(&self, out: &mut Writer<'_>) {
+            fn write_value(&self, typ: &ColumnType, out: &mut Writer<'_>) {
                 let $value = self;
                 match $set {
-                    Some(inner) => inner.write_value(out),
+                    Some(inner) => inner.write_value(typ, out),
                     None => out.put_i32(if $absent == ValueLen::Null { -1 } else { -2 }),
                 }
             }
@@ -351,132 +356,6 @@ wrapper! {
     }, ValueLen::Unset;
     [V: SerializeValue + ?Sized] &V, V, |value| Some(&**value), ValueLen::Null;
 }
-
-/// Length of a value within a collection or tuple, its length field included.
-#[inline]
-fn element_len(element: &(impl SerializeValue + ?Sized)) -> Result<usize, SerializeError> {
-    match element.value_len()? {
-        ValueLen::Unset => {
-            let what = "a part of a collection or tuple cannot be unset";
-            Err(SerializeError::BadValue { column: 0, what })
-        }
-        len => Ok(len.encoded_len()),
-    }
-}
-
-/// Lists and sets: a count, then the elements.
-macro_rules! sequence {
-    ($([$($param:tt)*] $rust:ty => $($cql:ident)|+;)*) => {$(
-        impl<$($param)*> SerializeValue for $rust {
-            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
-                match typ {
-                    $(ColumnType::$cql(element))|+ => T::type_check(element),
-                    other => Err(TypeMismatch::of::<Self>(other)),
-                }
-            }
-
-            fn value_len(&self) -> Result<ValueLen, SerializeError> {
-                let mut len = 4_usize;
-                for element in self {
-                    len = len.saturating_add(element_len(element)?);
-                }
-                ValueLen::bytes(len)
-            }
-
-            fn write(&self, out: &mut Writer<'_>) {
-                // Each element takes four bytes at least: the count is as small as the length.
-                out.put_u32(saturating_u32(self.len()));
-                for element in self {
-                    element.write_value(out);
-                }
-            }
-        }
-    )*};
-}
-
-sequence! {
-    [T: SerializeValue] [T] => List | Set;
-    [T: SerializeValue] Vec<T> => List | Set;
-    [T: SerializeValue, const N: usize] [T; N] => List | Set;
-    [T: SerializeValue, S] HashSet<T, S> => Set;
-    [T: SerializeValue] BTreeSet<T> => Set;
-}
-
-macro_rules! map {
-    ($([$($param:tt)*] $rust:ty;)*) => {$(
-        impl<$($param)*> SerializeValue for $rust {
-            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
-                match typ {
-                    ColumnType::Map(pair) => {
-                        K::type_check(&pair.0)?;
-                        V::type_check(&pair.1)
-                    }
-                    other => Err(TypeMismatch::of::<Self>(other)),
-                }
-            }
-
-            fn value_len(&self) -> Result<ValueLen, SerializeError> {
-                let mut len = 4_usize;
-                for (key, value) in self {
-                    len = len.saturating_add(element_len(key)?);
-                    len = len.saturating_add(element_len(value)?);
-                }
-                ValueLen::bytes(len)
-            }
-
-            fn write(&self, out: &mut Writer<'_>) {
-                out.put_u32(saturating_u32(self.len()));
-                for (key, value) in self {
-                    key.write_value(out);
-                    value.write_value(out);
-                }
-            }
-        }
-    )*};
-}
-
-map! {
-    [K: SerializeValue, V: SerializeValue, S] HashMap<K, V, S>;
-    [K: SerializeValue, V: SerializeValue] BTreeMap<K, V>;
-}
-
-macro_rules! tuple {
-    ($($T:ident $i:tt),+) => {
-        impl<$($T: SerializeValue),+> SerializeValue for ($($T,)+) {
-            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
-                const COUNT: usize = [$($i),+].len();
-                let fields = match typ {
-                    ColumnType::Tuple(fields) if fields.len() == COUNT => fields,
-                    other => return Err(TypeMismatch::of::<Self>(other)),
-                };
-                let mut fields = fields.iter();
-                $(if let Some(field) = fields.next() {
-                    $T::type_check(field)?;
-                })+
-                Ok(())
-            }
-
-            fn value_len(&self) -> Result<ValueLen, SerializeError> {
-                let mut len = 0_usize;
-                $(len = len.saturating_add(element_len(&self.$i)?);)+
-                ValueLen::bytes(len)
-            }
-
-            fn write(&self, out: &mut Writer<'_>) {
-                $(self.$i.write_value(out);)+
-            }
-        }
-    };
-}
-
-tuple!(A 0);
-tuple!(A 0, B 1);
-tuple!(A 0, B 1, C 2);
-tuple!(A 0, B 1, C 2, D 3);
-tuple!(A 0, B 1, C 2, D 3, E 4);
-tuple!(A 0, B 1, C 2, D 3, E 4, F 5);
-tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
-tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 
 #[cfg(test)]
 mod tests;

@@ -382,10 +382,10 @@ fn hostile_counts_are_refused() {
 /// Writes as `W`, reads as `R`.
 fn round_trip<W: SerializeValue>(typ: &ColumnType, value: &W) -> Option<Vec<u8>> {
     W::type_check(typ).unwrap();
-    let ValueLen::Bytes(len) = value.value_len().unwrap() else { return None };
+    let ValueLen::Bytes(len) = value.value_len(typ).unwrap() else { return None };
     let mut content = vec![0; usize::try_from(len).unwrap()];
     let mut writer = Writer::new(&mut content);
-    value.write(&mut writer);
+    value.write(typ, &mut writer);
     writer.finish().unwrap();
     Some(content)
 }

@@ -1,13 +1,18 @@
 //! Tests of bound values: golden bytes, and promises kept and broken.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
 use expect_test::{Expect, expect};
 
 use super::*;
 
-fn encode<V: SerializeValue + ?Sized>(value: &V) -> Result<Vec<u8>, SerializeError> {
-    let mut out = vec![0; value.value_len()?.encoded_len()];
+fn encode<V: SerializeValue + ?Sized>(
+    typ: &ColumnType,
+    value: &V,
+) -> Result<Vec<u8>, SerializeError> {
+    let mut out = vec![0; value.value_len(typ)?.encoded_len()];
     let mut writer = Writer::new(&mut out);
-    value.write_value(&mut writer);
+    value.write_value(typ, &mut writer);
     writer.finish()?;
     Ok(out)
 }
@@ -15,14 +20,14 @@ fn encode<V: SerializeValue + ?Sized>(value: &V) -> Result<Vec<u8>, SerializeErr
 #[track_caller]
 fn check<V: SerializeValue + ?Sized>(typ: &ColumnType, value: &V, expected: Expect) {
     V::type_check(typ).unwrap();
-    let bytes = encode(value).unwrap();
+    let bytes = encode(typ, value).unwrap();
     let hex: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     expected.assert_eq(&hex.concat());
     // Length and content apart give the same.
     let content_len = bytes.len() - 4;
     let mut content = vec![0; content_len];
     let mut writer = Writer::new(&mut content);
-    value.write(&mut writer);
+    value.write(typ, &mut writer);
     writer.finish().unwrap();
     assert_eq!(content, bytes[4..]);
     if let Some(in_memory) = value.as_bytes() {
@@ -71,7 +76,8 @@ fn times() {
         &duration(0, 0, (89 * 3600 + 4 * 60 + 48) * 1_000_000_000),
         expect!["0000000a0000fe024753fca5c000"],
     );
-    assert!(matches!(duration(1, -1, 0).value_len(), Err(SerializeError::BadValue { .. })));
+    let mixed = duration(1, -1, 0).value_len(&ColumnType::Duration);
+    assert!(matches!(mixed, Err(SerializeError::BadValue { .. })));
 }
 
 #[test]
@@ -150,7 +156,34 @@ fn collections_and_tuples() {
         &vec![vec![], vec![1]],
         expect!["0000001c0000000200000004000000000000000c000000010000000400000001"],
     );
-    assert!(vec![MaybeUnset::Set(1), MaybeUnset::Unset].value_len().is_err());
+    let unset = vec![MaybeUnset::Set(1), MaybeUnset::Unset];
+    assert!(unset.value_len(&list(ColumnType::Int)).is_err());
+}
+
+#[test]
+fn vectors() {
+    let vector = |element, dimensions| ColumnType::Vector(Box::new(element), dimensions);
+    check(&vector(ColumnType::Int, 2), &[1, 2], expect!["000000080000000100000002"]);
+    check(&vector(ColumnType::Float, 2), &vec![1_f32, 2.0], expect!["000000083f80000040000000"]);
+    // `smallint` has a fixed length, but not to servers.
+    check(&vector(ColumnType::Smallint, 2), &[1_i16, 2], expect!["00000006020001020002"]);
+    check(&vector(ColumnType::Text, 2), &["ab", "c"], expect!["000000050261620163"]);
+    let nested = vector(vector(ColumnType::Int, 1), 2);
+    check(&nested, &[[1], [2]], expect!["000000080000000100000002"]);
+    check(
+        &vector(list(ColumnType::Int), 1),
+        &[vec![7]],
+        expect!["0000000d0c000000010000000400000007"],
+    );
+
+    let typ = vector(ColumnType::Int, 2);
+    for wrong in [vec![], vec![1], vec![1, 2, 3]] {
+        assert!(matches!(wrong.value_len(&typ), Err(SerializeError::BadValue { .. })));
+    }
+    assert!(vec![Some(1), None].value_len(&typ).is_err());
+    assert!(<[i32; 3]>::type_check(&typ).is_err());
+    assert!(<[i64; 2]>::type_check(&typ).is_err());
+    assert!(BTreeSet::<i32>::type_check(&typ).is_err());
 }
 
 #[test]
@@ -177,11 +210,11 @@ impl SerializeValue for Liar {
         Ok(())
     }
 
-    fn value_len(&self) -> Result<ValueLen, SerializeError> {
+    fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
         Ok(ValueLen::Bytes(self.announced))
     }
 
-    fn write(&self, out: &mut Writer<'_>) {
+    fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
         out.put_slice(&vec![0; self.written]);
     }
 }
@@ -190,13 +223,19 @@ impl SerializeValue for Liar {
 fn a_broken_promise_is_an_error() {
     let liar = |announced, written| Liar { announced, written };
     for (announced, written) in [(4, 5), (5, 4), (0, 1), (1, 0)] {
-        let error = encode(&liar(announced, written)).unwrap_err();
+        let error = encode(&ColumnType::Blob, &liar(announced, written)).unwrap_err();
         assert!(matches!(error, SerializeError::Length(_)), "{announced} {written}");
     }
     // Also where the sum is right.
-    assert!(encode(&vec![liar(4, 5), liar(5, 4)]).is_err());
-    assert!(encode(&vec![liar(5, 4), liar(4, 5)]).is_err());
-    assert!(encode(&(liar(4, 4), liar(5, 5))).is_ok());
+    let blobs = list(ColumnType::Blob);
+    assert!(encode(&blobs, &vec![liar(4, 5), liar(5, 4)]).is_err());
+    assert!(encode(&blobs, &vec![liar(5, 4), liar(4, 5)]).is_err());
+    let texts = ColumnType::Vector(Box::new(ColumnType::Text), 2);
+    assert!(encode(&texts, &vec![liar(4, 5), liar(5, 4)]).is_err());
+    let ints = ColumnType::Vector(Box::new(ColumnType::Int), 2);
+    assert!(encode(&ints, &vec![liar(4, 5), liar(4, 3)]).is_ok(), "eight bytes are two ints");
+    assert!(encode(&ints, &vec![liar(4, 5), liar(4, 4)]).is_err());
+    assert!(encode(&blobs, &(liar(4, 4), liar(5, 5))).is_ok());
 }
 
 #[test]
