@@ -182,7 +182,7 @@ pub const PARTITIONS: u64 = 100_000;
 /// Partitions of a hundred rows that are really stored, for the runs that need them.
 pub const WIDE_PARTITIONS_STORED: u64 = 1_000;
 
-/// The blob of a row: sixteen bytes that depend on the row, then [`PATTERN`].
+/// The blob of a row: sixteen bytes that depend on the row, then `PATTERN`.
 ///
 /// Cheap on purpose: it is made for each request inside of the measured stretch.
 #[inline]

@@ -1,0 +1,169 @@
+//! Where the two codecs differ on purpose, each with its reason and an example that is a test.
+//!
+//! `docs/DIFFERENCES.md` is this list for readers; a test holds the two together.
+
+use shardwire_protocol::error::FrameError;
+use shardwire_protocol::header::Opcode;
+use shardwire_protocol::metadata::result_flags;
+
+use super::responses::{self, Agreement, Frame, is_a_limit};
+
+/// What both made of a frame.
+pub(crate) struct Outcome<'a> {
+    frame: Frame<'a>,
+    ours: &'a Result<String, FrameError>,
+    official: &'a Result<String, String>,
+}
+
+/// A difference that is meant.
+struct Difference {
+    /// As in `docs/DIFFERENCES.md`.
+    title: &'static str,
+    /// Whether an outcome is a case of it.
+    applies: fn(&Outcome<'_>) -> bool,
+    /// Opcode, flags and body of a response in which it shows.
+    example: (Opcode, u8, &'static [u8]),
+}
+
+const RESPONSES: [Difference; 7] = [
+    Difference {
+        title: "Events of unknown kind",
+        applies: |outcome| {
+            outcome.frame.opcode == Opcode::Event
+                && outcome.ours_says(&["unknown event", "unknown target", "MovedNode"])
+                && outcome.official.is_err()
+        },
+        example: (Opcode::Event, 0, b"\0\x0CCOFFEE_BREAK"),
+    },
+    Difference {
+        title: "Schema changes of unknown targets",
+        applies: |outcome| {
+            outcome.ours_says(&["unknown target"]) && outcome.official_refuses("chema change")
+        },
+        example: (Opcode::Result, 0, b"\0\0\0\x05\0\x07CREATED\0\x04ROLE\0\x02ks\0\x01r"),
+    },
+    Difference {
+        title: "Client routes that do not pair up",
+        applies: |outcome| {
+            outcome.ours_says(&["routes "])
+                && (outcome.official_refuses("length mismatch")
+                    || outcome.official_refuses("Unable to parse host id")
+                    || outcome.both_name_the_same_routes())
+        },
+        example: (
+            Opcode::Event,
+            0,
+            b"\0\x14CLIENT_ROUTES_CHANGE\0\x0CUPDATE_NODES\0\x01\0\x01c\0\x01\0\x04host",
+        ),
+    },
+    Difference {
+        title: "Custom types that have no CQL name",
+        applies: |outcome| {
+            outcome.ours_says(&["custom"])
+                && outcome.official_refuses("Failed to parse custom CQL type")
+        },
+        example: (
+            Opcode::Result,
+            0,
+            b"\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\x01k\0\x01t\0\x01c\0\0\0\x04Blob\0\0\0\0",
+        ),
+    },
+    Difference {
+        title: "Null where a paging state or a payload stands",
+        applies: |outcome| {
+            outcome.ours.is_ok()
+                && (outcome.official_refuses("Malformed paging state: out of range")
+                    || outcome.official_refuses("Malformed custom payload map: out of range"))
+        },
+        example: (
+            Opcode::Result,
+            0,
+            b"\0\0\0\x02\0\0\0\x03\0\0\0\x01\xFF\xFF\xFF\xFF\0\x01k\0\x01t\0\x01c\0\x09\0\0\0\0",
+        ),
+    },
+    Difference {
+        title: "Metadata that changed, where that was not agreed",
+        applies: |outcome| !outcome.frame.agreement.metadata_id && outcome.has_changed_metadata(),
+        example: (
+            Opcode::Result,
+            0,
+            b"\0\0\0\x02\0\0\0\x09\0\0\0\x01\0\x01i\0\x01k\0\x01t\0\x01c\0\x09\0\0\0\0",
+        ),
+    },
+    Difference {
+        title: "A type number of versions 1 and 2",
+        applies: |outcome| outcome.ours.is_ok() && outcome.official_refuses("not yet implemented, id: 10"),
+        example: (
+            Opcode::Result,
+            0,
+            b"\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\x01k\0\x01t\0\x01c\0\x0A\0\0\0\0",
+        ),
+    },
+];
+
+/// See [`is_a_limit`].
+pub(crate) fn is_not_shown_to_the_official_codec(refusal: FrameError) -> bool {
+    is_a_limit(refusal)
+}
+
+/// Whether the difference is one of the list.
+pub(crate) fn is_known(
+    frame: Frame<'_>,
+    ours: &Result<String, FrameError>,
+    official: &Result<String, String>,
+) -> bool {
+    let outcome = Outcome { frame, ours, official };
+    RESPONSES.iter().any(|difference| (difference.applies)(&outcome))
+}
+
+impl Outcome<'_> {
+    fn ours_says(&self, any_of: &[&str]) -> bool {
+        matches!(self.ours, Ok(words) if any_of.iter().any(|part| words.contains(part)))
+    }
+
+    fn official_refuses(&self, reason: &str) -> bool {
+        matches!(self.official, Err(words) if words.contains(reason))
+    }
+
+    /// A UUID may be spelled in several ways; ours are given as they were sent.
+    fn both_name_the_same_routes(&self) -> bool {
+        let plain = |words: &str| {
+            words.to_ascii_lowercase().replace(['-', '{', '}'], "").replace("urn:uuid:", "")
+        };
+        matches!((self.ours, self.official), (Ok(ours), Ok(official)) if plain(ours) == plain(official))
+    }
+
+    fn has_changed_metadata(&self) -> bool {
+        let Some(message) = responses::message(self.frame) else { return false };
+        match message {
+            [0, 0, 0, 2, _, _, _, flags, ..] => {
+                u32::from(*flags) & result_flags::METADATA_CHANGED != 0
+            }
+            // The flags of a result's metadata are somewhere behind the bind markers.
+            [0, 0, 0, 4, ..] => self.ours.is_err() || self.official.is_err(),
+            _ => false,
+        }
+    }
+}
+
+#[test]
+fn every_difference_shows_in_its_example() {
+    let agreement = Agreement { metadata_id: false, rate_limit_error: false };
+    for difference in RESPONSES {
+        let (opcode, flags, body) = difference.example;
+        let frame = Frame { opcode, flags, agreement, body };
+        let (ours, official) = (responses::ours(frame), responses::official(frame));
+        let outcome = Outcome { frame, ours: &ours, official: &official };
+        assert!((difference.applies)(&outcome), "{}: {ours:?}, {official:?}", difference.title);
+        assert_ne!(ours.ok(), official.ok(), "{}", difference.title);
+    }
+}
+
+#[test]
+fn the_document_lists_them() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/DIFFERENCES.md");
+    let document = std::fs::read_to_string(path).expect("the document exists");
+    for difference in RESPONSES {
+        assert!(document.contains(difference.title), "{} is not listed", difference.title);
+    }
+}

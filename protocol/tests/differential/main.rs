@@ -1,0 +1,38 @@
+//! The same bytes to this codec and to the official one: both must make the same of them.
+//!
+//! Every check is a function of bytes, so that random bytes drive it here and a fuzzer drives it in
+//! `fuzz/`. Where the two differ on purpose, `differences.rs` says so, with the paragraph of the
+//! specification and a test; the list is repeated for readers in `docs/DIFFERENCES.md`.
+//!
+//! Reading order: `source.rs`, `frames.rs`, `responses.rs`, `differences.rs`, `types.rs`,
+//! `values.rs`, `routing.rs`.
+
+mod differences;
+mod frames;
+mod responses;
+mod routing;
+mod source;
+mod types;
+
+/// Random inputs of each kind; a seed reproduces them.
+const INPUT_COUNT: usize = 20_000;
+
+/// Runs `check` on random inputs, the same ones each time.
+fn random_inputs(seed: u64, len_max: usize, check: fn(&[u8])) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..INPUT_COUNT {
+        let mut input = vec![0; random.usize(..=len_max)];
+        random.fill(&mut input);
+        check(&input);
+    }
+}
+
+#[test]
+fn responses_mean_the_same() {
+    random_inputs(1, 400, responses::check);
+}
+
+#[test]
+fn garbage_is_refused_by_both() {
+    random_inputs(2, 60, responses::check_garbage);
+}
