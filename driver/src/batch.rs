@@ -31,7 +31,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::execute::request_future;
 use crate::policy::plan::Routing;
-use crate::query::encode;
+use crate::query::{VERSION, encode};
 use crate::request::{Operation, Request, Target};
 use crate::rows::QueryResult;
 use crate::session::Session;
@@ -170,13 +170,15 @@ impl Batch {
     }
 
     #[inline]
-    fn message<I: BatchItems>(&self, items: I) -> Message<I> {
+    fn message<I: BatchItems>(&self, items: I) -> Message<'static, I> {
         Message {
             kind: self.kind,
             items,
             consistency: self.config.consistency,
             serial_consistency: self.config.serial_consistency.filter(|_| !self.is_plain),
             timestamp: self.config.timestamp,
+            keyspace: None,
+            now_in_seconds: None,
         }
     }
 
@@ -239,7 +241,7 @@ impl<B: BatchValues> Run<'_, B> {
     fn measure_each(&self) -> Result<usize, Error> {
         self.check()?;
         // Which statement the column belongs to is not known here; the index says enough.
-        frame_len(&self.batch.message(self)).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.batch.message(self), VERSION).map_err(|e| Error::serialize(e, None))
     }
 
     #[inline(never)]
@@ -277,7 +279,7 @@ struct Alike<'b> {
 
 impl<'b> Alike<'b> {
     #[inline]
-    fn message<'r, R: SerializeRow>(self, rows: &'r [R]) -> Message<BatchRows<'r, R>>
+    fn message<'r, R: SerializeRow>(self, rows: &'r [R]) -> Message<'static, BatchRows<'r, R>>
     where
         'b: 'r,
     {
@@ -310,7 +312,7 @@ impl RowsVisitor for MeasureAll<'_> {
     #[inline]
     fn visit<R: SerializeRow>(self, rows: &[R]) -> Self::Output {
         self.0.check(rows)?;
-        frame_len(&self.0.message(rows)).map_err(|e| self.0.prepared.shared.error(e))
+        frame_len(&self.0.message(rows), VERSION).map_err(|e| self.0.prepared.shared.error(e))
     }
 }
 

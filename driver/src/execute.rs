@@ -12,12 +12,13 @@ use std::task::{Context, Poll};
 
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::ResponseHeader;
-use shardwire_protocol::request::frame_len;
+use shardwire_protocol::request::{ValueNames, frame_len};
 use shardwire_protocol::row::SerializeRow;
 use shardwire_sync::Lease;
 
 use crate::error::Error;
 use crate::policy::plan::Routing;
+use crate::query::VERSION;
 use crate::request::{Operation, Request, Target};
 use crate::rows::{PagingState, PagingStateResponse, QueryResult};
 use crate::session::Session;
@@ -163,6 +164,7 @@ impl<'a, V: SerializeRow> ExecutePage<'a, V> {
             parameters: self.prepared.page_parameters(state),
             values: &self.values,
             columns: &self.prepared.shared.bind.columns,
+            names: ValueNames::None,
         }
     }
 }
@@ -180,7 +182,7 @@ impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
 
     fn frame_len(&self) -> Result<usize, Error> {
         self.prepared.check(&self.values)?;
-        frame_len(&self.request()).map_err(|e| self.prepared.shared.error(e))
+        frame_len(&self.request(), VERSION).map_err(|e| self.prepared.shared.error(e))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {

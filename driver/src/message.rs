@@ -11,7 +11,7 @@ use crate::clock;
 use crate::connection::Conn;
 use crate::error::Error;
 use crate::policy::plan::Routing;
-use crate::query::{Paging, Query, encode};
+use crate::query::{Paging, Query, VERSION, encode};
 use crate::request::{Operation, Request, Target};
 use crate::rows::QueryRowsResult;
 use crate::session::Inner;
@@ -36,7 +36,7 @@ impl<'a, M: Encode> Operation<'a> for Message<M> {
     }
 
     fn frame_len(&self) -> Result<usize, Error> {
-        frame_len(&self.message).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.message, VERSION).map_err(|e| Error::serialize(e, None))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {

@@ -18,7 +18,7 @@ use shardwire_sync::Lease;
 use crate::connection::Conn;
 use crate::error::Error;
 use crate::policy::plan::Routing;
-use crate::query::encode;
+use crate::query::{VERSION, encode};
 use crate::request::{Operation, Request, Target};
 use crate::session::Session;
 use crate::statement::{Config, PreparedStatement, Shared, Statement};
@@ -88,6 +88,10 @@ impl<'a> Prepare<'a> {
         let config = Config { idempotent: true, ..Config::default() };
         Prepare { text: &statement.text, config, expect: Some(&statement.id) }
     }
+
+    fn message(&self) -> Message<'a> {
+        Message { statement: self.text, keyspace: None }
+    }
 }
 
 impl<'a> Operation<'a> for Prepare<'a> {
@@ -102,11 +106,11 @@ impl<'a> Operation<'a> for Prepare<'a> {
     }
 
     fn frame_len(&self) -> Result<usize, Error> {
-        frame_len(&Message { statement: self.text }).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.message(), VERSION).map_err(|e| Error::serialize(e, None))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
-        encode(&Message { statement: self.text }, &self.config, stream, frame)
+        encode(&self.message(), &self.config, stream, frame)
     }
 
     fn serialize_error(&self, error: SerializeError) -> Error {

@@ -6,7 +6,7 @@
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{ResponseHeader, Version, flags};
 use shardwire_protocol::request::{
-    Parameters, Query as Message, Request as Encode, encode_request, frame_len,
+    Parameters, Query as Message, Request as Encode, ValueNames, encode_request, frame_len,
 };
 use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
 use shardwire_protocol::row::SerializeRow;
@@ -120,10 +120,11 @@ impl Query<'_> {
                 timestamp: config.timestamp,
                 page_size: (self.paging == Paging::Page).then_some(config.page_size),
                 paging_state: self.paging_state.as_ref().map(PagingState::as_bytes),
-                skip_metadata: false,
+                ..Parameters::default()
             },
             values: &(),
             columns: &[],
+            names: ValueNames::None,
         }
     }
 }
@@ -141,7 +142,7 @@ impl<'a> Operation<'a> for Query<'a> {
     }
 
     fn frame_len(&self) -> Result<usize, Error> {
-        frame_len(&self.message()).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.message(), VERSION).map_err(|e| Error::serialize(e, None))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
@@ -172,6 +173,9 @@ fn is_schema_change(header: &ResponseHeader, body: &[u8]) -> bool {
     matches!(message, Ok(Response::Result(ResultBody::SchemaChange(_))))
 }
 
+/// The version of the protocol that is spoken, to all nodes.
+pub(crate) const VERSION: Version = Version::V4;
+
 /// Fills the whole frame.
 pub(crate) fn encode<R: Encode>(
     message: &R,
@@ -180,5 +184,5 @@ pub(crate) fn encode<R: Encode>(
     frame: &mut [u8],
 ) -> Result<(), SerializeError> {
     let flags = if config.tracing { flags::TRACING } else { 0 };
-    encode_request(message, Version::V4, flags, stream, frame)
+    encode_request(message, VERSION, flags, stream, frame)
 }

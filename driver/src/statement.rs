@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use shardwire_protocol::consistency::{Consistency, SerialConsistency};
 use shardwire_protocol::error::SerializeError;
-use shardwire_protocol::header::{Version, flags};
+use shardwire_protocol::header::flags;
 use shardwire_protocol::metadata::{PreparedMetadata, ResultMetadata};
 use shardwire_protocol::request::{ExecuteTemplate, Parameters};
 use shardwire_protocol::routing::{Partitioner, Token, token_of_row};
@@ -20,6 +20,7 @@ use shardwire_protocol::types::ColumnSpec;
 use crate::clock;
 use crate::error::Error;
 use crate::policy::plan::Routing;
+use crate::query::VERSION;
 use crate::topology::Topology;
 
 /// Rows per page unless the statement says otherwise.
@@ -351,9 +352,8 @@ impl PreparedStatement {
             consistency: self.config.consistency,
             serial_consistency: self.config.serial_consistency.filter(|_| !self.shared.plain),
             timestamp: self.config.timestamp,
-            page_size: None,
-            paging_state: None,
             skip_metadata: self.use_cached_result_metadata && has_columns,
+            ..Parameters::default()
         };
         self.is_plain = Arc::make_mut(&mut self.template).fix(&self.parameters);
     }
@@ -403,6 +403,6 @@ impl Shared {
 
 fn template(shared: &Shared, config: &Config) -> Result<ExecuteTemplate, Error> {
     let header_flags = if config.tracing { flags::TRACING } else { 0 };
-    ExecuteTemplate::new(Version::V4, header_flags, &shared.id, None, shared.bind.columns.len())
+    ExecuteTemplate::new(VERSION, header_flags, &shared.id, None, shared.bind.columns.len())
         .map_err(|e| Error::serialize(e, None))
 }

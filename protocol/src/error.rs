@@ -15,6 +15,22 @@ use crate::header::{Opcode, Version};
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Malformed {
+    /// A field that is well-formed and makes no sense.
+    BadValue {
+        /// The field, and what is wrong with it.
+        what: &'static str,
+        /// Where the field's successor begins.
+        offset: u32,
+    },
+    /// A checksum that is not that of the bytes: they were damaged on the way.
+    Checksum {
+        /// What it is the sum of.
+        what: &'static str,
+        /// The sum that the peer sent.
+        announced: u32,
+        /// The sum of what arrived.
+        computed: u32,
+    },
     /// A compressed body did not decompress to the length it announced.
     Compression {
         /// The length the body announced, in bytes.
@@ -34,6 +50,17 @@ pub enum Malformed {
     /// Types nested deeper than [`crate::types::TYPE_DEPTH_MAX`].
     Depth {
         /// Where the type that was too deep begins.
+        offset: u32,
+    },
+    /// A field has another length than its type.
+    Length {
+        /// The field.
+        what: &'static str,
+        /// The length that the peer sent, or what there is; negative for null.
+        len: i32,
+        /// The length that the type has.
+        expected: u32,
+        /// Where the field's content begins.
         offset: u32,
     },
     /// A length that must not be negative is.
@@ -73,6 +100,10 @@ pub enum Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::BadValue { what, offset } => write!(f, "{what}, at byte {offset}"),
+            Self::Checksum { what, announced, computed } => {
+                write!(f, "checksum of {what} is {computed:#x}, not {announced:#x} as announced")
+            }
             Self::Compression { announced } => {
                 write!(f, "compressed body does not decompress to its {announced} bytes")
             }
@@ -80,6 +111,9 @@ impl fmt::Display for Malformed {
                 write!(f, "{what} is {count}, at most {max} possible, at byte {offset}")
             }
             Self::Depth { offset } => write!(f, "type nested too deeply at byte {offset}"),
+            Self::Length { what, len, expected, offset } => {
+                write!(f, "{what} of {len} bytes instead of {expected}, at byte {offset}")
+            }
             Self::NegativeLength { what, offset } => {
                 write!(f, "negative length of {what} at byte {offset}")
             }
@@ -105,6 +139,9 @@ impl Error for Malformed {}
 pub enum PeerMisbehaved {
     /// A compressed body although no compression was agreed.
     CompressionNotAgreed,
+    /// Segments that do not add up to whole envelopes: a self-contained one that cuts an envelope,
+    /// or comes between the parts of one, or a part that is longer than what was missing.
+    SegmentsOutOfStep,
     /// A message that does not answer the request.
     UnexpectedOpcode(Opcode),
     /// A reply on a stream that has no request in flight.
@@ -117,6 +154,7 @@ impl fmt::Display for PeerMisbehaved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::CompressionNotAgreed => f.write_str("compressed body, none was agreed"),
+            Self::SegmentsOutOfStep => f.write_str("segments do not add up to whole envelopes"),
             Self::UnexpectedOpcode(opcode) => write!(f, "unexpected {opcode} message"),
             Self::UnknownStream(stream) => write!(f, "nothing in flight on stream {stream}"),
             Self::WrongDirection => f.write_str("frame is for the other direction"),
@@ -273,6 +311,15 @@ pub enum SerializeError {
         /// Its length in bytes.
         len: u32,
     },
+    /// The message has no place for a field in this version of the protocol.
+    NotInMessage {
+        /// The field.
+        what: &'static str,
+        /// The message.
+        opcode: Opcode,
+        /// The connection's version.
+        version: Version,
+    },
     /// A part of the request cannot be as long as it is (statement text, id, names, the whole).
     PartTooLong {
         /// The part.
@@ -288,8 +335,6 @@ pub enum SerializeError {
     Length(LengthMismatch),
     /// A Rust type does not fit its column.
     Type(TypeMismatch),
-    /// The message has another layout in this version of the protocol.
-    UnsupportedVersion(Version),
     /// A value's content is longer than 2 GiB - 1.
     ValueTooLong {
         /// Index of the bind marker.
@@ -317,8 +362,8 @@ impl SerializeError {
             | Self::ValueTooLong { column, .. } => Some(*column),
             Self::Type(mismatch) => Some(mismatch.column),
             Self::Length(_)
+            | Self::NotInMessage { .. }
             | Self::PartTooLong { .. }
-            | Self::UnsupportedVersion(_)
             | Self::WrongValueCount { .. } => None,
         }
     }
@@ -336,7 +381,7 @@ impl SerializeError {
             Self::ValueTooLong { len, .. } => Self::ValueTooLong { column, len },
             Self::PartTooLong { .. }
             | Self::Length(_)
-            | Self::UnsupportedVersion(_)
+            | Self::NotInMessage { .. }
             | Self::WrongValueCount { .. } => self,
         }
     }
@@ -364,8 +409,8 @@ impl fmt::Display for SerializeError {
             }
             Self::Length(mismatch) => write!(f, "serializer: {mismatch}"),
             Self::Type(mismatch) => mismatch.fmt(f),
-            Self::UnsupportedVersion(version) => {
-                write!(f, "message has another layout in protocol version {}", version.as_u8())
+            Self::NotInMessage { what, opcode, version } => {
+                write!(f, "{what}: {opcode} of protocol version {} has none", version.as_u8())
             }
             Self::ValueTooLong { column, len } => {
                 write!(f, "column {column}: {len} bytes are too many for a value")
@@ -519,21 +564,32 @@ mod tests {
     fn messages_are_lower_case_and_name_the_place() {
         let lines = [
             FrameError::from(Malformed::Truncated { what: "paging state", offset: 12 }).to_string(),
+            Malformed::Checksum { what: "payload", announced: 1, computed: 255 }.to_string(),
+            Malformed::Length { what: "token", len: -1, expected: 8, offset: 4 }.to_string(),
             FrameError::from(PeerMisbehaved::UnknownStream(7)).to_string(),
             FrameError::from(Unsupported::Version(66)).to_string(),
             FrameError::from(TooLarge { what: "body", len: 1 << 31, max: 1 << 28 }).to_string(),
             SerializeError::from(LengthMismatch { announced: 4, written: 5 }).to_string(),
             SerializeError::BadValue { column: 0, what: "odd" }.at_column(3).to_string(),
+            SerializeError::NotInMessage {
+                what: "keyspace",
+                opcode: Opcode::Query,
+                version: Version::V4,
+            }
+            .to_string(),
             SerializeError::wrong_value_count(3, 2).to_string(),
             DeserializeError::unexpected_null::<i32>().at_column(70_000).to_string(),
         ];
         expect![[r#"
             body ends within paging state, which begins at byte 12
+            checksum of payload is 0xff, not 0x1 as announced
+            token of -1 bytes instead of 8, at byte 4
             nothing in flight on stream 7
             unsupported protocol version 66
             body of 2147483648 bytes, at most 268435456 accepted
             serializer: 4 bytes were announced, 5 written
             column 3: odd
+            keyspace: QUERY of protocol version 4 has none
             2 values given for 3 bind markers
             column 65535 is null, which i32 cannot be"#]]
         .assert_eq(&lines.join("\n"));

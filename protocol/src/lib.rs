@@ -63,3 +63,5 @@ pub mod rows;
 pub mod supported;
 
 pub mod compression;
+
+pub mod tablets;

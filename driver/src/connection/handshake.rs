@@ -8,8 +8,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use shardwire_protocol::error::{FrameError, PeerMisbehaved};
-use shardwire_protocol::header::{HEADER_LEN, Opcode, ResponseHeader, Version};
-use shardwire_protocol::request::{Options, Parameters, Query, Request, Startup, encode_request};
+use shardwire_protocol::header::{HEADER_LEN, Opcode, ResponseHeader};
+use shardwire_protocol::request::{
+    Options, Parameters, Query, Request, Startup, ValueNames, encode_request,
+};
 use shardwire_protocol::response::{Agreed, Body, Response};
 use shardwire_protocol::routing::Sharder;
 use shardwire_protocol::supported::{Supported, key};
@@ -17,6 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::Error;
+use crate::query::VERSION;
 use crate::runtime;
 use crate::settings::{Compression, Settings};
 
@@ -143,6 +146,7 @@ async fn shake_hands(mut stream: TcpStream, settings: &Settings) -> Result<Estab
             statement: &statement,
             values: &(),
             columns: &[],
+            names: ValueNames::None,
             parameters: Parameters::default(),
         };
         exchange(&mut stream, &query, Opcode::Result).await?;
@@ -159,9 +163,9 @@ async fn exchange<R: Request>(
     request: &R,
     expect: Opcode,
 ) -> Result<Received, String> {
-    let body_len = request.body_len().map_err(|e| e.to_string())?;
+    let body_len = request.body_len(VERSION).map_err(|e| e.to_string())?;
     let mut frame = vec![0; HEADER_LEN + body_len];
-    encode_request(request, Version::V4, 0, 0, &mut frame).map_err(|e| e.to_string())?;
+    encode_request(request, VERSION, 0, 0, &mut frame).map_err(|e| e.to_string())?;
     stream.write_all(&frame).await.map_err(reason)?;
     let mut head = [0; HEADER_LEN];
     stream.read_exact(&mut head).await.map_err(reason)?;

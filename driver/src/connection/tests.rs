@@ -36,11 +36,11 @@ struct Panics;
 impl Request for Panics {
     const OPCODE: Opcode = Opcode::Query;
 
-    fn body_len(&self) -> Result<usize, SerializeError> {
+    fn body_len(&self, _: Version) -> Result<usize, SerializeError> {
         Ok(91)
     }
 
-    fn write_body(&self, _: &mut Writer<'_>) {
+    fn write_body(&self, _: Version, _: &mut Writer<'_>) {
         panic!("a user's bug");
     }
 }

@@ -1,8 +1,10 @@
 //! AUTH_RESPONSE: answers AUTHENTICATE and AUTH_CHALLENGE.
+//!
+//! Next: `request/options.rs`.
 
 use super::{Request, long_len};
 use crate::error::SerializeError;
-use crate::header::Opcode;
+use crate::header::{Opcode, Version};
 use crate::wire::Writer;
 
 /// What proves who the client is.
@@ -43,11 +45,11 @@ impl AuthResponse<'_> {
 impl Request for AuthResponse<'_> {
     const OPCODE: Opcode = Opcode::AuthResponse;
 
-    fn body_len(&self) -> Result<usize, SerializeError> {
+    fn body_len(&self, _: Version) -> Result<usize, SerializeError> {
         long_len("authentication token", self.token_len())
     }
 
-    fn write_body(&self, out: &mut Writer<'_>) {
+    fn write_body(&self, _: Version, out: &mut Writer<'_>) {
         match self {
             Self::Token(token) => out.put_bytes(token),
             Self::Plain { user, password } => {

@@ -1,13 +1,16 @@
 //! BATCH: several writes as one request.
 //!
 //! Statements and values may be of any number and of any types; the batch asks for them by index
-//! and never collects them.
+//! and never collects them. Next: `request/payload.rs`.
 
-use super::parameters::{FLAG_SERIAL_CONSISTENCY, FLAG_TIMESTAMP};
-use super::{Request, long_len, short_count, short_len};
+use super::parameters::{
+    FLAG_KEYSPACE, FLAG_NOW_IN_SECONDS, FLAG_SERIAL_CONSISTENCY, FLAG_TIMESTAMP, fields_of_v5_len,
+    write_fields_of_v5,
+};
+use super::{Request, Statement, long_len, short_count, short_len};
 use crate::consistency::{Consistency, SerialConsistency};
 use crate::error::SerializeError;
-use crate::header::Opcode;
+use crate::header::{Opcode, Version};
 use crate::row::SerializeRow;
 use crate::types::ColumnSpec;
 use crate::wire::Writer;
@@ -231,8 +234,26 @@ impl<R: SerializeRow> BatchItems for BatchRows<'_, R> {
 }
 
 /// Runs several statements.
+///
+/// ```
+/// use shardwire_protocol::consistency::Consistency;
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::request::{Batch, BatchItemHead, BatchKind, BatchRows, frame_len};
+///
+/// let head = BatchItemHead::new(&[0x1D; 16], 2).expect("ids have 16 bytes");
+/// let batch = Batch {
+///     kind: BatchKind::Unlogged,
+///     items: BatchRows { head: &head, rows: &[(1, "one"), (2, "two")], columns: &[] },
+///     consistency: Consistency::LocalQuorum,
+///     serial_consistency: None,
+///     timestamp: None,
+///     keyspace: None,
+///     now_in_seconds: None,
+/// };
+/// assert!(frame_len(&batch, Version::V4).is_ok());
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Batch<B> {
+pub struct Batch<'a, B> {
     /// What is guaranteed.
     pub kind: BatchKind,
     /// The statements and their values.
@@ -243,27 +264,35 @@ pub struct Batch<B> {
     pub serial_consistency: Option<SerialConsistency>,
     /// Write time in microseconds since 1970. `None`: the server's clock.
     pub timestamp: Option<i64>,
+    /// The keyspace of tables without one, instead of the connection's. From version 5 on.
+    pub keyspace: Option<&'a str>,
+    /// The time that expiry is judged by, in seconds since 1970. `None`: the server's clock. From
+    /// version 5 on.
+    pub now_in_seconds: Option<i32>,
 }
 
-impl<B: BatchItems> Request for Batch<B> {
+impl<B: BatchItems> Request for Batch<'_, B> {
     const OPCODE: Opcode = Opcode::Batch;
 
     #[inline]
-    fn body_len(&self) -> Result<usize, SerializeError> {
+    fn body_len(&self, version: Version) -> Result<usize, SerializeError> {
         short_count("statements of a batch", self.items.count())?;
+        let flags_len = if version == Version::V5 { 4 } else { 1 };
         // Kind, count, consistency and flags.
-        let mut len = self.items.items_len()?.saturating_add(1 + 2 + 2 + 1);
+        let mut len = self.items.items_len()?.saturating_add(1 + 2 + 2 + flags_len);
         if self.serial_consistency.is_some() {
             len = len.saturating_add(2);
         }
         if self.timestamp.is_some() {
             len = len.saturating_add(8);
         }
-        Ok(len)
+        let fields_of_v5_len =
+            fields_of_v5_len(self.keyspace, self.now_in_seconds, Opcode::Batch, version)?;
+        Ok(len.saturating_add(fields_of_v5_len))
     }
 
     #[inline]
-    fn write_body(&self, out: &mut Writer<'_>) {
+    fn write_body(&self, version: Version, out: &mut Writer<'_>) {
         out.put_u8(self.kind as u8);
         put_count(self.items.count(), out);
         self.items.write_items(out);
@@ -275,15 +304,29 @@ impl<B: BatchItems> Request for Batch<B> {
         if self.timestamp.is_some() {
             flags |= FLAG_TIMESTAMP;
         }
-        out.put_u8(flags);
+        match version {
+            Version::V5 => out.put_u32(u32::from(flags) | self.flags_of_v5()),
+            Version::V3 | Version::V4 => out.put_u8(flags),
+        }
         if let Some(serial) = self.serial_consistency {
             out.put_u16(serial.as_u16());
         }
         if let Some(timestamp) = self.timestamp {
             out.put_i64(timestamp);
         }
+        write_fields_of_v5(self.keyspace, self.now_in_seconds, version, out);
     }
 }
+
+impl<B> Batch<'_, B> {
+    fn flags_of_v5(&self) -> u32 {
+        let flag = |present: bool, bit: u32| if present { bit } else { 0 };
+        flag(self.keyspace.is_some(), FLAG_KEYSPACE)
+            | flag(self.now_in_seconds.is_some(), FLAG_NOW_IN_SECONDS)
+    }
+}
+
+impl<B: BatchItems> Statement for Batch<'_, B> {}
 
 /// A count that was measured before: one that does not fit is a fault.
 #[inline]

@@ -7,74 +7,121 @@
 //! Step 7 of 14 in `docs/REQUEST.md`. Next: `sync/src/outbox.rs`.
 
 use super::parameters::FLAG_VALUES;
-use super::{Parameters, Request, check_frame, frame_len_of_body, query, short_count, short_len};
+use super::query::Bound;
+use super::{
+    Parameters, Request, Statement, ValueNames, check_frame, frame_len_of_body, short_count,
+    short_len,
+};
 use crate::error::{LengthMismatch, SerializeError};
-use crate::header::{HEADER_LEN, Opcode, RequestHeader, Version};
+use crate::header::{HEADER_LEN, Opcode, RequestHeader, Version, flags};
 use crate::row::SerializeRow;
 use crate::types::ColumnSpec;
 use crate::wire::Writer;
 
 /// Runs a prepared statement.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::request::{Execute, Parameters, ValueNames, encode_request, frame_len};
+///
+/// let execute = Execute {
+///     id: &[0x1D; 16],
+///     result_metadata_id: Some(&[7; 16]),
+///     values: &(7_i64, "lamp"),
+///     columns: &[],
+///     names: ValueNames::None,
+///     parameters: Parameters::default(),
+/// };
+/// let mut frame = vec![0; frame_len(&execute, Version::V5)?];
+/// encode_request(&execute, Version::V5, 0, 1, &mut frame)?;
+/// # Ok::<(), shardwire_protocol::error::SerializeError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Execute<'a, R: ?Sized> {
     /// The statement's id.
     pub id: &'a [u8],
-    /// Id of the result metadata that the client has; only where the connection agreed on that.
+    /// Id of the result metadata that the client has. Before version 5 only where the connection
+    /// agreed on that; in version 5 `None` is sent as an empty one, which says that it has none.
     pub result_metadata_id: Option<&'a [u8]>,
     /// Its values.
     pub values: &'a R,
     /// Its markers.
     pub columns: &'a [ColumnSpec],
+    /// How the values find their markers.
+    pub names: ValueNames<'a>,
     /// How to run it.
     pub parameters: Parameters<'a>,
+}
+
+impl<R: SerializeRow + ?Sized> Execute<'_, R> {
+    fn bound(&self) -> Bound<'_, R> {
+        let Self { id: _, result_metadata_id: _, values, columns, names, parameters } = self;
+        Bound { opcode: Opcode::Execute, values, columns, names: *names, parameters }
+    }
 }
 
 impl<R: SerializeRow + ?Sized> Request for Execute<'_, R> {
     const OPCODE: Opcode = Opcode::Execute;
 
-    fn body_len(&self) -> Result<usize, SerializeError> {
-        let ids_len = ids_len(self.id, self.result_metadata_id)?;
-        Ok(query::len(self.values, self.columns, &self.parameters)?.saturating_add(ids_len))
+    fn body_len(&self, version: Version) -> Result<usize, SerializeError> {
+        let ids_len = ids_len(self.id, metadata_id(version, self.result_metadata_id))?;
+        Ok(self.bound().len(version)?.saturating_add(ids_len))
     }
 
-    fn write_body(&self, out: &mut Writer<'_>) {
-        write_ids(self.id, self.result_metadata_id, out);
-        query::write(self.values, self.columns, &self.parameters, out);
+    fn write_body(&self, version: Version, out: &mut Writer<'_>) {
+        write_ids(self.id, metadata_id(version, self.result_metadata_id), out);
+        self.bound().write(version, out);
     }
 }
+
+impl<R: SerializeRow + ?Sized> Statement for Execute<'_, R> {}
 
 /// The frames of one prepared statement, as far as they are alike.
 ///
 /// ```text
 /// header | [short bytes] id | ([short bytes] metadata id) | consistency | flags | ([short] count)
-///  9                                                        2             1         2
+///  9                                                        2             1 or 4    2
 /// ```
 ///
 /// Stream, body length, consistency and flags are patched; values and the parameters' tail follow.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::request::{ExecuteTemplate, Parameters};
+///
+/// let template = ExecuteTemplate::new(Version::V4, 0, &[0x1D; 16], None, 2)?;
+/// let (row, parameters) = ((7_i64, "lamp"), Parameters::default());
+/// let mut frame = vec![0; template.frame_len(&row, &[], &parameters)?];
+/// template.write(1, &row, &[], &parameters, &mut frame)?;
+/// # Ok::<(), shardwire_protocol::error::SerializeError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ExecuteTemplate {
     prefix: Prefix,
     prefix_len: usize,
+    version: Version,
     value_count: u16,
 }
 
 #[derive(Clone, Debug)]
 enum Prefix {
-    /// With values, an id of 16 bytes and no metadata id. All servers' ids are MD5 sums, so this
-    /// is copied by two vector registers and patched at places known when compiling.
+    /// Before version 5, with values, an id of 16 bytes and no metadata id. All servers' ids are
+    /// MD5 sums, so this is copied by two vector registers and patched at places known when
+    /// compiling.
     Usual([u8; USUAL_LEN]),
-    /// Any other. Consistency and flags stand at `patch_at`, at most `bytes.len() - 3`.
+    /// Any other. Consistency and flags stand at `patch_at`.
     Other { bytes: Box<[u8]>, patch_at: usize },
 }
 
 impl ExecuteTemplate {
     /// Encodes what is alike. Allocates: once per statement.
     ///
-    /// `header_flags` are the frame's, see [`crate::header::flags`]; `value_count` is the number
-    /// of the statement's markers.
+    /// `header_flags` are the frame's, see [`crate::header::flags`], without a custom payload;
+    /// `result_metadata_id` is as in [`Execute`]; `value_count` is the number of the statement's
+    /// markers.
     ///
     /// # Errors
-    /// `UnsupportedVersion` for version 5, `PartTooLong` for an id that is.
+    /// `PartTooLong` for an id, or a number of markers, that is.
     pub fn new(
         version: Version,
         header_flags: u8,
@@ -82,40 +129,41 @@ impl ExecuteTemplate {
         result_metadata_id: Option<&[u8]>,
         value_count: usize,
     ) -> Result<Self, SerializeError> {
-        if version == Version::V5 {
-            return Err(SerializeError::UnsupportedVersion(version));
-        }
         let value_count = short_count("values", value_count)?;
+        let result_metadata_id = metadata_id(version, result_metadata_id);
         let patch_at = HEADER_LEN + ids_len(id, result_metadata_id)?;
+        let patch_len = if version == Version::V5 { WIDE_PATCH_LEN } else { PATCH_LEN };
         let count_len = if value_count == 0 { 0 } else { 2 };
-        let mut prefix = vec![0; patch_at + 3 + count_len].into_boxed_slice();
+        let mut prefix = vec![0; patch_at + patch_len + count_len].into_boxed_slice();
         let mut writer = Writer::new(&mut prefix);
         let mut header = [0; HEADER_LEN];
         let opcode = Opcode::Execute;
-        RequestHeader { version, flags: header_flags, stream: 0, opcode, body_len: 0 }
-            .encode(&mut header);
+        let flags = header_flags & !flags::CUSTOM_PAYLOAD;
+        RequestHeader { version, flags, stream: 0, opcode, body_len: 0 }.encode(&mut header);
         writer.put_array(header);
         write_ids(id, result_metadata_id, &mut writer);
-        writer.put_array([0; 3]);
+        writer.put_slice([0; WIDE_PATCH_LEN].get(..patch_len).unwrap_or_default());
         if value_count != 0 {
             writer.put_u16(value_count);
         }
         writer.finish()?;
         let prefix_len = prefix.len();
         let prefix = match <[u8; USUAL_LEN]>::try_from(&*prefix) {
-            Ok(bytes) if patch_at == USUAL_PATCH_AT => Prefix::Usual(bytes),
+            Ok(bytes) if patch_at == USUAL_PATCH_AT && version < Version::V5 => {
+                Prefix::Usual(bytes)
+            }
             _ => Prefix::Other { bytes: prefix, patch_at },
         };
-        Ok(Self { prefix, prefix_len, value_count })
+        Ok(Self { prefix, prefix_len, version, value_count })
     }
 
     /// Encodes consistency and flags too, for statements whose parameters never change; whether
     /// [`Self::plain_frame_len`] and [`Self::write_plain`] can be used: nothing follows the values.
     pub fn fix(&mut self, parameters: &Parameters<'_>) -> bool {
-        let flags = parameters.flags() | if self.value_count == 0 { 0 } else { FLAG_VALUES };
+        let values_flag = if self.value_count == 0 { 0 } else { FLAG_VALUES };
         match &mut self.prefix {
             Prefix::Usual(bytes) => {
-                patch_parameters(bytes, USUAL_PATCH_AT, parameters, flags);
+                patch_parameters(bytes, USUAL_PATCH_AT, parameters, values_flag);
                 !parameters.has_tail()
             }
             Prefix::Other { .. } => false,
@@ -168,7 +216,8 @@ impl ExecuteTemplate {
     /// Length of the whole frame, header included.
     ///
     /// # Errors
-    /// `WrongValueCount`; whatever the values report, or a frame that is too long.
+    /// `WrongValueCount`; whatever the values report, a parameter that the version cannot express,
+    /// or a frame that is too long.
     #[inline]
     pub fn frame_len<R: SerializeRow + ?Sized>(
         &self,
@@ -182,7 +231,7 @@ impl ExecuteTemplate {
         }
         let body_len = (self.prefix_len - HEADER_LEN)
             .saturating_add(row.values_len(columns)?)
-            .saturating_add(parameters.tail_len()?);
+            .saturating_add(parameters.tail_len(Opcode::Execute, self.version)?);
         frame_len_of_body(body_len)
     }
 
@@ -201,7 +250,7 @@ impl ExecuteTemplate {
         out: &mut [u8],
     ) -> Result<(), SerializeError> {
         let body_len = check_frame(out)?;
-        let flags = parameters.flags() | if self.value_count == 0 { 0 } else { FLAG_VALUES };
+        let values_flag = if self.value_count == 0 { 0 } else { FLAG_VALUES };
         let rest = match &self.prefix {
             Prefix::Usual(bytes) => {
                 let Some((prefix, rest)) = out.split_first_chunk_mut::<USUAL_LEN>() else {
@@ -209,30 +258,33 @@ impl ExecuteTemplate {
                 };
                 *prefix = *bytes;
                 patch_header(prefix, stream, body_len);
-                patch_parameters(prefix, USUAL_PATCH_AT, parameters, flags);
+                patch_parameters(prefix, USUAL_PATCH_AT, parameters, values_flag);
                 rest
             }
             Prefix::Other { bytes, patch_at } => {
-                copy_prefix(bytes, *patch_at, stream, body_len, parameters, flags, out)?
+                let patch = (*patch_at, self.version, values_flag);
+                copy_prefix(bytes, patch, stream, body_len, parameters, out)?
             }
         };
         let mut writer = Writer::new(rest);
         row.write_values(columns, &mut writer);
-        parameters.finish(writer, flags)?;
+        parameters.finish(self.version, writer)?;
         Ok(())
     }
 }
 
 /// Copies and patches a prefix of unusual length; what follows it. Not inlined, so that the usual
 /// path need not keep its registers out of the way of this one's.
+///
+/// `patch` is where consistency and flags stand, the version that says how, and the flag of the
+/// values.
 #[inline(never)]
 fn copy_prefix<'o>(
     bytes: &[u8],
-    patch_at: usize,
+    (patch_at, version, values_flag): (usize, Version, u8),
     stream: i16,
     body_len: u32,
     parameters: &Parameters<'_>,
-    flags: u8,
     out: &'o mut [u8],
 ) -> Result<&'o mut [u8], SerializeError> {
     if out.len() < bytes.len() {
@@ -241,7 +293,10 @@ fn copy_prefix<'o>(
     let (prefix, rest) = out.split_at_mut(bytes.len());
     prefix.copy_from_slice(bytes);
     patch_header(prefix, stream, body_len);
-    patch_parameters(prefix, patch_at, parameters, flags);
+    match version {
+        Version::V5 => patch_wide_parameters(prefix, patch_at, parameters, values_flag),
+        Version::V3 | Version::V4 => patch_parameters(prefix, patch_at, parameters, values_flag),
+    }
     Ok(rest)
 }
 
@@ -255,10 +310,23 @@ fn patch_header(prefix: &mut [u8], stream: i16, body_len: u32) {
 }
 
 #[inline]
-fn patch_parameters(prefix: &mut [u8], at: usize, parameters: &Parameters<'_>, flags: u8) {
-    if let Some(patch) = prefix.get_mut(at..).and_then(|tail| tail.first_chunk_mut::<3>()) {
+fn patch_parameters(prefix: &mut [u8], at: usize, parameters: &Parameters<'_>, values_flag: u8) {
+    if let Some(patch) = prefix.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<PATCH_LEN>) {
         let [c0, c1] = parameters.consistency.as_u16().to_be_bytes();
-        *patch = [c0, c1, flags];
+        *patch = [c0, c1, parameters.flags() | values_flag];
+    }
+}
+
+fn patch_wide_parameters(
+    prefix: &mut [u8],
+    at: usize,
+    parameters: &Parameters<'_>,
+    values_flag: u8,
+) {
+    if let Some(patch) = prefix.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<WIDE_PATCH_LEN>) {
+        let [c0, c1] = parameters.consistency.as_u16().to_be_bytes();
+        let [f0, f1, f2, f3] = parameters.wide_flags(values_flag).to_be_bytes();
+        *patch = [c0, c1, f0, f1, f2, f3];
     }
 }
 
@@ -267,11 +335,26 @@ fn no_room(out: &[u8], prefix_len: usize) -> SerializeError {
     LengthMismatch { announced: out.len(), written: prefix_len }.into()
 }
 
+/// Length of consistency and flags.
+const PATCH_LEN: usize = 3;
+
+/// The same in version 5.
+const WIDE_PATCH_LEN: usize = 6;
+
 /// Length of the ids before consistency and flags, header included, for an id of 16 bytes.
 const USUAL_PATCH_AT: usize = HEADER_LEN + 2 + 16;
 
 /// Length of the prefix for an id of 16 bytes and at least one value.
-const USUAL_LEN: usize = USUAL_PATCH_AT + 2 + 1 + 2;
+const USUAL_LEN: usize = USUAL_PATCH_AT + PATCH_LEN + 2;
+
+/// The metadata id that is sent: version 5 always has one.
+#[inline]
+fn metadata_id(version: Version, id: Option<&[u8]>) -> Option<&[u8]> {
+    match version {
+        Version::V5 => Some(id.unwrap_or_default()),
+        Version::V3 | Version::V4 => id,
+    }
+}
 
 fn ids_len(id: &[u8], metadata_id: Option<&[u8]>) -> Result<usize, SerializeError> {
     let id_len = short_len("statement id", id.len())?;

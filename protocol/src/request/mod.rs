@@ -1,12 +1,12 @@
 //! Requests: what a client sends, a file per message.
 //!
-//! Each knows its body's exact length and then writes it in place. Bodies are those of versions
-//! 3 and 4; version 5 spells the flags of statements differently and is refused for them.
-//! Frames come without compression: who writes them to the wire compresses.
+//! Each knows its body's exact length in each version of the protocol and then writes it in place.
+//! What a version cannot express is an error, never left out. Frames come without compression: who
+//! writes them to the wire compresses, and from version 5 on wraps them in segments.
 //! Next: `request/execute.rs`.
 
 use crate::error::{SerializeError, saturating_u32};
-use crate::header::{BODY_LEN_MAX, HEADER_LEN, Opcode, RequestHeader, Version};
+use crate::header::{BODY_LEN_MAX, HEADER_LEN, Opcode, RequestHeader, Version, flags};
 use crate::wire::Writer;
 
 mod auth_response;
@@ -14,6 +14,7 @@ mod batch;
 mod execute;
 mod options;
 mod parameters;
+mod payload;
 mod prepare;
 mod query;
 mod register;
@@ -24,8 +25,9 @@ pub use batch::{Batch, BatchItemHead, BatchItems, BatchKind, BatchRows, BatchSta
 pub use execute::{Execute, ExecuteTemplate};
 pub use options::Options;
 pub use parameters::Parameters;
+pub use payload::WithPayload;
 pub use prepare::Prepare;
-pub use query::Query;
+pub use query::{Query, ValueNames};
 pub use register::{EventKind, Register};
 pub use startup::Startup;
 
@@ -34,30 +36,61 @@ pub trait Request {
     /// What it is.
     const OPCODE: Opcode;
 
+    /// Flags of the header that say how the body is read, see [`crate::header::flags`].
+    #[inline]
+    fn header_flags(&self) -> u8 {
+        0
+    }
+
     /// Exact length of the body in bytes.
     ///
     /// # Errors
-    /// A part that the protocol cannot express.
-    fn body_len(&self) -> Result<usize, SerializeError>;
+    /// A part that this version of the protocol cannot express.
+    fn body_len(&self, version: Version) -> Result<usize, SerializeError>;
 
     /// Writes the body, as many bytes as [`Self::body_len`] tells.
-    fn write_body(&self, out: &mut Writer<'_>);
+    fn write_body(&self, version: Version, out: &mut Writer<'_>);
 }
+
+/// A request that may carry a custom payload: QUERY, PREPARE, EXECUTE and BATCH.
+pub trait Statement: Request {}
 
 /// Length of the request's frame, header included.
 ///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::request::{Options, frame_len};
+///
+/// assert_eq!(frame_len(&Options, Version::V4), Ok(9));
+/// ```
+///
 /// # Errors
-/// A part, or the whole, that the protocol cannot express.
+/// A part, or the whole, that this version of the protocol cannot express.
 #[inline]
-pub fn frame_len<R: Request + ?Sized>(request: &R) -> Result<usize, SerializeError> {
-    frame_len_of_body(request.body_len()?)
+pub fn frame_len<R: Request + ?Sized>(
+    request: &R,
+    version: Version,
+) -> Result<usize, SerializeError> {
+    frame_len_of_body(request.body_len(version)?)
 }
 
 /// Encodes a whole frame into `out`, which has exactly the length that [`frame_len`] tells.
 ///
+/// `flags` are the header's, apart from those that the request sets itself.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::request::{Options, encode_request};
+///
+/// let mut frame = [0; 9];
+/// encode_request(&Options, Version::V4, 0, 7, &mut frame)?;
+/// assert_eq!(frame, [4, 0, 0, 7, 5, 0, 0, 0, 0]);
+/// # Ok::<(), shardwire_protocol::error::SerializeError>(())
+/// ```
+///
 /// # Errors
-/// `UnsupportedVersion` for statements in version 5; `Length` if `out` has another length than
-/// what is written, or a value than it announced. `out` then holds no frame.
+/// `Length` if `out` has another length than what is written, or a value than it announced. `out`
+/// then holds no frame.
 #[inline]
 pub fn encode_request<R: Request + ?Sized>(
     request: &R,
@@ -66,17 +99,13 @@ pub fn encode_request<R: Request + ?Sized>(
     stream: i16,
     out: &mut [u8],
 ) -> Result<(), SerializeError> {
-    let statement =
-        matches!(R::OPCODE, Opcode::Query | Opcode::Prepare | Opcode::Execute | Opcode::Batch);
-    if statement && version == Version::V5 {
-        return Err(SerializeError::UnsupportedVersion(version));
-    }
     let body_len = check_frame(out)?;
     let mut writer = Writer::new(out);
     let mut header = [0; HEADER_LEN];
+    let flags = (flags & !flags::CUSTOM_PAYLOAD) | request.header_flags();
     RequestHeader { version, flags, stream, opcode: R::OPCODE, body_len }.encode(&mut header);
     writer.put_array(header);
-    request.write_body(&mut writer);
+    request.write_body(version, &mut writer);
     writer.finish()?;
     Ok(())
 }

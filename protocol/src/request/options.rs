@@ -1,8 +1,10 @@
 //! OPTIONS: asks what the server can do; also the keepalive.
+//!
+//! Next: `request/register.rs`.
 
 use super::Request;
 use crate::error::SerializeError;
-use crate::header::Opcode;
+use crate::header::{Opcode, Version};
 use crate::wire::Writer;
 
 /// Asks for SUPPORTED. May be sent at any time, also before STARTUP.
@@ -13,10 +15,10 @@ impl Request for Options {
     const OPCODE: Opcode = Opcode::Options;
 
     #[inline]
-    fn body_len(&self) -> Result<usize, SerializeError> {
+    fn body_len(&self, _: Version) -> Result<usize, SerializeError> {
         Ok(0)
     }
 
     #[inline]
-    fn write_body(&self, _: &mut Writer<'_>) {}
+    fn write_body(&self, _: Version, _: &mut Writer<'_>) {}
 }

@@ -1,14 +1,18 @@
 //! REGISTER: asks for events on this connection.
+//!
+//! Next: `response/mod.rs`.
 
 use super::Request;
 use crate::error::SerializeError;
-use crate::header::Opcode;
+use crate::header::{Opcode, Version};
 use crate::wire::Writer;
 
 /// Kinds of events.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EventKind {
+    /// Addresses of nodes changed for clients of certain connections (ScyllaDB).
+    ClientRoutesChange,
     /// A keyspace, table, type, function or aggregate changed.
     SchemaChange,
     /// A node came up or went down.
@@ -22,6 +26,7 @@ impl EventKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ClientRoutesChange => "CLIENT_ROUTES_CHANGE",
             Self::SchemaChange => "SCHEMA_CHANGE",
             Self::StatusChange => "STATUS_CHANGE",
             Self::TopologyChange => "TOPOLOGY_CHANGE",
@@ -30,6 +35,14 @@ impl EventKind {
 }
 
 /// Asks for events of these kinds. For the control connection only.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::request::{EventKind, Register, frame_len};
+///
+/// let register = Register { events: &[EventKind::StatusChange] };
+/// assert_eq!(frame_len(&register, Version::V4), Ok(9 + 2 + 2 + "STATUS_CHANGE".len()));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Register<'a> {
     /// The kinds, in the order in which they are sent.
@@ -39,12 +52,12 @@ pub struct Register<'a> {
 impl Request for Register<'_> {
     const OPCODE: Opcode = Opcode::Register;
 
-    fn body_len(&self) -> Result<usize, SerializeError> {
+    fn body_len(&self, _: Version) -> Result<usize, SerializeError> {
         super::short_count("event kinds", self.events.len())?;
         Ok(self.events.iter().fold(2, |len, kind| len + 2 + kind.as_str().len()))
     }
 
-    fn write_body(&self, out: &mut Writer<'_>) {
+    fn write_body(&self, _: Version, out: &mut Writer<'_>) {
         out.put_u16(u16::try_from(self.events.len()).unwrap_or(u16::MAX));
         for kind in self.events {
             out.put_string(kind.as_str());

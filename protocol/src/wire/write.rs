@@ -125,6 +125,20 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The next `len` bytes, to be filled by the caller; none, and a fault, where there are fewer.
+    pub(crate) fn take_room(&mut self, len: usize) -> &'a mut [u8] {
+        match core::mem::take(&mut self.rest).split_at_mut_checked(len) {
+            Some((head, rest)) => {
+                self.rest = rest;
+                head
+            }
+            None => {
+                self.set_fault();
+                &mut []
+            }
+        }
+    }
+
     /// A `[value]` or `[bytes]` whose content is `N` bytes: length and content at once.
     #[inline]
     pub fn put_fixed_value<const N: usize>(&mut self, content: [u8; N]) {

@@ -22,7 +22,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "shardwire-protocol",
         ours: &["shardwire-protocol-derive"],
-        others: Some(&["ascii", "bytes", "lz4_flex", "smallvec", "snap", "uuid"]),
+        // crc32fast: the sum of each segment, by the processor's own instructions.
+        others: Some(&["ascii", "bytes", "crc32fast", "lz4_flex", "smallvec", "snap", "uuid"]),
         never: &["tokio", "mio", "socket2", "rustix", "futures", "tracing"],
     },
     Layer {
