@@ -23,7 +23,7 @@ pub const EVENT_STREAM: i16 = -1;
 
 /// Bits of the header's second byte.
 pub mod flags {
-    /// The body is compressed.
+    /// The body is compressed. Without meaning from version 5 on, where segments are.
     pub const COMPRESSION: u8 = 0x01;
     /// Request: trace it. Response: the body begins with a tracing id.
     pub const TRACING: u8 = 0x02;

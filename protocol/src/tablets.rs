@@ -108,7 +108,6 @@ impl<'a> Tablet<'a> {
     }
 
     /// The replicas in the order sent; of a strongly consistent table the leader comes first.
-    #[must_use]
     pub fn replicas(&self) -> Replicas<'a> {
         self.replicas
     }

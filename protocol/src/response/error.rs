@@ -1,16 +1,31 @@
 //! ERROR: why a request was refused.
 //!
 //! A code that is not known is kept with its message and without details: servers of tomorrow have
-//! more. What an error means for retries is the driver's business. Next: `response/result.rs`.
+//! more. What an error means for retries is the driver's business.
+//! Next: `response/error/failures.rs`.
 
 use std::fmt;
 
+use uuid::Uuid;
+
 use crate::consistency::Consistency;
 use crate::error::Malformed;
+use crate::header::Version;
 use crate::response::Agreed;
 use crate::wire::{Reader, StringList};
 
-/// Code of an error (CQL v4 §9).
+mod failures;
+
+pub use failures::{FailureReasons, Failures};
+
+/// Code of an error (CQL v5 §9).
+///
+/// ```
+/// use shardwire_protocol::response::ErrorCode;
+///
+/// assert_eq!(ErrorCode(0x2500), ErrorCode::UNPREPARED);
+/// assert_eq!(ErrorCode::UNPREPARED.name(), Some("unprepared"));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ErrorCode(pub i32);
 
@@ -46,6 +61,9 @@ error_codes! {
     READ_FAILURE = 0x1300, "read failure";
     FUNCTION_FAILURE = 0x1400, "function failure";
     WRITE_FAILURE = 0x1500, "write failure";
+    CDC_WRITE_FAILURE = 0x1600, "CDC write failure";
+    CAS_WRITE_UNKNOWN = 0x1700, "CAS write unknown";
+    COMMAND_FAILED = 0x1800, "command failed";
     SYNTAX_ERROR = 0x2000, "syntax error";
     UNAUTHORIZED = 0x2100, "unauthorized";
     INVALID = 0x2200, "invalid";
@@ -100,6 +118,8 @@ pub enum ErrorDetail<'a> {
         block_for: i32,
         /// What was written.
         write_type: WriteType<'a>,
+        /// How often a conditional write met another one; in version 5 alone, where it is sent.
+        contentions: Option<u16>,
     },
     /// Not enough replicas answered the read in time.
     ReadTimeout {
@@ -121,7 +141,7 @@ pub enum ErrorDetail<'a> {
         /// Replicas that it takes.
         block_for: i32,
         /// Replicas that failed.
-        failures: i32,
+        failures: Failures<'a>,
         /// Whether the replica asked for the data itself answered.
         data_present: bool,
     },
@@ -143,9 +163,24 @@ pub enum ErrorDetail<'a> {
         /// Replicas that it takes.
         block_for: i32,
         /// Replicas that failed.
-        failures: i32,
+        failures: Failures<'a>,
         /// What was written.
         write_type: WriteType<'a>,
+    },
+    /// A conditional write met another one: it was carried out in part, and whether it will be as a
+    /// whole is not known.
+    CasWriteUnknown {
+        /// The level asked for.
+        consistency: Consistency,
+        /// Replicas that answered.
+        received: i32,
+        /// Replicas that it takes.
+        block_for: i32,
+    },
+    /// A command of the cluster's own failed.
+    CommandFailed {
+        /// The command's id, where it is sent.
+        id: Option<Uuid>,
     },
     /// What should be created is there.
     AlreadyExists {
@@ -196,7 +231,19 @@ pub enum RateLimitedOperation {
 }
 
 impl<'a> ErrorBody<'a> {
-    /// Reads an error. The code of a rate limit is what the server announced.
+    /// Reads an error. The code of a rate limit is what the server announced; what failed is told
+    /// in the form of the version agreed on.
+    ///
+    /// ```
+    /// use shardwire_protocol::response::{Agreed, ErrorBody, ErrorCode, ErrorDetail};
+    /// use shardwire_protocol::wire::Reader;
+    ///
+    /// let body = [0, 0, 0x25, 0, 0, 1, b'?', 0, 2, 7, 7];
+    /// let error = ErrorBody::parse(Reader::new(&body), &Agreed::default())?;
+    /// assert_eq!((error.code, error.message), (ErrorCode::UNPREPARED, "?"));
+    /// assert!(matches!(error.detail, ErrorDetail::Unprepared { id: &[7, 7] }));
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// If the message, or the details that its code asks for, are not there.
@@ -206,7 +253,7 @@ impl<'a> ErrorBody<'a> {
         let detail = if agreed.rate_limit_error == Some(code.0) {
             rate_limited(&mut reader)?
         } else {
-            detail(code, &mut reader)?
+            detail(code, agreed.version, &mut reader)?
         };
         Ok(Self { code, message, detail })
     }
@@ -223,19 +270,18 @@ fn rate_limited<'a>(reader: &mut Reader<'a>) -> Result<ErrorDetail<'a>, Malforme
 }
 
 /// Fields are read in the order in which they are written here: that of the specification.
-fn detail<'a>(code: ErrorCode, reader: &mut Reader<'a>) -> Result<ErrorDetail<'a>, Malformed> {
+fn detail<'a>(
+    code: ErrorCode,
+    version: Version,
+    reader: &mut Reader<'a>,
+) -> Result<ErrorDetail<'a>, Malformed> {
     Ok(match code {
         ErrorCode::UNAVAILABLE => ErrorDetail::Unavailable {
             consistency: reader.consistency("consistency")?,
             required: reader.i32("replicas required")?,
             alive: reader.i32("replicas alive")?,
         },
-        ErrorCode::WRITE_TIMEOUT => ErrorDetail::WriteTimeout {
-            consistency: reader.consistency("consistency")?,
-            received: reader.i32("replicas received")?,
-            block_for: reader.i32("replicas required")?,
-            write_type: write_type(reader)?,
-        },
+        ErrorCode::WRITE_TIMEOUT => write_timeout(version, reader)?,
         ErrorCode::READ_TIMEOUT => ErrorDetail::ReadTimeout {
             consistency: reader.consistency("consistency")?,
             received: reader.i32("replicas received")?,
@@ -246,7 +292,7 @@ fn detail<'a>(code: ErrorCode, reader: &mut Reader<'a>) -> Result<ErrorDetail<'a
             consistency: reader.consistency("consistency")?,
             received: reader.i32("replicas received")?,
             block_for: reader.i32("replicas required")?,
-            failures: reader.i32("replicas failed")?,
+            failures: Failures::read(version, reader)?,
             data_present: reader.u8("data present")? != 0,
         },
         ErrorCode::FUNCTION_FAILURE => ErrorDetail::FunctionFailure {
@@ -258,8 +304,19 @@ fn detail<'a>(code: ErrorCode, reader: &mut Reader<'a>) -> Result<ErrorDetail<'a
             consistency: reader.consistency("consistency")?,
             received: reader.i32("replicas received")?,
             block_for: reader.i32("replicas required")?,
-            failures: reader.i32("replicas failed")?,
+            failures: Failures::read(version, reader)?,
             write_type: write_type(reader)?,
+        },
+        ErrorCode::CAS_WRITE_UNKNOWN => ErrorDetail::CasWriteUnknown {
+            consistency: reader.consistency("consistency")?,
+            received: reader.i32("replicas received")?,
+            block_for: reader.i32("replicas required")?,
+        },
+        ErrorCode::COMMAND_FAILED => ErrorDetail::CommandFailed {
+            id: match reader.remaining() {
+                [] => None,
+                _ => Some(reader.uuid("command id")?),
+            },
         },
         ErrorCode::ALREADY_EXISTS => ErrorDetail::AlreadyExists {
             keyspace: reader.string("keyspace")?,
@@ -270,6 +327,25 @@ fn detail<'a>(code: ErrorCode, reader: &mut Reader<'a>) -> Result<ErrorDetail<'a
         }
         _ => ErrorDetail::None,
     })
+}
+
+fn write_timeout<'a>(
+    version: Version,
+    reader: &mut Reader<'a>,
+) -> Result<ErrorDetail<'a>, Malformed> {
+    let consistency = reader.consistency("consistency")?;
+    let received = reader.i32("replicas received")?;
+    let block_for = reader.i32("replicas required")?;
+    let write_type = write_type(reader)?;
+    // Cassandra sends them for time-outs of Paxos itself; a time-out of type CAS that has another
+    // cause ends here.
+    let contentions = match reader.remaining() {
+        [_, ..] if version == Version::V5 && write_type == WriteType::Cas => {
+            Some(reader.u16("contentions")?)
+        }
+        _ => None,
+    };
+    Ok(ErrorDetail::WriteTimeout { consistency, received, block_for, write_type, contentions })
 }
 
 fn write_type<'a>(reader: &mut Reader<'a>) -> Result<WriteType<'a>, Malformed> {

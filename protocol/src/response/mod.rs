@@ -9,7 +9,7 @@
 use uuid::Uuid;
 
 use crate::error::{FrameError, PeerMisbehaved};
-use crate::header::{Opcode, ResponseHeader, flags};
+use crate::header::{Opcode, ResponseHeader, Version, flags};
 use crate::metadata::ResultMetadata;
 use crate::wire::{BytesMap, Reader, StringList};
 
@@ -24,7 +24,9 @@ mod supported;
 pub(crate) mod tests;
 
 pub use authenticate::{AuthChallengeBody, AuthSuccessBody, AuthenticateBody};
-pub use error::{ErrorBody, ErrorCode, ErrorDetail, RateLimitedOperation, WriteType};
+pub use error::{
+    ErrorBody, ErrorCode, ErrorDetail, FailureReasons, Failures, RateLimitedOperation, WriteType,
+};
 pub use event::{
     ClientRoutesChange, EventBody, SchemaChange, SchemaChangeKind, SchemaTarget, StatusChange,
     TopologyChange,
@@ -41,10 +43,34 @@ pub use supported::SupportedBody;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Agreed {
-    /// Whether metadata ids are sent (the extension for version 4).
+    /// The version of the protocol.
+    pub version: Version,
+    /// Whether the extension for metadata ids was agreed. From version 5 on they are always there.
     pub metadata_id: bool,
     /// The error code of a rate limit.
     pub rate_limit_error: Option<i32>,
+}
+
+impl Agreed {
+    /// What a version of the protocol says by itself, without extensions.
+    ///
+    /// ```
+    /// use shardwire_protocol::header::Version;
+    /// use shardwire_protocol::response::Agreed;
+    ///
+    /// assert!(Agreed::on(Version::V5).has_metadata_ids());
+    /// assert!(!Agreed::on(Version::V4).has_metadata_ids());
+    /// ```
+    #[must_use]
+    pub const fn on(version: Version) -> Self {
+        Self { version, metadata_id: false, rate_limit_error: None }
+    }
+
+    /// Whether PREPARED tells an id of the result's metadata, and EXECUTE sends it back.
+    #[must_use]
+    pub const fn has_metadata_ids(&self) -> bool {
+        self.metadata_id || matches!(self.version, Version::V5)
+    }
 }
 
 /// A body, of which the parts that any message may have are split off.

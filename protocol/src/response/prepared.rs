@@ -30,8 +30,11 @@ impl<'a> PreparedBody<'a> {
     /// Where the bytes are not CQL, or announce more columns than they can hold.
     pub fn parse(mut reader: Reader<'a>, agreed: &Agreed) -> Result<Self, Malformed> {
         let id = reader.short_bytes("statement id")?;
-        let result_metadata_id =
-            if agreed.metadata_id { Some(reader.short_bytes("result metadata id")?) } else { None };
+        let result_metadata_id = if agreed.has_metadata_ids() {
+            Some(reader.short_bytes("result metadata id")?)
+        } else {
+            None
+        };
         let bind = RawBindMetadata::read(&mut reader)?;
         let result = result_columns(&mut reader)?;
         Ok(Self { id, result_metadata_id, bind, result })

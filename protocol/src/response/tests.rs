@@ -65,12 +65,17 @@ fn header(opcode: Opcode, flags: u8) -> ResponseHeader {
 }
 
 fn agreed() -> Agreed {
-    Agreed { rate_limit_error: Some(0xF000), ..Agreed::default() }
+    agreed_on(Version::V4)
+}
+
+fn agreed_on(version: Version) -> Agreed {
+    Agreed { rate_limit_error: Some(0xF000), ..Agreed::on(version) }
 }
 
 /// Everything that a body says, walked to its end.
 fn show(opcode: Opcode, flags: u8, agreed: &Agreed, bytes: &[u8]) -> Result<String, FrameError> {
-    let body = Body::parse(&header(opcode, flags), bytes)?;
+    let header = ResponseHeader { version: agreed.version, ..header(opcode, flags) };
+    let body = Body::parse(&header, bytes)?;
     let mut text = String::new();
     if let Some(id) = body.tracing_id {
         writeln!(text, "tracing id {id}").unwrap();
@@ -179,18 +184,39 @@ fn show_rows(rows: &RowsBody<'_>) -> Result<String, Malformed> {
     Ok(text)
 }
 
-/// A golden body: shown as expected, an error when cut anywhere, the same with a tail.
+/// A golden body of all versions.
 #[track_caller]
 fn check(opcode: Opcode, flags: u8, body: Build, expected: Expect) {
-    let agreed = agreed();
-    let shown = show(opcode, flags, &agreed, &body.0).unwrap();
+    for version in [Version::V3, Version::V4] {
+        check_in(&agreed_on(version), opcode, flags, body.clone(), &expected);
+    }
+    if !of_another_form(opcode, &body.0) {
+        check_in(&agreed_on(Version::V5), opcode, flags, body, &expected);
+    }
+}
+
+/// Whether version 5 has another form of this message: PREPARED and the errors that tell who
+/// failed.
+fn of_another_form(opcode: Opcode, body: &[u8]) -> bool {
+    let code = body.first_chunk().map_or(0, |code| u32::from_be_bytes(*code));
+    match opcode {
+        Opcode::Result => code == 4,
+        Opcode::Error => matches!(code, 0x1300 | 0x1500),
+        _ => false,
+    }
+}
+
+/// A golden body: shown as expected, an error when cut anywhere, the same with a tail.
+#[track_caller]
+fn check_in(agreed: &Agreed, opcode: Opcode, flags: u8, body: Build, expected: &Expect) {
+    let shown = show(opcode, flags, agreed, &body.0).unwrap();
     expected.assert_eq(&shown);
     for len in 0..body.0.len() {
-        let cut = show(opcode, flags, &agreed, &body.0[..len]);
+        let cut = show(opcode, flags, agreed, &body.0[..len]);
         assert!(cut.is_err(), "cut to {len} bytes: {cut:?}");
     }
     let longer = body.raw(&[0xDE, 0xAD]);
-    assert_eq!(show(opcode, flags, &agreed, &longer.0).unwrap(), shown, "unknown tail");
+    assert_eq!(show(opcode, flags, agreed, &longer.0).unwrap(), shown, "unknown tail");
 }
 
 #[test]
@@ -317,11 +343,16 @@ fn error(code: u32) -> Build {
 
 #[test]
 fn errors() {
-    let plain: [u32; 11] =
-        [0x0000, 0x000A, 0x0100, 0x1001, 0x1002, 0x1003, 0x2000, 0x2100, 0x2200, 0x2300, 0x7777];
+    let plain: [u32; 12] = [
+        0x0000, 0x000A, 0x0100, 0x1001, 0x1002, 0x1003, 0x1600, 0x2000, 0x2100, 0x2200, 0x2300,
+        0x7777,
+    ];
     let mut lines = String::new();
     for code in plain {
-        lines += &show(Opcode::Error, 0, &agreed(), &error(code).0).unwrap();
+        let line = show(Opcode::Error, 0, &agreed(), &error(code).0).unwrap();
+        let in_v5 = show(Opcode::Error, 0, &agreed_on(Version::V5), &error(code).0).unwrap();
+        assert_eq!(line, in_v5);
+        lines += &line;
         lines += "\n";
     }
     expect![[r#"
@@ -331,6 +362,7 @@ fn errors() {
         overloaded "no" None
         is bootstrapping "no" None
         truncate error "no" None
+        CDC write failure "no" None
         syntax error "no" None
         unauthorized "no" None
         invalid "no" None
@@ -353,7 +385,8 @@ fn errors() {
             write timeout "no" WriteTimeout { consistency: One
             received: 0
             block_for: 1
-            write_type: BatchLog }"#]],
+            write_type: BatchLog
+            contentions: None }"#]],
     );
     check(
         error(0x1100).u16(1).u32(0).u32(1).string("NEW"),
@@ -361,7 +394,8 @@ fn errors() {
             write timeout "no" WriteTimeout { consistency: One
             received: 0
             block_for: 1
-            write_type: Other("NEW") }"#]],
+            write_type: Other("NEW")
+            contentions: None }"#]],
     );
     check(
         error(0x1200).u16(1).u32(1).u32(2).u8(1),
@@ -377,7 +411,7 @@ fn errors() {
             read failure "no" ReadFailure { consistency: One
             received: 1
             block_for: 2
-            failures: 3
+            failures: Count(3)
             data_present: false }"#]],
     );
     check(
@@ -390,8 +424,15 @@ fn errors() {
             write failure "no" WriteFailure { consistency: LocalOne
             received: 1
             block_for: 2
-            failures: 3
+            failures: Count(3)
             write_type: Cas }"#]],
+    );
+    check(
+        error(0x1700).u16(8).u32(1).u32(2),
+        expect![[r#"
+            CAS write unknown "no" CasWriteUnknown { consistency: Serial
+            received: 1
+            block_for: 2 }"#]],
     );
     check(
         error(0x2400).string("ks").string(""),
@@ -411,6 +452,86 @@ fn errors() {
             error 0xf000 "no" RateLimited { operation: Write
             rejected_by_coordinator: true }"#]],
     );
+}
+
+/// The forms that only version 5 has.
+#[test]
+fn errors_of_version_5() {
+    let check = |body: Build, expected: Expect| {
+        check_in(&agreed_on(Version::V5), Opcode::Error, 0, body, &expected);
+    };
+    let reasons = |body: Build| {
+        let body = body.u32(2).u8(4).raw(&[127, 0, 0, 1]).u16(1);
+        body.u8(16).raw(&[0; 15]).u8(1).u16(0xFFFF)
+    };
+    check(
+        reasons(error(0x1300).u16(1).u32(1).u32(2)).u8(1),
+        expect![[r#"
+            read failure "no" ReadFailure { consistency: One
+            received: 1
+            block_for: 2
+            failures: Reasons({127.0.0.1: 1
+            ::1: 65535})
+            data_present: true }"#]],
+    );
+    check(
+        reasons(error(0x1500).u16(1).u32(1).u32(2)).string("SIMPLE"),
+        expect![[r#"
+            write failure "no" WriteFailure { consistency: One
+            received: 1
+            block_for: 2
+            failures: Reasons({127.0.0.1: 1
+            ::1: 65535})
+            write_type: Simple }"#]],
+    );
+    check(
+        error(0x1500).u16(1).u32(1).u32(2).u32(0).string("CAS"),
+        expect![[r#"
+            write failure "no" WriteFailure { consistency: One
+            received: 1
+            block_for: 2
+            failures: Reasons({})
+            write_type: Cas }"#]],
+    );
+    let body = reasons(error(0x1300).u16(1).u32(1).u32(2)).u8(1).0;
+    let parsed = ErrorBody::parse(Reader::new(&body), &Agreed::on(Version::V5)).unwrap();
+    let ErrorDetail::ReadFailure { failures, .. } = parsed.detail else { panic!("{parsed:?}") };
+    assert_eq!(failures.count(), 2);
+    let Failures::Reasons(mut reasons) = failures else { panic!("{failures:?}") };
+    assert_eq!(reasons.len(), 2);
+    assert_eq!(reasons.next(), Some(([127, 0, 0, 1].into(), 1)));
+    // Counts that the body cannot hold, and an address of no family.
+    for count in [3, 0x7FFF_FFFF, u32::MAX] {
+        let body = error(0x1300).u16(1).u32(1).u32(2).u32(count).raw(&[4; 14]).0;
+        assert!(show(Opcode::Error, 0, &agreed_on(Version::V5), &body).is_err(), "{count}");
+    }
+    let body = error(0x1300).u16(1).u32(1).u32(2).u32(1).raw(&[5; 14]).0;
+    assert!(show(Opcode::Error, 0, &agreed_on(Version::V5), &body).is_err());
+}
+
+/// What may be missing altogether, but not in part.
+#[test]
+fn optional_ends_of_errors() {
+    let show = |version, body: &Build| {
+        let shown = show(Opcode::Error, 0, &agreed_on(version), &body.0);
+        shown.map(|text| text.lines().last().unwrap().to_owned())
+    };
+    let cas = error(0x1100).u16(1).u32(0).u32(1).string("CAS");
+    assert_eq!(show(Version::V5, &cas).unwrap(), "contentions: None }");
+    assert!(show(Version::V5, &cas.clone().u8(0)).is_err());
+    assert_eq!(show(Version::V5, &cas.clone().u16(258)).unwrap(), "contentions: Some(258) }");
+    assert_eq!(show(Version::V4, &cas.u16(258)).unwrap(), "contentions: None }");
+    let simple = error(0x1100).u16(1).u32(0).u32(1).string("SIMPLE").u16(258);
+    assert_eq!(show(Version::V5, &simple).unwrap(), "contentions: None }");
+
+    let failed = error(0x1800);
+    assert!(show(Version::V5, &failed).unwrap().ends_with("CommandFailed { id: None }"));
+    let with_id = failed.raw(&[0x11; 16]);
+    let shown = show(Version::V5, &with_id).unwrap();
+    assert!(shown.ends_with("{ id: Some(11111111-1111-1111-1111-111111111111) }"), "{shown}");
+    for len in error(0x1800).0.len() + 1..with_id.0.len() {
+        assert!(show(Version::V5, &build().raw(&with_id.0[..len])).is_err(), "{len}");
+    }
 }
 
 #[test]
@@ -557,13 +678,21 @@ fn prepared() {
     );
     let with_id = Agreed { metadata_id: true, ..Agreed::default() };
     let body = build().u32(4).short_bytes(&[7]).short_bytes(&[8, 9]).raw(&prepared_select().0[7..]);
-    let shown = show(Opcode::Result, 0, &with_id, &body.0).unwrap();
-    expect![[r#"
+    let expected = expect![[r#"
         id [7] Some([8, 9])
         lwt false key []
         ks.t.k bigint
-        -> ks.t.k bigint, ks.t.l list<text>"#]]
-    .assert_eq(&shown);
+        -> ks.t.k bigint, ks.t.l list<text>"#]];
+    check_in(&with_id, Opcode::Result, 0, body.clone(), &expected);
+    check_in(&Agreed::on(Version::V5), Opcode::Result, 0, body, &expected);
+    // An empty id, and nothing to select.
+    let body = build().u32(4).short_bytes(&[7; 2]).short_bytes(&[]).raw(&prepared_insert().0[8..]);
+    let expected = expect![[r#"
+        id [7, 7] Some([])
+        lwt true key [1]
+        ks.t.v blob, ks.t.k bigint
+        -> "#]];
+    check_in(&Agreed::on(Version::V5), Opcode::Result, 0, body, &expected);
 }
 
 #[test]
@@ -644,6 +773,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..120),
     ) {
         let _ = show(opcode, flags, &agreed(), &bytes);
+        let _ = show(opcode, flags, &agreed_on(Version::V5), &bytes);
     }
 
     /// Results by their kind: garbage rarely gets that far.
@@ -655,7 +785,8 @@ proptest! {
         metadata_id: bool,
         bytes in prop::collection::vec(prop_oneof![4 => 0_u8..4, 1 => any::<u8>()], 0..120),
     ) {
-        let agreed = Agreed { metadata_id, ..agreed() };
+        let version = if metadata_id { Version::V5 } else { Version::V4 };
+        let agreed = agreed_on(version);
         let body = build().u32(kind).u32(flags).u32(count).raw(&bytes);
         let _ = show(Opcode::Result, 0, &agreed, &body.0);
     }
@@ -671,5 +802,6 @@ proptest! {
             bytes[index] = byte;
         }
         let _ = show(opcode, flags, &agreed(), &bytes);
+        let _ = show(opcode, flags, &agreed_on(Version::V5), &bytes);
     }
 }
