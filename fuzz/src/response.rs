@@ -6,22 +6,24 @@ use shardwire_protocol::error::FrameError;
 use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
 use shardwire_protocol::metadata::{RawColumns, ResultMetadata};
 use shardwire_protocol::response::{
-    Agreed, Body, ErrorDetail, EventBody, PreparedBody, Response, ResultBody, SchemaChange,
-    SchemaTarget, is_plain_void,
+    Agreed, Body, ErrorDetail, EventBody, Failures, PreparedBody, Response, ResultBody,
+    SchemaChange, SchemaTarget, is_plain_void,
 };
 use shardwire_protocol::rows::{RowsBody, RowsMetadata};
-use shardwire_protocol::supported::Supported;
+use shardwire_protocol::supported::{Extensions, Supported};
+use shardwire_protocol::tablets::{Tablet, payload};
 
 /// Parses the body and touches all of it.
 pub fn check(data: &[u8]) {
     let [opcode, flags, agreed_bits, body @ ..] = data else { return };
     let Ok(opcode) = Opcode::from_u8(*opcode) else { return };
-    let mut agreed = Agreed::default();
+    let version = [Version::V4, Version::V5, Version::V3, Version::V4];
+    let version = version[usize::from(agreed_bits >> 2 & 3)];
+    let mut agreed = Agreed::on(version);
     agreed.metadata_id = agreed_bits & 1 != 0;
     agreed.rate_limit_error = (agreed_bits & 2 != 0).then_some(0x4321);
     let body_len = u32::try_from(body.len()).unwrap();
-    let header =
-        ResponseHeader { version: Version::V4, flags: *flags, stream: 0, opcode, body_len };
+    let header = ResponseHeader { version, flags: *flags, stream: 0, opcode, body_len };
 
     let is_void = is_plain_void(&header, body);
     let parsed = parse(&header, body, &agreed);
@@ -46,7 +48,10 @@ fn parse<'a>(
     if let Some(payload) = body.custom_payload {
         assert!(payload.count() <= usize::from(u16::MAX));
     }
-    let _ = body.payload("tablets-routing-v1");
+    for key in [payload::V1, payload::V2] {
+        touch_tablet(body.payload(key).unwrap_or_default());
+    }
+    touch_tablet(body.message.remaining()); // what comes first is rarely a payload
     let response = body.response(agreed, None)?;
     match response {
         Response::Result(result) => match result {
@@ -57,8 +62,16 @@ fn parse<'a>(
         },
         Response::Error(error) => {
             let _ = error.code.to_string();
-            if let ErrorDetail::FunctionFailure { argument_types, .. } = error.detail {
-                let _ = argument_types.count();
+            match error.detail {
+                ErrorDetail::FunctionFailure { argument_types, .. } => {
+                    let _ = argument_types.count();
+                }
+                ErrorDetail::ReadFailure { failures: Failures::Reasons(reasons), .. }
+                | ErrorDetail::WriteFailure { failures: Failures::Reasons(reasons), .. } => {
+                    let announced = reasons.len();
+                    assert_eq!(reasons.count(), announced);
+                }
+                _ => {}
             }
         }
         Response::Event(EventBody::SchemaChange(change)) => touch_change(&change),
@@ -69,7 +82,9 @@ fn parse<'a>(
             for (_, values) in supported {
                 let _ = values.count();
             }
-            let _ = Supported::from_body(&supported);
+            let supported = Supported::from_body(&supported);
+            let options = Extensions::offered_by(&supported).startup_options();
+            assert!(options.iter().count() <= 4);
         }
         _ => {}
     }
@@ -100,6 +115,15 @@ fn touch_columns(raw: &RawColumns<'_>) -> Option<ResultMetadata> {
         assert!(!column.typ.to_string().is_empty());
     }
     Some(metadata)
+}
+
+fn touch_tablet(content: &[u8]) {
+    for tablet in [Tablet::parse(content), Tablet::parse_v2(content)].into_iter().flatten() {
+        assert!(tablet.contains(tablet.last_token) && !tablet.contains(tablet.first_token));
+        let announced = tablet.replicas().len();
+        assert!(announced * 44 < content.len());
+        assert_eq!(tablet.replicas().count(), announced);
+    }
 }
 
 fn touch_change(change: &SchemaChange<'_>) {

@@ -4,13 +4,20 @@
 //! it. A key that is missing or makes no sense switches its feature off, it is never an error: the
 //! next version of a server may say more, or less.
 //!
-//! Next: `compression.rs`.
+//! Next: `supported/extensions.rs`.
 
+use std::fmt;
 use std::num::NonZeroU16;
 
 use uuid::Uuid;
 
+use crate::header::Version;
 use crate::response::SupportedBody;
+use crate::wire::StringList;
+
+mod extensions;
+
+pub use extensions::{Extensions, StartupOptions, TabletsRouting};
 
 /// Names of the keys, as servers spell them.
 pub mod key {
@@ -22,6 +29,10 @@ pub mod key {
     pub const LWT_ADD_METADATA_MARK: &str = "SCYLLA_LWT_ADD_METADATA_MARK";
     /// The error code of a rate limit, once asked for.
     pub const RATE_LIMIT_ERROR: &str = "SCYLLA_RATE_LIMIT_ERROR";
+    /// Name of the Java class that makes tokens of partition keys.
+    pub const PARTITIONER: &str = "SCYLLA_PARTITIONER";
+    /// Versions of the protocol, as `4/v4`; of Apache Cassandra alone.
+    pub const PROTOCOL_VERSIONS: &str = "PROTOCOL_VERSIONS";
     /// The node's host id.
     pub const HOST_ID: &str = "SCYLLA_HOST_ID";
     /// How many shards the node has.
@@ -32,10 +43,16 @@ pub mod key {
     pub const SHARD_AWARE_PORT: &str = "SCYLLA_SHARD_AWARE_PORT";
     /// The same with TLS.
     pub const SHARD_AWARE_PORT_SSL: &str = "SCYLLA_SHARD_AWARE_PORT_SSL";
+    /// How tokens are spread over shards.
+    pub const SHARDING_ALGORITHM: &str = "SCYLLA_SHARDING_ALGORITHM";
     /// How many of a token's most significant bits the sharding drops.
     pub const SHARDING_IGNORE_MSB: &str = "SCYLLA_SHARDING_IGNORE_MSB";
     /// Replies tell of tablets that the client did not know.
     pub const TABLETS_ROUTING_V1: &str = "TABLETS_ROUTING_V1";
+    /// The same, and EXECUTE tells what the client knows: the name that clients know so far.
+    pub const TABLETS_ROUTING_V2_EXPERIMENTAL: &str = "TABLETS_ROUTING_V2_EXPERIMENTAL";
+    /// The same, by the name that servers have given it since.
+    pub const TABLETS_ROUTING_V2_EXPERIMENTAL_V2: &str = "TABLETS_ROUTING_V2_EXPERIMENTAL_V2";
     /// Result metadata has an id, as in version 5 of the protocol.
     pub const USE_METADATA_ID: &str = "SCYLLA_USE_METADATA_ID";
 }
@@ -51,10 +68,110 @@ pub struct ShardInfo {
     pub ignore_msb: u8,
 }
 
+/// How a node makes tokens of partition keys, where nothing else is said of a table.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum PartitionerClass {
+    /// Cassandra's variant of Murmur3, the default everywhere.
+    Murmur3,
+    /// Another one: tokens cannot be told here.
+    Other,
+}
+
+/// How a node spreads tokens over its shards.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ShardingAlgorithm {
+    /// The only one there is.
+    BiasedTokenRoundRobin,
+    /// Another one: shards cannot be told here.
+    Other,
+}
+
+/// A version of CQL, such as 3.4.7.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct CqlVersion {
+    pub major: u16,
+    pub minor: u16,
+    pub patch: u16,
+}
+
+impl fmt::Display for CqlVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// Versions of the protocol that a node speaks, beta versions aside.
+///
+/// ```text
+/// 7 6 5  4  3  2 1 0
+///    v5 v4 v3
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ProtocolVersions(u8);
+
+impl ProtocolVersions {
+    /// Whether the node speaks this version.
+    #[must_use]
+    pub const fn contains(self, version: Version) -> bool {
+        self.0 & (1 << version.as_u8()) != 0
+    }
+
+    /// The newest version that the node and this crate speak.
+    ///
+    /// ```
+    /// use shardwire_protocol::supported::ProtocolVersions;
+    ///
+    /// assert_eq!(ProtocolVersions::default().newest(), None);
+    /// ```
+    #[must_use]
+    pub fn newest(self) -> Option<Version> {
+        let known = [Version::V5, Version::V4, Version::V3];
+        known.into_iter().find(|version| self.contains(*version))
+    }
+
+    /// Reads values such as `4/v4` and `6/v6-beta`.
+    fn from_values(values: StringList<'_>) -> Self {
+        let mut versions = Self::default();
+        for value in values.filter(|value| !value.ends_with("-beta")) {
+            let number = value.split('/').next().and_then(|number| number.parse().ok());
+            if let Some(version) = number.and_then(|number| Version::from_u8(number).ok()) {
+                versions.0 |= 1 << version.as_u8();
+            }
+        }
+        versions
+    }
+}
+
 /// What a node offers. Options of a server that offers nothing are `Default`.
+///
+/// Whatever is not known here is in the [`SupportedBody`] as it was sent.
+///
+/// ```
+/// use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+/// use shardwire_protocol::response::{Agreed, Body, Response};
+/// use shardwire_protocol::supported::Supported;
+///
+/// let body = *b"\0\x01\0\x0BCOMPRESSION\0\x01\0\x03lz4";
+/// let (version, opcode) = (Version::V4, Opcode::Supported);
+/// let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 22 };
+/// let body = Body::parse(&header, &body)?;
+/// if let Response::Supported(body) = body.response(&Agreed::default(), None)? {
+///     assert!(Supported::from_body(&body).lz4);
+/// }
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Supported {
+    /// How the node makes tokens; `None` where it does not say.
+    pub partitioner: Option<PartitionerClass>,
+    /// How the node spreads tokens over shards; `None` where it does not say.
+    pub sharding_algorithm: Option<ShardingAlgorithm>,
+    /// Versions of the protocol; `None` where the node does not say, as ScyllaDB.
+    pub protocol_versions: Option<ProtocolVersions>,
+    /// The version of CQL; where there are several, the first.
+    pub cql_version: Option<CqlVersion>,
     /// The node's shards: `None` unless all three keys are there and agree.
     pub shard_info: Option<ShardInfo>,
     /// The port on which the client's source port chooses the shard.
@@ -71,6 +188,8 @@ pub struct Supported {
     pub rate_limit_error: Option<i32>,
     /// Whether replies can tell of tablets.
     pub tablets_v1: bool,
+    /// Whether they can by version 2, and by which of its names it is asked for.
+    pub tablets_v2: Option<TabletsRouting>,
     /// Whether result metadata can have an id.
     pub metadata_id: bool,
     /// The node's host id.
@@ -91,11 +210,16 @@ impl Supported {
                     supported.snappy =
                         values.clone().any(|name| name.eq_ignore_ascii_case("snappy"));
                 }
+                key::CQL_VERSION => supported.cql_version = first.and_then(cql_version),
+                key::PARTITIONER => supported.partitioner = first.map(partitioner),
+                key::PROTOCOL_VERSIONS => {
+                    supported.protocol_versions = Some(ProtocolVersions::from_values(values));
+                }
+                key::SHARDING_ALGORITHM => supported.sharding_algorithm = first.map(algorithm),
                 key::HOST_ID => supported.host_id = first.and_then(|id| id.parse().ok()),
                 key::LWT_ADD_METADATA_MARK => {
-                    supported.lwt_mark = first.and_then(|value| {
-                        after("LWT_OPTIMIZATION_META_BIT_MASK=", value).parse().ok()
-                    });
+                    supported.lwt_mark =
+                        first.and_then(|value| after(extensions::MARK_NAME, value).parse().ok());
                 }
                 key::RATE_LIMIT_ERROR => {
                     supported.rate_limit_error =
@@ -109,6 +233,12 @@ impl Supported {
                 key::SHARD_AWARE_PORT => supported.shard_aware_port = first.and_then(port),
                 key::SHARD_AWARE_PORT_SSL => supported.shard_aware_port_tls = first.and_then(port),
                 key::TABLETS_ROUTING_V1 => supported.tablets_v1 = true,
+                key::TABLETS_ROUTING_V2_EXPERIMENTAL => {
+                    supported.tablets_v2.get_or_insert(TabletsRouting::V2Experimental);
+                }
+                key::TABLETS_ROUTING_V2_EXPERIMENTAL_V2 => {
+                    supported.tablets_v2 = Some(TabletsRouting::V2ExperimentalV2);
+                }
                 key::USE_METADATA_ID => supported.metadata_id = true,
                 _ => {}
             }
@@ -125,6 +255,7 @@ impl Supported {
             || self.lwt_mark.is_some()
             || self.rate_limit_error.is_some()
             || self.tablets_v1
+            || self.tablets_v2.is_some()
             || self.metadata_id
     }
 }
@@ -143,105 +274,29 @@ fn after<'a>(name: &str, value: &'a str) -> &'a str {
     value.strip_prefix(name).unwrap_or(value)
 }
 
+fn partitioner(class: &str) -> PartitionerClass {
+    match class {
+        "org.apache.cassandra.dht.Murmur3Partitioner" => PartitionerClass::Murmur3,
+        _ => PartitionerClass::Other,
+    }
+}
+
+fn algorithm(name: &str) -> ShardingAlgorithm {
+    match name {
+        "biased-token-round-robin" => ShardingAlgorithm::BiasedTokenRoundRobin,
+        _ => ShardingAlgorithm::Other,
+    }
+}
+
+fn cql_version(value: &str) -> Option<CqlVersion> {
+    let mut numbers = value.split('.').map(|number| number.parse().ok());
+    let (major, minor) = (numbers.next()??, numbers.next().unwrap_or(Some(0))?);
+    Some(CqlVersion { major, minor, patch: numbers.next().unwrap_or(Some(0))? })
+}
+
 fn port(value: &str) -> Option<u16> {
     value.parse().ok().filter(|port| *port != 0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::header::{Opcode, ResponseHeader, Version};
-    use crate::response::tests::build;
-    use crate::response::{Agreed, Body, Response};
-
-    fn parse(options: &[(&str, &[&str])]) -> Supported {
-        let start = build().u16(u16::try_from(options.len()).unwrap());
-        let body = options.iter().fold(start, |body, (key, values)| body.string(key).list(values));
-        let header = ResponseHeader {
-            version: Version::V4,
-            flags: 0,
-            stream: 0,
-            opcode: Opcode::Supported,
-            body_len: 0,
-        };
-        let body = Body::parse(&header, &body.0).unwrap();
-        match body.response(&Agreed::default(), None).unwrap() {
-            Response::Supported(body) => Supported::from_body(&body),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    const SHARDS: [(&str, &[&str]); 3] = [
-        ("SCYLLA_SHARD", &["3"]),
-        ("SCYLLA_NR_SHARDS", &["12"]),
-        ("SCYLLA_SHARDING_IGNORE_MSB", &["12"]),
-    ];
-
-    #[test]
-    fn all_that_scylla_says() {
-        let rest: [(&str, &[&str]); 11] = [
-            ("SCYLLA_PARTITIONER", &["org.apache.cassandra.dht.Murmur3Partitioner"]),
-            ("SCYLLA_SHARD_AWARE_PORT", &["19042"]),
-            ("SCYLLA_SHARD_AWARE_PORT_SSL", &["19142"]),
-            ("SCYLLA_LWT_ADD_METADATA_MARK", &["LWT_OPTIMIZATION_META_BIT_MASK=2147483648"]),
-            ("SCYLLA_RATE_LIMIT_ERROR", &["ERROR_CODE=61440"]),
-            ("TABLETS_ROUTING_V1", &[]),
-            ("SCYLLA_USE_METADATA_ID", &[""]),
-            ("SCYLLA_HOST_ID", &["11111111-2222-4333-8444-555555555555"]),
-            ("COMPRESSION", &["lz4", "snappy"]),
-            ("CQL_VERSION", &["3.3.1"]),
-            ("SOMETHING_NEW", &["1", "2"]),
-        ];
-        let supported = parse(&[&SHARDS[..], &rest[..]].concat());
-        let expected = Supported {
-            shard_info: Some(ShardInfo {
-                shard: 3,
-                nr_shards: NonZeroU16::new(12).unwrap(),
-                ignore_msb: 12,
-            }),
-            shard_aware_port: Some(19042),
-            shard_aware_port_tls: Some(19142),
-            lz4: true,
-            snappy: true,
-            lwt_mark: Some(1 << 31),
-            rate_limit_error: Some(0xF000),
-            tablets_v1: true,
-            metadata_id: true,
-            host_id: Some("11111111-2222-4333-8444-555555555555".parse().unwrap()),
-        };
-        assert_eq!(supported, expected);
-        assert!(supported.is_scylla());
-    }
-
-    #[test]
-    fn cassandra_has_no_shards() {
-        let supported = parse(&[("COMPRESSION", &["LZ4"]), ("CQL_VERSION", &["3.4.7"])]);
-        assert_eq!(supported, Supported { lz4: true, ..Supported::default() });
-        assert!(!supported.is_scylla());
-    }
-
-    #[test]
-    fn incomplete_or_absurd_shards_are_none() {
-        for missing in 0..3 {
-            let mut options = SHARDS.to_vec();
-            options.remove(missing);
-            assert_eq!(parse(&options).shard_info, None);
-        }
-        for (index, value) in
-            [(0, "12"), (0, "-1"), (1, "0"), (1, "70000"), (2, "64"), (2, ""), (2, "x")]
-        {
-            let mut options = SHARDS.to_vec();
-            let values = [value];
-            options[index].1 = &values;
-            assert_eq!(parse(&options).shard_info, None, "{index} {value}");
-        }
-        let absurd = parse(&[
-            ("SCYLLA_SHARD_AWARE_PORT", &["0"]),
-            ("SCYLLA_SHARD_AWARE_PORT_SSL", &["70000"]),
-            ("SCYLLA_RATE_LIMIT_ERROR", &["ERROR_CODE="]),
-            ("SCYLLA_LWT_ADD_METADATA_MARK", &[]),
-            ("SCYLLA_HOST_ID", &["me"]),
-        ]);
-        assert_eq!(absurd, Supported::default());
-    }
-}
+mod tests;

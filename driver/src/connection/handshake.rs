@@ -14,7 +14,7 @@ use shardwire_protocol::request::{
 };
 use shardwire_protocol::response::{Agreed, Body, Response};
 use shardwire_protocol::routing::Sharder;
-use shardwire_protocol::supported::{Supported, key};
+use shardwire_protocol::supported::{Extensions, Supported};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -123,11 +123,10 @@ async fn shake_hands(mut stream: TcpStream, settings: &Settings) -> Result<Estab
     if compressed {
         options.push((Startup::COMPRESSION, "lz4"));
     }
-    let mark;
-    if let Some(mask) = supported.lwt_mark {
-        mark = format!("LWT_OPTIMIZATION_META_BIT_MASK={mask}");
-        options.push((key::LWT_ADD_METADATA_MARK, &mark));
-    }
+    let mut extensions = Extensions::default();
+    extensions.lwt_mark = supported.lwt_mark;
+    let extensions = extensions.startup_options();
+    options.extend(extensions.iter());
     let startup = Startup { options: &options };
     let (header, body) = exchange(&mut stream, &startup, Opcode::Ready).await?;
     match header.opcode {
