@@ -2,13 +2,13 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
+use shardwire_bench::{Profile, callgrind};
 
 use crate::node::Node;
-use crate::profile::Profile;
 use crate::programs::Programs;
 
 /// Requests before the counted ones; the same in both runs, so they cancel out.
@@ -62,12 +62,7 @@ impl Counting<'_> {
     }
 
     fn run_client(self, programs: &Programs, node: &Node, profile: &Path) -> anyhow::Result<()> {
-        let mut out_file = std::ffi::OsString::from("--callgrind-out-file=");
-        out_file.push(profile);
-        let mut process = Command::new("valgrind")
-            .args(["--quiet", "--tool=callgrind"])
-            .arg(out_file)
-            .arg(&programs.client)
+        let mut process = callgrind::command(profile, &[], &programs.client)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -4,11 +4,10 @@
 //! apart. Counted is the user mode of the whole client process: driver, runtime and harness. The
 //! number does not depend on the machine's load, so it shows changes that wall time hides.
 //!
-//! Reading order: this file, `programs.rs`, `node.rs`, `client.rs`, `profile.rs`, `report.rs`.
+//! Reading order: this file, `programs.rs`, `node.rs`, `client.rs`, `report.rs`.
 
 mod client;
 mod node;
-mod profile;
 mod programs;
 mod report;
 
@@ -16,6 +15,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use shardwire_bench::callgrind;
 
 use crate::client::Counting;
 use crate::node::Node;
@@ -67,7 +67,7 @@ fn main() -> anyhow::Result<()> {
         options.workloads = vec!["insert".to_owned()];
         options.requests = 1_000;
     }
-    let valgrind = programs::valgrind_version()?;
+    let valgrind = callgrind::version()?;
     let programs = Programs::build()?;
     let node = Node::start(&programs)?;
     programs.create_tables(&node)?;
@@ -113,7 +113,7 @@ fn measure(
     let short = counting.run(programs, node, options.profiles.as_deref())?;
     let twice = Counting { requests: 2 * requests, ..counting };
     let long = twice.run(programs, node, options.profiles.as_deref())?;
-    for (instructions, name) in short.per_request(&long, requests).iter().take(options.functions) {
+    for (instructions, name) in short.per_unit(&long, requests).iter().take(options.functions) {
         eprintln!("{instructions:>10.1} {name}");
     }
     let (short, long) = (short.total as f64, long.total as f64);

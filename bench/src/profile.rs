@@ -6,9 +6,9 @@ use anyhow::Context;
 
 /// Instructions of a process.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Profile {
+pub struct Profile {
     /// All of them.
-    pub(crate) total: u64,
+    pub total: u64,
     /// In each function itself, what it calls apart.
     functions: HashMap<String, u64>,
 }
@@ -19,7 +19,7 @@ impl Profile {
     /// # Errors
     ///
     /// If it holds no total.
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let mut names: HashMap<&str, &str> = HashMap::new();
         let mut costs: HashMap<&str, u64> = HashMap::new();
         let mut function = "";
@@ -54,15 +54,15 @@ impl Profile {
         Ok(Self { total: total.context("callgrind wrote no total")?, functions })
     }
 
-    /// The functions that `longer` spends most more in, per request, the most first.
-    pub(crate) fn per_request(&self, longer: &Self, requests: u64) -> Vec<(f64, String)> {
+    /// The functions that `longer` spends most more in, per each of `units`, the most first.
+    pub fn per_unit(&self, longer: &Self, units: u64) -> Vec<(f64, String)> {
         let cost = |profile: &Self, name: &str| profile.functions.get(name).copied().unwrap_or(0);
         let mut found: Vec<_> = longer
             .functions
             .keys()
             .map(|name| {
                 let difference = cost(longer, name) as f64 - cost(self, name) as f64;
-                (difference / requests as f64, name.clone())
+                (difference / units as f64, name.clone())
             })
             .collect();
         found.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -89,7 +89,7 @@ mod tests {
         let short = Profile::parse(SHORT).unwrap();
         assert_eq!(short.total, 315);
         assert_eq!(short.functions.values().sum::<u64>(), short.total);
-        let found = short.per_request(&Profile::parse(LONG).unwrap(), 3);
+        let found = short.per_unit(&Profile::parse(LONG).unwrap(), 3);
         assert_eq!(found, [(100.0, "work".to_owned()), (0.0, "main".to_owned())]);
     }
 
