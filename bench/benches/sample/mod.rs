@@ -51,30 +51,8 @@ pub(crate) fn rows_without_metadata(row_count: u32) -> Vec<u8> {
     body
 }
 
-/// The body of a RESULT without rows but with the metadata of the above.
-pub(crate) fn metadata() -> Vec<u8> {
-    let mut body = Vec::new();
-    put_u32(&mut body, 2); // rows
-    put_u32(&mut body, 1); // flags: one table for all columns
-    put_u32(&mut body, 4); // columns
-    put_string(&mut body, "bench");
-    put_string(&mut body, "wide");
-    for (name, typ) in [("k", 0x02_u16), ("c", 0x09), ("t", 0x0D), ("v", 0x03)] {
-        put_string(&mut body, name);
-        body.extend_from_slice(&typ.to_be_bytes());
-    }
-    put_u32(&mut body, 0); // rows
-    body
-}
-
 fn put_u32(body: &mut Vec<u8>, value: u32) {
     body.extend_from_slice(&value.to_be_bytes());
-}
-
-fn put_string(body: &mut Vec<u8>, text: &str) {
-    let len = u16::try_from(text.len()).expect("names are short");
-    body.extend_from_slice(&len.to_be_bytes());
-    body.extend_from_slice(text.as_bytes());
 }
 
 fn put_cell(body: &mut Vec<u8>, content: &[u8]) {
