@@ -97,6 +97,16 @@ impl<'frame, T: DeserializeValue<'frame>> Iterator for ListIter<'frame, T> {
     fn next(&mut self) -> Option<Self::Item> {
         self.view.left = self.view.left.checked_sub(1)?;
         let typ = self.view.typ;
+        // Types of fixed length are told by the length alone. Others would gain nothing.
+        if T::CELL_LEN_MIN > 4
+            && let Framing::Bytes = self.view.framing
+        {
+            let mut cells = self.view.reader;
+            if let Some(element) = T::deserialize_sound(typ, &mut cells) {
+                self.view.reader = cells;
+                return Some(Ok(element));
+            }
+        }
         let element = self.view.read_element().and_then(|content| T::deserialize(typ, content));
         if element.is_err() {
             self.view.left = 0;
