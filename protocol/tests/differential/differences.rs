@@ -92,7 +92,9 @@ const RESPONSES: [Difference; 7] = [
     },
     Difference {
         title: "A type number of versions 1 and 2",
-        applies: |outcome| outcome.ours.is_ok() && outcome.official_refuses("not yet implemented, id: 10"),
+        applies: |outcome| {
+            outcome.ours.is_ok() && outcome.official_refuses("not yet implemented, id: 10")
+        },
         example: (
             Opcode::Result,
             0,

@@ -7,6 +7,13 @@
 //! Reading order: `source.rs`, `frames.rs`, `responses.rs`, `differences.rs`, `types.rs`,
 //! `values.rs`, `routing.rs`.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the right answer"
+)]
+
 mod differences;
 mod frames;
 mod responses;

@@ -127,8 +127,7 @@ pub(crate) fn ours(frame: Frame<'_>) -> Result<String, FrameError> {
     let body = Body::parse(&header(frame), frame.body)?;
     let mut words = format!("{:?} ", body.tracing_id);
     let warnings: Vec<&str> = body.warnings.into_iter().flatten().collect();
-    let payload: Option<BTreeMap<_, _>> =
-        body.custom_payload.map(|map| map.map(|(key, value)| (key, value)).collect());
+    let payload: Option<BTreeMap<_, _>> = body.custom_payload.map(Iterator::collect);
     write!(words, "{warnings:?} {payload:?} ").unwrap();
     words += &match body.response(&agreed, None)? {
         Response::Error(error) => our_error(&error),
@@ -165,7 +164,7 @@ fn our_error(error: &ErrorBody<'_>) -> String {
             failures,
             data_present,
             ..
-        } => format!("{consistency:?} {received} {block_for} {failures} {data_present}"),
+        } => format!("{consistency:?} {received} {block_for} {} {data_present}", failures.count()),
         ErrorDetail::FunctionFailure { keyspace, function, argument_types } => {
             format!("{keyspace:?} {function:?} {:?}", argument_types.collect::<Vec<_>>())
         }
@@ -178,7 +177,7 @@ fn our_error(error: &ErrorBody<'_>) -> String {
             ..
         } => {
             let write_type = our_write_type(write_type);
-            format!("{consistency:?} {received} {block_for} {failures} {write_type}")
+            format!("{consistency:?} {received} {block_for} {} {write_type}", failures.count())
         }
         ErrorDetail::AlreadyExists { keyspace, table } => format!("{keyspace:?} {table:?}"),
         ErrorDetail::Unprepared { id } => format!("{id:?}"),
