@@ -1,7 +1,8 @@
-//! LZ4 bodies: `[int] length before compression | LZ4 block`.
+//! LZ4 bodies: `[int] length before compression | LZ4 block`. Up to version 4 of the protocol; from
+//! version 5 on segments are compressed instead, see `segment.rs`.
 //!
 //! Which frames are compressed, and the header's flag, is the caller's business; an empty body
-//! never is. Nothing allocates once the buffers have grown.
+//! never is. Nothing allocates once the buffers have grown. Next: `compression/snappy.rs`.
 
 use lz4_flex::block::{
     CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size,
@@ -9,26 +10,79 @@ use lz4_flex::block::{
 
 use crate::error::{FrameError, Malformed, TooLarge, saturating_u32};
 
-/// Bodies from this length on take a table with wider entries.
+pub mod snappy;
+
+/// Blocks from this length on take a table with wider entries.
 const LARGE_LEN: usize = 65_535;
 
 /// Most that an LZ4 block can grow when decompressed: a length byte of 255 stands for 255 bytes.
 const RATIO_MAX: usize = 255;
 
-/// Compresses bodies, with tables that are kept between them.
+/// Compresses blocks, with tables that are kept between them.
 ///
-/// Two tables, because a table that served one large body would be cleared, at twice the size, for
+/// Two tables, because a table that served one large block would be cleared, at twice the size, for
 /// each small one after it.
-pub struct Lz4Encoder {
+pub(crate) struct Lz4Tables {
     small: CompressTable,
-    /// Allocates: at the first body of 64 KiB or more.
+    /// Allocates: at the first block of 64 KiB or more.
     large: Option<CompressTable>,
 }
 
-impl core::fmt::Debug for Lz4Encoder {
+impl core::fmt::Debug for Lz4Tables {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Lz4Encoder").field("has_large", &self.large.is_some()).finish()
+        f.debug_struct("Lz4Tables").field("has_large", &self.large.is_some()).finish()
     }
+}
+
+impl Lz4Tables {
+    /// Allocates: its table, once per connection.
+    pub(crate) fn new() -> Self {
+        Self { small: CompressTable::small(), large: None }
+    }
+
+    /// Appends `content`, compressed, to `out`; what that took. `None`, and `out` is as it was, if
+    /// it did not fit, which the room that is made for it rules out.
+    pub(crate) fn append(&mut self, content: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+        let table = if content.len() < LARGE_LEN {
+            &mut self.small
+        } else {
+            self.large.get_or_insert_with(CompressTable::large)
+        };
+        let start = out.len();
+        out.resize(start.saturating_add(get_maximum_output_size(content.len())), 0);
+        let block = out.get_mut(start..).unwrap_or_default();
+        let block_len = compress_into_with_table(content, block, table).ok();
+        out.truncate(start + block_len.unwrap_or(0));
+        block_len
+    }
+}
+
+/// Whether a block so long can become so long a content. Checked before anyone allocates that
+/// much: few bytes must not claim a large buffer.
+pub(crate) fn lz4_can_become(block_len: usize, content_len: usize) -> bool {
+    content_len <= block_len.saturating_mul(RATIO_MAX)
+}
+
+/// Decompresses a block into `out`; whether it became exactly that long.
+pub(crate) fn decompress_lz4(block: &[u8], out: &mut [u8]) -> bool {
+    out.is_empty() || decompress_into(block, out).is_ok_and(|len| len == out.len())
+}
+
+/// Compresses bodies, with tables that are kept between them.
+///
+/// ```
+/// use shardwire_protocol::compression::{Lz4Encoder, decompress_body, decompressed_len};
+///
+/// let mut compressed = Vec::new();
+/// Lz4Encoder::new().compress_body(&[7; 1000], &mut compressed)?;
+/// let mut body = vec![0; decompressed_len(&compressed, 1 << 20)?];
+/// decompress_body(&compressed, &mut body)?;
+/// assert_eq!(body, [7; 1000]);
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
+#[derive(Debug)]
+pub struct Lz4Encoder {
+    tables: Lz4Tables,
 }
 
 impl Default for Lz4Encoder {
@@ -41,7 +95,7 @@ impl Lz4Encoder {
     /// Allocates: its table, once per connection.
     #[must_use]
     pub fn new() -> Self {
-        Self { small: CompressTable::small(), large: None }
+        Self { tables: Lz4Tables::new() }
     }
 
     /// Appends the compressed body to `out`.
@@ -58,27 +112,13 @@ impl Lz4Encoder {
         if len > max {
             return Err(too_large);
         }
-        let table = if body.len() < LARGE_LEN {
-            &mut self.small
-        } else {
-            self.large.get_or_insert_with(CompressTable::large)
-        };
         let start = out.len();
         out.extend_from_slice(&saturating_u32(body.len()).to_be_bytes());
-        let block_start = out.len();
-        out.resize(block_start.saturating_add(get_maximum_output_size(body.len())), 0);
-        let block = out.get_mut(block_start..).unwrap_or_default();
-        match compress_into_with_table(body, block, table) {
-            Ok(block_len) => {
-                out.truncate(block_start + block_len);
-                Ok(())
-            }
-            Err(_) => {
-                // The block has the most room it can need, so this does not happen.
-                out.truncate(start);
-                Err(too_large)
-            }
+        if self.tables.append(body, out).is_none() {
+            out.truncate(start);
+            return Err(too_large);
         }
+        Ok(())
     }
 }
 
@@ -93,14 +133,10 @@ pub fn decompressed_len(body: &[u8], max: u32) -> Result<usize, FrameError> {
         let (len, max) = (u64::from(announced), u64::from(max));
         return Err(TooLarge { what: "decompressed body", len, max }.into());
     }
-    // Checked before anyone allocates that much: few bytes must not claim a large buffer.
-    let Ok(len) = usize::try_from(announced) else {
-        return Err(Malformed::Compression { announced }.into());
-    };
-    if len > block.len().saturating_mul(RATIO_MAX) {
-        return Err(Malformed::Compression { announced }.into());
+    match usize::try_from(announced) {
+        Ok(len) if lz4_can_become(block.len(), len) => Ok(len),
+        _ => Err(Malformed::Compression { announced }.into()),
     }
-    Ok(len)
 }
 
 /// Decompresses a body into `out`, which has the length that [`decompressed_len`] tells.
@@ -112,13 +148,7 @@ pub fn decompress_body(body: &[u8], out: &mut [u8]) -> Result<(), Malformed> {
     if usize::try_from(announced) != Ok(out.len()) {
         return Err(Malformed::Compression { announced });
     }
-    if out.is_empty() {
-        return Ok(());
-    }
-    match decompress_into(block, out) {
-        Ok(len) if len == out.len() => Ok(()),
-        _ => Err(Malformed::Compression { announced }),
-    }
+    if decompress_lz4(block, out) { Ok(()) } else { Err(Malformed::Compression { announced }) }
 }
 
 fn split(body: &[u8]) -> Result<(u32, &[u8]), Malformed> {
@@ -180,7 +210,7 @@ mod tests {
             encoder.compress_body(&body, &mut out).unwrap();
             assert_eq!((out.as_ptr(), out.capacity()), (start, capacity));
         }
-        assert!(encoder.large.is_none());
+        assert!(encoder.tables.large.is_none());
     }
 
     #[test]
