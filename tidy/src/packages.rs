@@ -60,17 +60,17 @@ pub fn members() -> Vec<Package> {
     array(&metadata, "packages").iter().map(package).collect()
 }
 
-/// All that `name` needs in the end, from `Cargo.lock`; development dependencies of `name` itself
-/// are not followed.
+/// All that `package` needs in the end, from `Cargo.lock`; development dependencies, its own and
+/// those of other members, are not followed.
 ///
 /// `Cargo.lock` covers every platform and needs nothing to be downloaded, unlike cargo's own
 /// resolver.
 pub fn closure(package: &Package) -> BTreeSet<String> {
     let lock = tree::file("Cargo.lock").expect("the workspace has a lock file");
-    let edges = lock_edges(&lock.text);
-    let is_built = |dependency: &&Dependency| dependency.kind != Kind::Dev;
-    let direct = package.dependencies.iter().filter(is_built).map(|d| d.name.clone());
-    let mut waiting: Vec<String> = direct.collect();
+    let mut edges = lock_edges(&lock.text);
+    // The lock has what members need for their tests too, and does not tell it apart.
+    edges.extend(members().iter().map(|member| (member.name.clone(), built(member))));
+    let mut waiting = built(package);
     let mut found = BTreeSet::new();
     while let Some(name) = waiting.pop() {
         if let Some(next) = edges.get(&name).filter(|_| !found.contains(&name)) {
@@ -79,6 +79,12 @@ pub fn closure(package: &Package) -> BTreeSet<String> {
         found.insert(name);
     }
     found
+}
+
+/// What a package needs to be built.
+fn built(package: &Package) -> Vec<String> {
+    let is_built = |dependency: &&Dependency| dependency.kind != Kind::Dev;
+    package.dependencies.iter().filter(is_built).map(|d| d.name.clone()).collect()
 }
 
 /// Name -> names; versions are merged, which can only make a rule stricter.

@@ -163,7 +163,9 @@ proptest! {
     }
 
     #[test]
-    fn garbage(bytes in prop::collection::vec(prop_oneof![4 => 0_u8..9, 1 => any::<u8>()], 0..120)) {
+    fn garbage(
+        bytes in prop::collection::vec(prop_oneof![4 => 0_u8..9, 1 => any::<u8>()], 0..120),
+    ) {
         if let Ok(tablet) = Tablet::parse(&bytes) {
             prop_assert!(tablet.replicas().count() <= 256);
         }

@@ -3,7 +3,7 @@
 //! Not a parser of all that Cassandra can spell: what it does not know stays
 //! [`ColumnType::Custom`], whose values are read as bytes.
 
-use super::{ColumnType, TYPE_DEPTH_MAX};
+use super::{ColumnType, Name, TYPE_DEPTH_MAX, UdtType};
 
 /// The type with this class name; [`ColumnType::Custom`] unless it is one that has a CQL name.
 pub(super) fn parse(class: &str) -> ColumnType {
@@ -79,6 +79,21 @@ fn parse_class(rest: &mut &str, depth: u32) -> Option<ColumnType> {
             expect(rest, ")")?;
             ColumnType::Tuple(fields.into_boxed_slice())
         }
+        "UserType" => {
+            expect(rest, "(")?;
+            let keyspace = word(rest)?.into();
+            expect(rest, ",")?;
+            let name = text_from_hex(word(rest)?)?.into();
+            let mut fields = Vec::new(); // no more than the name has letters
+            while expect(rest, ",").is_some() {
+                let name: Name = text_from_hex(word(rest)?)?.into();
+                expect(rest, ":")?;
+                fields.push((name, nested(rest)?));
+            }
+            expect(rest, ")")?;
+            let fields = fields.into_boxed_slice();
+            ColumnType::Udt(Box::new(UdtType { keyspace, name, fields }))
+        }
         "VectorType" => {
             expect(rest, "(")?;
             let element = nested(rest)?;
@@ -95,6 +110,23 @@ fn parse_class(rest: &mut &str, depth: u32) -> Option<ColumnType> {
     })
 }
 
+/// Takes what stands before the next punctuation.
+fn word<'a>(rest: &mut &'a str) -> Option<&'a str> {
+    let len = rest.find(['(', ')', ',', ':', ' '])?;
+    let (word, tail) = rest.split_at_checked(len)?;
+    *rest = tail;
+    Some(word)
+}
+
+/// Names within a class name are written as the digits of their bytes.
+fn text_from_hex(hex: &str) -> Option<String> {
+    let (pairs, odd) = hex.as_bytes().as_chunks::<2>();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes: Option<Vec<u8>> =
+        pairs.iter().map(|[high, low]| Some((digit(*high)? << 4) | digit(*low)?)).collect();
+    String::from_utf8(bytes?).ok().filter(|_| odd.is_empty())
+}
+
 /// Skips blanks, `token`, and blanks; `None` if something else stands there.
 fn expect(rest: &mut &str, token: &str) -> Option<()> {
     *rest = rest.trim_start_matches(' ').strip_prefix(token)?.trim_start_matches(' ');
@@ -104,6 +136,26 @@ fn expect(rest: &mut &str, token: &str) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn user_defined_types() {
+        let typ = parse(
+            "org.apache.cassandra.db.marshal.UserType(ks,6e616d65,\
+             6964:org.apache.cassandra.db.marshal.Int32Type,c3a9:ListType(UTF8Type))",
+        );
+        let ColumnType::Udt(udt) = &typ else { panic!("{typ:?}") };
+        assert_eq!((&*udt.keyspace, &*udt.name), ("ks", "name"));
+        let fields: Vec<_> = udt.fields.iter().map(|(name, typ)| format!("{name} {typ}")).collect();
+        assert_eq!(fields, ["id int", "é list<text>"]);
+        for wrong in ["6", "6g", "ff", ""] {
+            let class = format!("UserType(ks,{wrong}:Int32Type)");
+            assert!(matches!(parse(&class), ColumnType::Custom(_)), "{class}");
+        }
+        let whole = "UserType(ks,6e,6964:Int32Type)";
+        for len in 0..whole.len() {
+            assert!(matches!(parse(&whole[..len]), ColumnType::Custom(_)), "{len}");
+        }
+    }
 
     #[test]
     fn vectors_have_elements() {

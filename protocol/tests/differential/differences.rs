@@ -5,6 +5,7 @@
 use shardwire_protocol::error::FrameError;
 use shardwire_protocol::header::Opcode;
 use shardwire_protocol::metadata::result_flags;
+use shardwire_protocol::types::ColumnType;
 
 use super::responses::{self, Agreement, Frame, is_a_limit};
 
@@ -118,6 +119,65 @@ pub(crate) fn is_known(
     RESPONSES.iter().any(|difference| (difference.applies)(&outcome))
 }
 
+/// A difference in how a cell is read, or what it is written as again.
+struct CellDifference {
+    /// As in `docs/DIFFERENCES.md`.
+    title: &'static str,
+    /// Whether it shows in the reading of a cell of that type.
+    applies: fn(&ColumnType, &Reading<'_>) -> bool,
+}
+
+/// What both made of a cell: refused, or written again (which may be refused too).
+struct Reading<'a> {
+    cell: &'a [u8],
+    ours: &'a Written,
+    official: &'a Written,
+}
+
+type Written = Option<Option<Vec<u8>>>;
+
+const CELLS: [CellDifference; 3] = [
+    CellDifference {
+        title: "Numbers of more bytes than they need",
+        applies: |typ, reading| {
+            let (Some(Some(ours)), Some(Some(official))) = (reading.ours, reading.official) else {
+                return false;
+            };
+            matches!(typ, ColumnType::Varint | ColumnType::Decimal)
+                && official == reading.cell
+                && (ours.len() < official.len() || ours.ends_with(&[0]))
+        },
+    },
+    CellDifference {
+        title: "Durations whose parts have several signs",
+        applies: |typ, reading| {
+            matches!(typ, ColumnType::Duration)
+                && *reading.ours == Some(None)
+                && matches!(reading.official, Some(Some(_)))
+        },
+    },
+    CellDifference {
+        title: "Vectors that end with an empty element",
+        applies: |typ, reading| {
+            matches!(typ, ColumnType::Vector(element, _) if element.vector_element_len().is_none())
+                && reading.cell.ends_with(&[0])
+                && matches!(reading.ours, Some(Some(again)) if again == reading.cell)
+                && reading.official.is_none()
+        },
+    },
+];
+
+/// Whether two readings of a cell differ in a way that is on the list.
+pub(crate) fn is_known_of_cells(
+    typ: &ColumnType,
+    cell: &[u8],
+    ours: &Written,
+    official: &Written,
+) -> bool {
+    let reading = Reading { cell, ours, official };
+    CELLS.iter().any(|difference| (difference.applies)(typ, &reading))
+}
+
 impl Outcome<'_> {
     fn ours_says(&self, any_of: &[&str]) -> bool {
         matches!(self.ours, Ok(words) if any_of.iter().any(|part| words.contains(part)))
@@ -132,7 +192,8 @@ impl Outcome<'_> {
         let plain = |words: &str| {
             words.to_ascii_lowercase().replace(['-', '{', '}'], "").replace("urn:uuid:", "")
         };
-        matches!((self.ours, self.official), (Ok(ours), Ok(official)) if plain(ours) == plain(official))
+        matches!((self.ours, self.official), (Ok(ours), Ok(official))
+            if plain(ours) == plain(official))
     }
 
     fn has_changed_metadata(&self) -> bool {
@@ -162,10 +223,36 @@ fn every_difference_shows_in_its_example() {
 }
 
 #[test]
+fn every_difference_of_cells_shows_in_its_example() {
+    use super::values::{official_round_trip, our_round_trip};
+    use scylla_cql::value as official;
+    use shardwire_protocol::value as ours;
+    let check = |index: usize, typ: ColumnType, cell: &[u8], ours: Written, official: Written| {
+        let reading = Reading { cell, ours: &ours, official: &official };
+        assert!((CELLS[index].applies)(&typ, &reading), "{typ}: {ours:?}, {official:?}");
+        assert_ne!(ours, official);
+    };
+    let (typ, cell) = (ColumnType::Varint, [0, 0, 0, 2, 0, 1]);
+    let ours = our_round_trip::<ours::CqlVarint>(&typ, &cell);
+    let official = official_round_trip::<official::CqlVarint>(&typ, &cell);
+    check(0, typ, &cell, ours, official);
+    let (typ, cell) = (ColumnType::Duration, [0, 0, 0, 3, 2, 1, 0]);
+    let ours = our_round_trip::<ours::CqlDuration>(&typ, &cell);
+    let official = official_round_trip::<official::CqlDuration>(&typ, &cell);
+    check(1, typ, &cell, ours, official);
+    let typ = ColumnType::Vector(Box::new(ColumnType::Text), 2);
+    let cell = [0, 0, 0, 3, 1, b'a', 0];
+    let ours = our_round_trip::<Vec<String>>(&typ, &cell);
+    let official = official_round_trip::<Vec<String>>(&typ, &cell);
+    check(2, typ, &cell, ours, official);
+}
+
+#[test]
 fn the_document_lists_them() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/DIFFERENCES.md");
     let document = std::fs::read_to_string(path).expect("the document exists");
-    for difference in RESPONSES {
-        assert!(document.contains(difference.title), "{} is not listed", difference.title);
+    let titles = RESPONSES.iter().map(|difference| difference.title);
+    for title in titles.chain(CELLS.iter().map(|difference| difference.title)) {
+        assert!(document.contains(title), "{title} is not listed");
     }
 }

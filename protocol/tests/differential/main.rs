@@ -20,6 +20,7 @@ mod responses;
 mod routing;
 mod source;
 mod types;
+mod values;
 
 /// Random inputs of each kind; a seed reproduces them.
 const INPUT_COUNT: usize = 20_000;
@@ -42,4 +43,14 @@ fn responses_mean_the_same() {
 #[test]
 fn garbage_is_refused_by_both() {
     random_inputs(2, 60, responses::check_garbage);
+}
+
+#[test]
+fn values_are_written_and_read_alike() {
+    random_inputs(3, 200, values::check);
+}
+
+#[test]
+fn cells_are_read_alike() {
+    random_inputs(5, 80, values::check_any_cell);
 }
