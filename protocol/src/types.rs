@@ -142,6 +142,29 @@ impl ColumnType {
         }
     }
 
+    /// Whether a cell of no bytes is a value of this type that differs from null: the empty text or
+    /// blob, and of most other types one more value than their own, which Thrift left behind.
+    ///
+    /// ```
+    /// use shardwire_protocol::types::ColumnType;
+    ///
+    /// assert!(ColumnType::Int.can_be_empty());
+    /// assert!(!ColumnType::Counter.can_be_empty());
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn can_be_empty(&self) -> bool {
+        !matches!(
+            self,
+            Self::Counter
+                | Self::Duration
+                | Self::List(_)
+                | Self::Set(_)
+                | Self::Map(_)
+                | Self::Udt(_)
+        )
+    }
+
     /// Reads an `[option]`.
     ///
     /// # Errors

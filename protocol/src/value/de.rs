@@ -16,26 +16,31 @@
 //!
 //! Next: `value/de/collection.rs`.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ascii::AsciiStr;
 use bytes::Bytes;
+#[cfg(feature = "uuid-1")]
 use uuid::Uuid;
 
 use super::{
-    Counter, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid, CqlVarint,
-    CqlVarintBorrowed,
+    Counter, CqlDate, CqlDecimal, CqlDecimalBorrowed, CqlDuration, CqlTime, CqlTimestamp,
+    CqlTimeuuid, CqlVarint, CqlVarintBorrowed, Emptiable, MaybeEmpty,
 };
 use crate::error::{DeserializeError, TypeMismatch};
 use crate::types::ColumnType;
 use crate::wire::Reader;
 
+mod array;
 mod collection;
+mod owned;
 mod tuple;
+mod view;
 
 pub use collection::{COLLECTION_RESERVE_MAX, ListIter, ListView, MapIter, MapView};
+pub use view::{Field, TupleIter, TupleView, UdtIter, UdtView};
 
 /// A Rust type that a CQL cell can be read as.
 ///
@@ -90,7 +95,8 @@ fn fixed<T, const LEN: usize>(cell: Option<&[u8]>) -> Result<[u8; LEN], Deserial
 
 /// Closed table: one line per type whose content has a fixed length.
 macro_rules! fixed_length {
-    ($($rust:ty, $len:literal, $($cql:ident)|+, $read:expr;)*) => {$(
+    ($($(#[$attribute:meta])* $rust:ty, $len:literal, $($cql:ident)|+, $read:expr;)*) => {$(
+        $(#[$attribute])*
         impl<'frame> DeserializeValue<'frame> for $rust {
             const CELL_LEN_MIN: usize = 4 + $len;
 
@@ -136,16 +142,17 @@ fixed_length! {
     CqlTime, 8, Time, |content| time(i64::from_be_bytes(content));
     CqlTimestamp, 8, Timestamp, |content| Ok(CqlTimestamp(i64::from_be_bytes(content)));
     CqlTimeuuid, 16, Timeuuid, |content| Ok(CqlTimeuuid::from_bytes(content));
+    #[cfg(feature = "uuid-1")]
     Uuid, 16, Uuid | Timeuuid, |content| Ok(Uuid::from_bytes(content));
+    Ipv4Addr, 4, Inet, |content: [u8; 4]| Ok(Ipv4Addr::from(content));
+    Ipv6Addr, 16, Inet, |content: [u8; 16]| Ok(Ipv6Addr::from(content));
 }
-
-/// Nanoseconds in a day: one more than the largest `time`.
-const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
 
 #[inline]
 fn time(nanoseconds: i64) -> Result<CqlTime, DeserializeError> {
-    if (0..DAY_NS).contains(&nanoseconds) {
-        Ok(CqlTime(nanoseconds))
+    let time = CqlTime(nanoseconds);
+    if time.is_valid() {
+        Ok(time)
     } else {
         Err(DeserializeError::bad_value("time outside of a day"))
     }
@@ -200,21 +207,21 @@ macro_rules! text_types {
 
 text_types! {
     &'frame str, |text| text;
-    Cow<'frame, str>, Cow::Borrowed;
     String, str::to_owned; // Allocates.
     Box<str>, Box::from; // Allocates.
     Arc<str>, Arc::from; // Allocates.
+    Rc<str>, Rc::from; // Allocates.
 }
 
 // ---- bytes as they are ----
 
 macro_rules! bytes_types {
-    ($($rust:ty, $cql:ident, $from:expr;)*) => {$(
+    ($($rust:ty, $cql:pat, $from:expr;)*) => {$(
         impl<'frame> DeserializeValue<'frame> for $rust {
             #[inline]
             fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
                 match typ {
-                    ColumnType::$cql => Ok(()),
+                    $cql => Ok(()),
                     _ => Err(TypeMismatch::of::<Self>(typ)),
                 }
             }
@@ -231,13 +238,14 @@ macro_rules! bytes_types {
 }
 
 bytes_types! {
-    &'frame [u8], Blob, |content| content;
-    Cow<'frame, [u8]>, Blob, Cow::Borrowed;
-    Vec<u8>, Blob, <[u8]>::to_vec; // Allocates.
-    Box<[u8]>, Blob, Box::from; // Allocates.
-    Bytes, Blob, Bytes::copy_from_slice; // Allocates: it does not pin the body.
-    CqlVarintBorrowed<'frame>, Varint, CqlVarintBorrowed::from_signed_bytes_be_slice;
-    CqlVarint, Varint, CqlVarint::from_signed_bytes_be_slice; // Allocates.
+    &'frame [u8], ColumnType::Blob | ColumnType::Custom(_), |content| content;
+    Vec<u8>, ColumnType::Blob | ColumnType::Custom(_), <[u8]>::to_vec; // Allocates.
+    Box<[u8]>, ColumnType::Blob | ColumnType::Custom(_), Box::from; // Allocates.
+    Arc<[u8]>, ColumnType::Blob | ColumnType::Custom(_), Arc::from; // Allocates.
+    // Allocates: it does not pin the body.
+    Bytes, ColumnType::Blob | ColumnType::Custom(_), Bytes::copy_from_slice;
+    CqlVarintBorrowed<'frame>, ColumnType::Varint, CqlVarintBorrowed::from_signed_bytes_be_slice;
+    CqlVarint, ColumnType::Varint, CqlVarint::from_signed_bytes_be_slice; // Allocates.
 }
 
 // ---- scalars of variable length ----
@@ -290,8 +298,8 @@ impl<'frame> DeserializeValue<'frame> for CqlDuration {
     }
 }
 
-/// Allocates.
-impl<'frame> DeserializeValue<'frame> for CqlDecimal {
+impl<'frame> DeserializeValue<'frame> for CqlDecimalBorrowed<'frame> {
+    #[inline]
     fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
         match typ {
             ColumnType::Decimal => Ok(()),
@@ -299,6 +307,7 @@ impl<'frame> DeserializeValue<'frame> for CqlDecimal {
         }
     }
 
+    #[inline]
     fn deserialize(
         _: &'frame ColumnType,
         cell: Option<&'frame [u8]>,
@@ -307,12 +316,30 @@ impl<'frame> DeserializeValue<'frame> for CqlDecimal {
         let (scale, unscaled) = content
             .split_first_chunk::<4>()
             .ok_or_else(|| DeserializeError::bad_value("decimal cut short"))?;
-        let unscaled = CqlVarint::from_signed_bytes_be_slice(unscaled);
-        Ok(Self::new(unscaled, i32::from_be_bytes(*scale)))
+        Ok(Self::from_signed_be_bytes_slice_and_exponent(unscaled, i32::from_be_bytes(*scale)))
     }
 }
 
-// ---- null ----
+/// Allocates.
+impl<'frame> DeserializeValue<'frame> for CqlDecimal {
+    #[inline]
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        match typ {
+            ColumnType::Decimal => Ok(()),
+            _ => Err(TypeMismatch::of::<Self>(typ)),
+        }
+    }
+
+    #[inline]
+    fn deserialize(
+        typ: &'frame ColumnType,
+        cell: Option<&'frame [u8]>,
+    ) -> Result<Self, DeserializeError> {
+        CqlDecimalBorrowed::deserialize(typ, cell).map(Self::from)
+    }
+}
+
+// ---- null and empty ----
 
 /// `None` for null. A cell of zero length is not null, see the module's notes.
 impl<'frame, T: DeserializeValue<'frame>> DeserializeValue<'frame> for Option<T> {
@@ -338,13 +365,61 @@ impl<'frame, T: DeserializeValue<'frame>> DeserializeValue<'frame> for Option<T>
     }
 }
 
+/// `Empty` for a cell of no bytes.
+impl<'frame, T: DeserializeValue<'frame> + Emptiable> DeserializeValue<'frame> for MaybeEmpty<T> {
+    #[inline]
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        T::type_check(typ)
+    }
+
+    #[inline(always)]
+    fn deserialize(
+        typ: &'frame ColumnType,
+        cell: Option<&'frame [u8]>,
+    ) -> Result<Self, DeserializeError> {
+        match cell {
+            Some([]) => Ok(Self::Empty),
+            _ => T::deserialize(typ, cell).map(Self::Value),
+        }
+    }
+
+    #[inline(always)]
+    fn deserialize_sound(typ: &'frame ColumnType, cells: &mut Reader<'frame>) -> Option<Self> {
+        match cells.bytes_of_len(0) {
+            Some(_) => Some(Self::Empty),
+            None => T::deserialize_sound(typ, cells).map(Self::Value),
+        }
+    }
+}
+
 /// A cell of any type, as it came.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::RawValue;
+///
+/// let cell = RawValue { typ: &ColumnType::Int, content: Some(&[0, 0, 0, 7]) };
+/// assert_eq!(cell.read::<i32>(), Ok(7));
+/// assert!(cell.read::<&str>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RawValue<'frame> {
     /// The column's (or element's) type.
     pub typ: &'frame ColumnType,
     /// The content, `None` for null.
     pub content: Option<&'frame [u8]>,
+}
+
+impl<'frame> RawValue<'frame> {
+    /// Reads it as a `T`, whose fit it checks.
+    ///
+    /// # Errors
+    /// [`DeserializeError::Type`], and those of the value.
+    #[inline]
+    pub fn read<T: DeserializeValue<'frame>>(self) -> Result<T, DeserializeError> {
+        T::type_check(self.typ)?;
+        T::deserialize(self.typ, self.content)
+    }
 }
 
 impl<'frame> DeserializeValue<'frame> for RawValue<'frame> {

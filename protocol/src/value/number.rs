@@ -1,4 +1,8 @@
 //! `counter`, `varint` and `decimal`.
+//!
+//! As the protocol has them. To calculate with, convert them to the types of a crate that does.
+//!
+//! Next: `value/time.rs`.
 
 /// The value of a `counter`, or what is added to it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -41,11 +45,30 @@ impl CqlVarint {
         &self.0
     }
 
+    /// Its bytes, at least one.
+    ///
+    /// ```
+    /// use shardwire_protocol::value::CqlVarint;
+    ///
+    /// assert_eq!(CqlVarint::from(128_i64).into_signed_bytes_be(), [0, 0x80]);
+    /// ```
+    #[must_use]
+    pub fn into_signed_bytes_be(self) -> Vec<u8> {
+        self.0
+    }
+
     /// The same number, borrowed.
     #[inline]
     #[must_use]
     pub fn as_borrowed(&self) -> CqlVarintBorrowed<'_> {
         CqlVarintBorrowed(&self.0)
+    }
+}
+
+/// Allocates.
+impl From<CqlVarintBorrowed<'_>> for CqlVarint {
+    fn from(number: CqlVarintBorrowed<'_>) -> Self {
+        Self(number.0.to_vec())
     }
 }
 
@@ -77,9 +100,32 @@ impl From<i128> for CqlVarint {
 }
 
 /// A `decimal`: `unscaled · 10^-scale`. 1.0 and 1.00 differ, as in CQL.
+///
+/// ```
+/// use shardwire_protocol::value::CqlDecimal;
+///
+/// assert_eq!(CqlDecimal::new(12345_i64.into(), 2).to_string(), "123.45");
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CqlDecimal {
     unscaled: CqlVarint,
+    scale: i32,
+}
+
+/// A `decimal` whose digits lie elsewhere; see [`CqlDecimal`].
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{CqlDecimalBorrowed, DeserializeValue};
+///
+/// let cell = [0, 0, 0, 2, 0x30, 0x39];
+/// let read = CqlDecimalBorrowed::deserialize(&ColumnType::Decimal, Some(&cell))?;
+/// assert_eq!(read.to_string(), "123.45");
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct CqlDecimalBorrowed<'b> {
+    unscaled: CqlVarintBorrowed<'b>,
     scale: i32,
 }
 
@@ -96,10 +142,80 @@ impl CqlDecimal {
         Self::new(CqlVarint::from_signed_bytes_be(digits), scale)
     }
 
+    /// As [`Self::from_signed_be_bytes_and_exponent`], copying.
+    ///
+    /// ```
+    /// use shardwire_protocol::value::CqlDecimal;
+    ///
+    /// let hundredth = CqlDecimal::from_signed_be_bytes_slice_and_exponent(&[1], 2);
+    /// assert_eq!(hundredth.to_string(), "0.01");
+    /// ```
+    #[must_use]
+    pub fn from_signed_be_bytes_slice_and_exponent(digits: &[u8], scale: i32) -> Self {
+        Self::new(CqlVarint::from_signed_bytes_be_slice(digits), scale)
+    }
+
     /// The unscaled number's bytes and the scale.
     #[must_use]
     pub fn as_signed_be_bytes_slice_and_exponent(&self) -> (&[u8], i32) {
         (self.unscaled.as_signed_bytes_be_slice(), self.scale)
+    }
+
+    /// The unscaled number's bytes and the scale.
+    ///
+    /// ```
+    /// use shardwire_protocol::value::CqlDecimal;
+    ///
+    /// let ten = CqlDecimal::new(10_i64.into(), 0);
+    /// assert_eq!(ten.into_signed_be_bytes_and_exponent(), (vec![10], 0));
+    /// ```
+    #[must_use]
+    pub fn into_signed_be_bytes_and_exponent(self) -> (Vec<u8>, i32) {
+        (self.unscaled.into_signed_bytes_be(), self.scale)
+    }
+
+    /// The same number, borrowed.
+    ///
+    /// ```
+    /// use shardwire_protocol::value::CqlDecimal;
+    ///
+    /// let ten = CqlDecimal::new(10_i64.into(), 0);
+    /// assert_eq!(CqlDecimal::from(ten.as_borrowed()), ten);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn as_borrowed(&self) -> CqlDecimalBorrowed<'_> {
+        CqlDecimalBorrowed { unscaled: self.unscaled.as_borrowed(), scale: self.scale }
+    }
+}
+
+impl<'b> CqlDecimalBorrowed<'b> {
+    /// From the unscaled number's two's complement, big-endian bytes.
+    ///
+    /// ```
+    /// use shardwire_protocol::value::CqlDecimalBorrowed;
+    ///
+    /// let number = CqlDecimalBorrowed::from_signed_be_bytes_slice_and_exponent(&[0, 0, 7], 1);
+    /// assert_eq!(number.as_signed_be_bytes_slice_and_exponent(), (&[7][..], 1));
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn from_signed_be_bytes_slice_and_exponent(digits: &'b [u8], scale: i32) -> Self {
+        Self { unscaled: CqlVarintBorrowed::from_signed_bytes_be_slice(digits), scale }
+    }
+
+    /// The unscaled number's bytes and the scale.
+    #[inline]
+    #[must_use]
+    pub fn as_signed_be_bytes_slice_and_exponent(&self) -> (&'b [u8], i32) {
+        (self.unscaled.as_signed_bytes_be_slice(), self.scale)
+    }
+}
+
+/// Allocates.
+impl From<CqlDecimalBorrowed<'_>> for CqlDecimal {
+    fn from(number: CqlDecimalBorrowed<'_>) -> Self {
+        Self { unscaled: number.unscaled.into(), scale: number.scale }
     }
 }
 

@@ -6,15 +6,18 @@
 //! where it isn't looked at. Which column a value goes to is the row's business.
 //! Next: `value/ser/collection.rs`.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
+#[cfg(feature = "uuid-1")]
 use uuid::Uuid;
 
 use super::{
-    Counter, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid, CqlVarint,
-    CqlVarintBorrowed, MaybeUnset, Unset,
+    Counter, CqlDate, CqlDecimal, CqlDecimalBorrowed, CqlDuration, CqlTime, CqlTimestamp,
+    CqlTimeuuid, CqlVarint, CqlVarintBorrowed, Emptiable, MaybeEmpty, MaybeUnset, Unset,
 };
 use crate::error::{SerializeError, TypeMismatch};
 use crate::types::ColumnType;
@@ -113,7 +116,8 @@ pub trait SerializeValue {
 
 /// Content of `N` bytes, whatever the value.
 macro_rules! fixed_len {
-    ($($rust:ty => $($cql:ident)|+, |$value:ident| $bytes:expr;)*) => {$(
+    ($($(#[$attribute:meta])* $rust:ty => $($cql:ident)|+, |$value:ident| $bytes:expr;)*) => {$(
+        $(#[$attribute])*
         impl SerializeValue for $rust {
             #[inline]
             fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
@@ -157,17 +161,19 @@ fixed_len! {
     CqlDate => Date, |value| value.0.to_be_bytes();
     CqlTime => Time, |value| value.0.to_be_bytes();
     CqlTimeuuid => Timeuuid, |value| *value.as_bytes();
-    Uuid => Uuid | Timeuuid, |value| *value.as_bytes();
+    #[cfg(feature = "uuid-1")] Uuid => Uuid | Timeuuid, |value| *value.as_bytes();
+    Ipv4Addr => Inet, |value| value.octets();
+    Ipv6Addr => Inet, |value| value.octets();
 }
 
 /// Content that lies in memory as it is sent.
 macro_rules! in_memory {
-    ($([$($param:tt)*] $rust:ty => $($cql:ident)|+, |$value:ident| $bytes:expr;)*) => {$(
+    ($([$($param:tt)*] $rust:ty => $cql:pat, |$value:ident| $bytes:expr;)*) => {$(
         impl<$($param)*> SerializeValue for $rust {
             #[inline]
             fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
                 match typ {
-                    $(ColumnType::$cql)|+ => Ok(()),
+                    $cql => Ok(()),
                     other => Err(TypeMismatch::of::<Self>(other)),
                 }
             }
@@ -200,17 +206,14 @@ macro_rules! in_memory {
 }
 
 in_memory! {
-    [] str => Ascii | Text, |value| str::as_bytes(value);
-    [] String => Ascii | Text, |value| str::as_bytes(value);
-    [] Box<str> => Ascii | Text, |value| str::as_bytes(value);
-    ['s] Cow<'s, str> => Ascii | Text, |value| str::as_bytes(value);
-    [] [u8] => Blob, |value| value;
-    [] Vec<u8> => Blob, |value| value.as_slice();
-    [] Box<[u8]> => Blob, |value| &**value;
-    [] Bytes => Blob, |value| &**value;
-    [const N: usize] [u8; N] => Blob, |value| value.as_slice();
-    [] CqlVarint => Varint, |value| value.as_signed_bytes_be_slice();
-    ['b] CqlVarintBorrowed<'b> => Varint, |value| value.as_signed_bytes_be_slice();
+    [] str => ColumnType::Ascii | ColumnType::Text, |value| value.as_bytes();
+    [] String => ColumnType::Ascii | ColumnType::Text, |value| str::as_bytes(value);
+    [] [u8] => ColumnType::Blob | ColumnType::Custom(_), |value| value;
+    [] Vec<u8> => ColumnType::Blob | ColumnType::Custom(_), |value| value.as_slice();
+    [] Bytes => ColumnType::Blob | ColumnType::Custom(_), |value| &**value;
+    [const N: usize] [u8; N] => ColumnType::Blob | ColumnType::Custom(_), |value| value.as_slice();
+    [] CqlVarint => ColumnType::Varint, |value| value.as_signed_bytes_be_slice();
+    ['b] CqlVarintBorrowed<'b> => ColumnType::Varint, |value| value.as_signed_bytes_be_slice();
 }
 
 impl SerializeValue for IpAddr {
@@ -266,28 +269,35 @@ impl SerializeValue for CqlDuration {
     }
 }
 
-impl SerializeValue for CqlDecimal {
-    #[inline]
-    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
-        match typ {
-            ColumnType::Decimal => Ok(()),
-            other => Err(TypeMismatch::of::<Self>(other)),
+macro_rules! decimal {
+    ($rust:ty) => {
+        impl SerializeValue for $rust {
+            #[inline]
+            fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+                match typ {
+                    ColumnType::Decimal => Ok(()),
+                    other => Err(TypeMismatch::of::<Self>(other)),
+                }
+            }
+
+            #[inline]
+            fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
+                let (unscaled, _) = self.as_signed_be_bytes_slice_and_exponent();
+                ValueLen::bytes(unscaled.len().saturating_add(4))
+            }
+
+            #[inline]
+            fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
+                let (unscaled, scale) = self.as_signed_be_bytes_slice_and_exponent();
+                out.put_i32(scale);
+                out.put_slice(unscaled);
+            }
         }
-    }
-
-    #[inline]
-    fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
-        let (unscaled, _) = self.as_signed_be_bytes_slice_and_exponent();
-        ValueLen::bytes(unscaled.len().saturating_add(4))
-    }
-
-    #[inline]
-    fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
-        let (unscaled, scale) = self.as_signed_be_bytes_slice_and_exponent();
-        out.put_i32(scale);
-        out.put_slice(unscaled);
-    }
+    };
 }
+
+decimal!(CqlDecimal);
+decimal!(CqlDecimalBorrowed<'_>);
 
 impl SerializeValue for Unset {
     #[inline]
@@ -355,6 +365,52 @@ wrapper! {
         MaybeUnset::Unset => None,
     }, ValueLen::Unset;
     [V: SerializeValue + ?Sized] &V, V, |value| Some(&**value), ValueLen::Null;
+    [V: SerializeValue + ?Sized] Box<V>, V, |value| Some(&**value), ValueLen::Null;
+    [V: SerializeValue + ?Sized] Rc<V>, V, |value| Some(&**value), ValueLen::Null;
+    [V: SerializeValue + ?Sized] Arc<V>, V, |value| Some(&**value), ValueLen::Null;
+    ['v, V: SerializeValue + ToOwned + ?Sized] Cow<'v, V>, V, |value| Some(&**value), ValueLen::Null;
+}
+
+/// `Empty` is a content of no bytes. A type that has no empty value is refused.
+impl<V: SerializeValue + Emptiable> SerializeValue for MaybeEmpty<V> {
+    #[inline]
+    fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+        if !typ.can_be_empty() {
+            return Err(TypeMismatch::of::<Self>(typ));
+        }
+        V::type_check(typ)
+    }
+
+    #[inline]
+    fn value_len(&self, typ: &ColumnType) -> Result<ValueLen, SerializeError> {
+        match self {
+            Self::Empty => Ok(ValueLen::Bytes(0)),
+            Self::Value(value) => value.value_len(typ),
+        }
+    }
+
+    #[inline]
+    fn write(&self, typ: &ColumnType, out: &mut Writer<'_>) {
+        if let Self::Value(value) = self {
+            value.write(typ, out);
+        }
+    }
+
+    #[inline]
+    fn write_value(&self, typ: &ColumnType, out: &mut Writer<'_>) {
+        match self {
+            Self::Empty => out.put_u32(0),
+            Self::Value(value) => value.write_value(typ, out),
+        }
+    }
+
+    #[inline]
+    fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Empty => Some(&[]),
+            Self::Value(value) => value.as_bytes(),
+        }
+    }
 }
 
 #[cfg(test)]

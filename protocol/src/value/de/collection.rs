@@ -4,7 +4,7 @@
 //! for; the owned collections are collected from them. A null collection reads as an empty one:
 //! servers do not keep the two apart unless the column is frozen, and then `Option` tells.
 //!
-//! Next: `value/de/tuple.rs`.
+//! Next: `value/de/owned.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -37,7 +37,6 @@ enum Framing {
 /// A list, set or vector in the bytes of its cell.
 ///
 /// `T` is what each element is read as; `Option<T>` where elements may be null.
-#[derive(Clone, Copy)]
 pub struct ListView<'frame, T> {
     typ: &'frame ColumnType, // the element's; the collection's own where nothing is left
     reader: Reader<'frame>,
@@ -62,7 +61,7 @@ impl<'frame, T> ListView<'frame, T> {
     /// Reads the elements one after the other. After an error it ends.
     #[must_use]
     pub fn iter(&self) -> ListIter<'frame, T> {
-        ListIter { view: Self { ..*self } }
+        ListIter { view: *self }
     }
 
     #[inline]
@@ -79,13 +78,69 @@ impl<'frame, T> ListView<'frame, T> {
     }
 }
 
+impl<'frame, T: DeserializeValue<'frame>> ListView<'frame, T> {
+    /// Gives all elements to `sink`: one loop per framing, through which no error can pass. What
+    /// is wrong is found out by a second walk.
+    #[inline(always)]
+    pub(super) fn read_all(self, mut sink: impl FnMut(T)) -> Result<(), DeserializeError> {
+        let is_sound = match self.framing {
+            Framing::Bytes => self.read_cells(&mut sink),
+            // The lengths of numbers: known when compiling, they need not be checked again.
+            Framing::Fixed(4) => self.read_chunks::<4>(&mut sink),
+            Framing::Fixed(8) => self.read_chunks::<8>(&mut sink),
+            Framing::Fixed(_) | Framing::Vint => self.read_elements(&mut sink),
+        };
+        if is_sound.is_some() { Ok(()) } else { Err(self.first_error()) }
+    }
+
+    #[inline(always)]
+    fn read_cells(mut self, sink: &mut impl FnMut(T)) -> Option<()> {
+        for _ in 0..self.left {
+            sink(T::deserialize_sound(self.typ, &mut self.reader)?);
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn read_chunks<const LEN: usize>(self, sink: &mut impl FnMut(T)) -> Option<()> {
+        let (chunks, _) = self.reader.remaining().as_chunks::<LEN>();
+        for chunk in chunks.get(..self.left)? {
+            sink(T::deserialize(self.typ, Some(chunk)).ok()?);
+        }
+        Some(())
+    }
+
+    fn read_elements(mut self, sink: &mut impl FnMut(T)) -> Option<()> {
+        for _ in 0..self.left {
+            let content = self.read_element().ok()?;
+            sink(T::deserialize(self.typ, content).ok()?);
+        }
+        Some(())
+    }
+
+    #[cold]
+    fn first_error(self) -> DeserializeError {
+        // One there is, unless an implementation's two ways to read disagree.
+        self.into_iter().find_map(Result::err).unwrap_or_else(short)
+    }
+
+    /// How many elements to make room for at once.
+    fn room(&self) -> usize {
+        let max = match self.framing {
+            // They take as much here as there, so that the cell's length is the bound.
+            Framing::Fixed(len) if size_of::<T>() <= len => self.left,
+            _ => COLLECTION_RESERVE_MAX,
+        };
+        self.left.min(max)
+    }
+}
+
 #[cold]
 fn short() -> DeserializeError {
     DeserializeError::bad_value("collection cut short")
 }
 
 /// Elements of a [`ListView`], in the order of the cell.
-#[derive(Clone)]
 pub struct ListIter<'frame, T> {
     view: ListView<'frame, T>,
 }
@@ -128,6 +183,22 @@ impl<'frame, T: DeserializeValue<'frame>> IntoIterator for ListView<'frame, T> {
 
     fn into_iter(self) -> Self::IntoIter {
         ListIter { view: self }
+    }
+}
+
+// Whatever the elements are: a derived `Clone` would ask it of them.
+
+impl<T> Clone for ListView<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for ListView<'_, T> {}
+
+impl<T> Clone for ListIter<'_, T> {
+    fn clone(&self) -> Self {
+        Self { view: self.view }
     }
 }
 
@@ -195,7 +266,6 @@ fn read_count(reader: &mut Reader<'_>, element_len_min: usize) -> Result<usize, 
 }
 
 /// A map in the bytes of its cell.
-#[derive(Clone, Copy)]
 pub struct MapView<'frame, K, V> {
     key_typ: &'frame ColumnType,
     value_typ: &'frame ColumnType,
@@ -220,7 +290,7 @@ impl<'frame, K, V> MapView<'frame, K, V> {
     /// Reads the entries one after the other. After an error it ends.
     #[must_use]
     pub fn iter(&self) -> MapIter<'frame, K, V> {
-        MapIter { view: Self { ..*self } }
+        MapIter { view: *self }
     }
 
     fn read_half(&mut self) -> Result<Option<&'frame [u8]>, DeserializeError> {
@@ -228,8 +298,37 @@ impl<'frame, K, V> MapView<'frame, K, V> {
     }
 }
 
+impl<'frame, K, V> MapView<'frame, K, V>
+where
+    K: DeserializeValue<'frame>,
+    V: DeserializeValue<'frame>,
+{
+    /// Gives all entries to `sink`, as [`ListView::read_all`] does.
+    #[inline(always)]
+    pub(in crate::value) fn read_all(
+        self,
+        mut sink: impl FnMut(K, V),
+    ) -> Result<(), DeserializeError> {
+        let mut reader = self.reader;
+        for _ in 0..self.left {
+            let Some(key) = K::deserialize_sound(self.key_typ, &mut reader) else {
+                return Err(self.first_error());
+            };
+            let Some(value) = V::deserialize_sound(self.value_typ, &mut reader) else {
+                return Err(self.first_error());
+            };
+            sink(key, value);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn first_error(self) -> DeserializeError {
+        self.into_iter().find_map(Result::err).unwrap_or_else(short)
+    }
+}
+
 /// Entries of a [`MapView`], in the order of the cell.
-#[derive(Clone)]
 pub struct MapIter<'frame, K, V> {
     view: MapView<'frame, K, V>,
 }
@@ -295,6 +394,20 @@ where
     }
 }
 
+impl<K, V> Clone for MapView<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for MapView<'_, K, V> {}
+
+impl<K, V> Clone for MapIter<'_, K, V> {
+    fn clone(&self) -> Self {
+        Self { view: self.view }
+    }
+}
+
 impl<K, V> fmt::Debug for MapView<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapView")
@@ -355,10 +468,8 @@ impl<'frame, T: DeserializeValue<'frame>> DeserializeValue<'frame> for Vec<T> {
         cell: Option<&'frame [u8]>,
     ) -> Result<Self, DeserializeError> {
         let view = ListView::<T>::deserialize(typ, cell)?;
-        let mut elements = Vec::with_capacity(view.len().min(COLLECTION_RESERVE_MAX));
-        for element in view {
-            elements.push(element?);
-        }
+        let mut elements = Vec::with_capacity(view.room());
+        view.read_all(|element| elements.push(element))?;
         Ok(elements)
     }
 }
@@ -385,11 +496,10 @@ where
         cell: Option<&'frame [u8]>,
     ) -> Result<Self, DeserializeError> {
         let view = ListView::<T>::deserialize(typ, cell)?;
-        let room = view.len().min(COLLECTION_RESERVE_MAX);
-        let mut elements = HashSet::with_capacity_and_hasher(room, S::default());
-        for element in view {
-            elements.insert(element?);
-        }
+        let mut elements = HashSet::with_capacity_and_hasher(view.room(), S::default());
+        view.read_all(|element| {
+            elements.insert(element);
+        })?;
         Ok(elements)
     }
 }
@@ -426,10 +536,9 @@ where
         let view = MapView::<K, V>::deserialize(typ, cell)?;
         let room = view.len().min(COLLECTION_RESERVE_MAX);
         let mut entries = HashMap::with_capacity_and_hasher(room, S::default());
-        for entry in view {
-            let (key, value) = entry?;
+        view.read_all(|key, value| {
             entries.insert(key, value);
-        }
+        })?;
         Ok(entries)
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of cells: golden bytes, truncation at every byte, hostile counts, round trips, garbage.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 
@@ -8,6 +9,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::types::UdtType;
 use crate::value::{SerializeValue, ValueLen};
 use crate::wire::Writer;
 
@@ -56,6 +58,12 @@ fn tuple(fields: &[ColumnType]) -> ColumnType {
     ColumnType::Tuple(fields.into())
 }
 
+fn udt(types: Vec<ColumnType>) -> ColumnType {
+    let field = |(index, typ)| (format!("f{index}").into(), typ);
+    let fields = types.into_iter().enumerate().map(field).collect();
+    ColumnType::Udt(Box::new(UdtType { keyspace: "k".into(), name: "u".into(), fields }))
+}
+
 fn vector(element: ColumnType, dimensions: u16) -> ColumnType {
     ColumnType::Vector(Box::new(element), dimensions)
 }
@@ -95,7 +103,7 @@ fn too_long_is_as_wrong_as_too_short() {
     assert_eq!(read::<i32>(&ColumnType::Int, Some(&[0; 5])), Err(wrong));
     assert_eq!(read::<bool>(&ColumnType::Boolean, Some(&[0; 2])), Err(wrong));
     assert!(read::<IpAddr>(&ColumnType::Inet, Some(&[0; 5])).is_err());
-    let day = DAY_NS.to_be_bytes();
+    let day = crate::value::time::DAY_NS.to_be_bytes();
     assert!(read::<CqlTime>(&ColumnType::Time, Some(&day)).is_err());
     assert!(read::<CqlTime>(&ColumnType::Time, Some(&[0xFF; 8])).is_err());
 }
@@ -455,11 +463,17 @@ proptest! {
         typ in types(),
         cell in prop::option::of(vec(prop_oneof![4 => 0_u8..5, 1 => any::<u8>()], 0..40)),
     ) {
+        let body = match &cell {
+            Some(content) => [&u32::try_from(content.len()).unwrap().to_be_bytes(), &**content].concat(),
+            None => vec![0xFF; 4],
+        };
         macro_rules! try_as {
             ($($rust:ty),+ $(,)?) => {$(
-                let _ = read::<$rust>(&typ, cell.as_deref());
-                // Without the check, too.
-                let _ = <$rust>::deserialize(&typ, cell.as_deref());
+                // Without the check of the type, too.
+                let value = <$rust>::deserialize(&typ, cell.as_deref());
+                let sound = <$rust>::deserialize_sound(&typ, &mut Reader::new(&body));
+                let fits = <$rust as DeserializeValue>::type_check(&typ).is_ok();
+                prop_assert!(!fits || value.is_ok() == sound.is_some(), "{value:?}, {sound:?}");
             )+};
         }
         try_as!(
@@ -468,8 +482,17 @@ proptest! {
             CqlTimeuuid, CqlDuration, CqlDecimal, CqlVarint, CqlVarintBorrowed<'_>, RawValue<'_>,
             Option<i32>, Vec<i32>, Vec<&str>, Vec<Vec<i16>>, Vec<Option<RawValue<'_>>>,
             HashSet<i32>, BTreeSet<&str>, HashMap<i32, &str>, BTreeMap<&str, Vec<i32>>,
-            (i32,), (i32, &str), (Option<i32>, Option<Vec<&str>>),
+            (i32,), (i32, &str), (Option<i32>, Option<Vec<&str>>), Ipv4Addr, Ipv6Addr,
+            CqlDecimalBorrowed<'_>, [u8; 3], [i32; 2], [&str; 1], [Vec<i32>; 3], Vec<f64>,
+            Vec<bool>, Box<i32>, Arc<[u8]>, Rc<str>, Box<[i32]>, Cow<'_, [u8]>, MaybeEmpty<i32>,
+            Option<MaybeEmpty<Uuid>>, Vec<MaybeEmpty<CqlVarint>>, UdtView<'_>, TupleView<'_>,
         );
+        if let Ok(view) = read::<UdtView<'_>>(&typ, cell.as_deref()) {
+            prop_assert!(view.iter().count() <= view.iter().len());
+        }
+        if let Ok(view) = read::<TupleView<'_>>(&typ, cell.as_deref()) {
+            prop_assert!(view.iter().count() <= view.types().len());
+        }
         if let Ok(view) = read::<ListView<'_, RawValue<'_>>>(&typ, cell.as_deref()) {
             prop_assert!(view.iter().count() <= view.len());
         }
@@ -509,7 +532,8 @@ fn types() -> impl Strategy<Value = ColumnType> {
             inner.clone().prop_map(set),
             (inner.clone(), inner.clone()).prop_map(|(key, value)| map(key, value)),
             (inner.clone(), 0_u16..4).prop_map(|(element, count)| vector(element, count)),
-            vec(inner, 1..3).prop_map(|fields| tuple(&fields)),
+            vec(inner.clone(), 1..3).prop_map(|fields| tuple(&fields)),
+            vec(inner, 1..3).prop_map(udt),
         ]
     })
 }

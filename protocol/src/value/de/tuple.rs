@@ -3,7 +3,7 @@
 //! A tuple's cell may hold fewer fields than its type: what is missing reads as null, as the
 //! official driver has it. The number of fields of the types must agree.
 //!
-//! Next: `row/de.rs`.
+//! Next: `value/de/view.rs`.
 
 use super::{DeserializeValue, not_null};
 use crate::error::{DeserializeError, TypeMismatch};
