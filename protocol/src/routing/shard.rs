@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(ports(1, 49152..=49165, 49152), [49153, 49157, 49161, 49165]);
         assert_eq!(ports(1, 49152..=49165, 49158), [49161, 49165, 49153, 49157]);
         assert_eq!(ports(1, 49152..=49165, 60000), [49153, 49157, 49161, 49165]);
-        assert_eq!(ports(2, 49152..=49153, 49152), []);
+        assert!(ports(2, 49152..=49153, 49152).is_empty());
         assert_eq!(ports(3, 65534..=65535, 0), [65535]);
         #[expect(clippy::reversed_empty_ranges, reason = "it must not panic")]
         let none = ports(3, 7..=3, 5);

@@ -368,7 +368,8 @@ wrapper! {
     [V: SerializeValue + ?Sized] Box<V>, V, |value| Some(&**value), ValueLen::Null;
     [V: SerializeValue + ?Sized] Rc<V>, V, |value| Some(&**value), ValueLen::Null;
     [V: SerializeValue + ?Sized] Arc<V>, V, |value| Some(&**value), ValueLen::Null;
-    ['v, V: SerializeValue + ToOwned + ?Sized] Cow<'v, V>, V, |value| Some(&**value), ValueLen::Null;
+    ['v, V: SerializeValue + ToOwned + ?Sized] Cow<'v, V>, V,
+        |value| Some(&**value), ValueLen::Null;
 }
 
 /// `Empty` is a content of no bytes. A type that has no empty value is refused.

@@ -464,7 +464,10 @@ proptest! {
         cell in prop::option::of(vec(prop_oneof![4 => 0_u8..5, 1 => any::<u8>()], 0..40)),
     ) {
         let body = match &cell {
-            Some(content) => [&u32::try_from(content.len()).unwrap().to_be_bytes(), &**content].concat(),
+            Some(content) => {
+                let len = u32::try_from(content.len()).unwrap();
+                [&len.to_be_bytes(), &**content].concat()
+            }
             None => vec![0xFF; 4],
         };
         macro_rules! try_as {
