@@ -7,6 +7,7 @@
 
 pub mod compression;
 pub mod deframer;
+pub mod differential;
 pub mod requests;
 pub mod response;
 pub mod round_trip;
@@ -28,6 +29,7 @@ mod tests {
     fn the_corpus_passes() {
         assert!(run("compression", crate::compression::check) > 0);
         assert!(run("deframer", crate::deframer::check) > 0);
+        assert!(run("differential", crate::differential::check) > 0);
         assert!(run("requests", crate::requests::check) > 0);
         assert!(run("response", crate::response::check) > 0);
         assert!(run("round_trip", crate::round_trip::check) > 0);

@@ -2,7 +2,7 @@
 //!
 //! `docs/DIFFERENCES.md` is this list for readers; a test holds the two together.
 
-use shardwire_protocol::error::FrameError;
+use shardwire_protocol::error::{FrameError, Malformed};
 use shardwire_protocol::header::Opcode;
 use shardwire_protocol::metadata::result_flags;
 use shardwire_protocol::types::ColumnType;
@@ -26,7 +26,7 @@ struct Difference {
     example: (Opcode, u8, &'static [u8]),
 }
 
-const RESPONSES: [Difference; 7] = [
+const RESPONSES: [Difference; 12] = [
     Difference {
         title: "Events of unknown kind",
         applies: |outcome| {
@@ -60,8 +60,7 @@ const RESPONSES: [Difference; 7] = [
     Difference {
         title: "Custom types that have no CQL name",
         applies: |outcome| {
-            outcome.ours_says(&["custom"])
-                && outcome.official_refuses("Failed to parse custom CQL type")
+            outcome.ours.is_ok() && outcome.official_refuses("Failed to parse custom CQL type")
         },
         example: (
             Opcode::Result,
@@ -101,6 +100,68 @@ const RESPONSES: [Difference; 7] = [
             0,
             b"\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\x01k\0\x01t\0\x01c\0\x0A\0\0\0\0",
         ),
+    },
+    Difference {
+        title: "Class names spelled as no server does",
+        applies: |outcome| outcome.ours_says(&["custom"]) && outcome.official.is_ok(),
+        example: (
+            Opcode::Result,
+            0,
+            b"\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\x01k\0\x01t\0\x01c\0\0\0\x1E\
+              TupleType(Int32Type Int32Type)\0\0\0\0",
+        ),
+    },
+    Difference {
+        title: "The class `DateType`",
+        applies: |outcome| {
+            outcome.ours_says(&["Native(Timestamp)"])
+                && outcome.official_says("Native(Date)")
+                && outcome.frame.body.windows(8).any(|part| part == b"DateType")
+        },
+        example: (
+            Opcode::Result,
+            0,
+            b"\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\x01k\0\x01t\0\x01c\0\0\0\x08\
+              DateType\0\0\0\0",
+        ),
+    },
+    Difference {
+        title: "Partition keys of markers that are not there",
+        applies: |outcome| {
+            let what = "partition key index";
+            matches!(outcome.ours, Err(FrameError::Malformed(Malformed::UnknownCode { what: w, .. }))
+                if *w == what)
+                && outcome.official_says("prepared ")
+        },
+        example: (
+            Opcode::Result,
+            0,
+            b"\0\0\0\x04\0\x01i\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x09\0\x01k\0\x01t\0\x01c\0\x09\
+              \0\0\0\x04\0\0\0\0",
+        ),
+    },
+    Difference {
+        title: "Prepared statements with a paging state",
+        applies: |outcome| {
+            outcome.ours_says(&["prepared "]) && outcome.official_refuses("aging state")
+        },
+        example: (
+            Opcode::Result,
+            0,
+            b"\0\0\0\x04\0\x01i\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x01p",
+        ),
+    },
+    Difference {
+        title: "Errors that version 5 added",
+        applies: |outcome| {
+            outcome.ours.is_err()
+                && matches!(
+                    responses::message(outcome.frame),
+                    Some([0, 0, 0x16 | 0x17 | 0x18, 0, ..])
+                )
+                && outcome.official_says("error ")
+        },
+        example: (Opcode::Error, 0, b"\0\0\x17\0\0\0"),
     },
 ];
 
@@ -181,6 +242,10 @@ pub(crate) fn is_known_of_cells(
 impl Outcome<'_> {
     fn ours_says(&self, any_of: &[&str]) -> bool {
         matches!(self.ours, Ok(words) if any_of.iter().any(|part| words.contains(part)))
+    }
+
+    fn official_says(&self, part: &str) -> bool {
+        matches!(self.official, Ok(words) if words.contains(part))
     }
 
     fn official_refuses(&self, reason: &str) -> bool {
