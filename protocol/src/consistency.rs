@@ -6,6 +6,13 @@
 use core::fmt;
 
 /// Consistency level of a request.
+///
+/// ```
+/// use shardwire_protocol::consistency::Consistency;
+///
+/// assert_eq!(Consistency::default(), Consistency::LocalQuorum);
+/// assert_eq!(Consistency::LocalQuorum.to_string(), "LOCAL_QUORUM");
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[repr(u16)]
 #[expect(missing_docs, reason = "the names are the specification's")]
@@ -28,6 +35,12 @@ pub enum Consistency {
 
 impl Consistency {
     /// The level with this number, if there is one.
+    ///
+    /// ```
+    /// # use shardwire_protocol::consistency::Consistency;
+    /// assert_eq!(Consistency::from_u16(4), Some(Consistency::Quorum));
+    /// assert_eq!(Consistency::from_u16(11), None);
+    /// ```
     #[inline]
     #[must_use]
     pub const fn from_u16(number: u16) -> Option<Self> {
@@ -48,6 +61,11 @@ impl Consistency {
     }
 
     /// Its number.
+    ///
+    /// ```
+    /// # use shardwire_protocol::consistency::Consistency;
+    /// assert_eq!(Consistency::LocalOne.as_u16(), 10);
+    /// ```
     #[inline]
     #[must_use]
     pub const fn as_u16(self) -> u16 {
@@ -55,6 +73,12 @@ impl Consistency {
     }
 
     /// Whether it asks for a linearisable read.
+    ///
+    /// ```
+    /// # use shardwire_protocol::consistency::Consistency;
+    /// assert!(Consistency::LocalSerial.is_serial());
+    /// assert!(!Consistency::All.is_serial());
+    /// ```
     #[inline]
     #[must_use]
     pub const fn is_serial(self) -> bool {
@@ -81,6 +105,13 @@ impl fmt::Display for Consistency {
 }
 
 /// Consistency level of the Paxos phase of a conditional write.
+///
+/// ```
+/// use shardwire_protocol::consistency::{Consistency, SerialConsistency};
+///
+/// assert_eq!(SerialConsistency::default(), SerialConsistency::LocalSerial);
+/// assert_eq!(Consistency::from(SerialConsistency::Serial), Consistency::Serial);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[repr(u16)]
 pub enum SerialConsistency {
@@ -93,6 +124,12 @@ pub enum SerialConsistency {
 
 impl SerialConsistency {
     /// The level with this number, if there is one.
+    ///
+    /// ```
+    /// # use shardwire_protocol::consistency::SerialConsistency;
+    /// assert_eq!(SerialConsistency::from_u16(8), Some(SerialConsistency::Serial));
+    /// assert_eq!(SerialConsistency::from_u16(4), None); // QUORUM is not one of these
+    /// ```
     #[inline]
     #[must_use]
     pub const fn from_u16(number: u16) -> Option<Self> {
@@ -104,6 +141,11 @@ impl SerialConsistency {
     }
 
     /// Its number.
+    ///
+    /// ```
+    /// # use shardwire_protocol::consistency::SerialConsistency;
+    /// assert_eq!(SerialConsistency::LocalSerial.as_u16(), 9);
+    /// ```
     #[inline]
     #[must_use]
     pub const fn as_u16(self) -> u16 {

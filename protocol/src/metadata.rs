@@ -27,6 +27,18 @@ pub mod result_flags {
 }
 
 /// Column specifications as they lie in a frame, checked but not parsed.
+///
+/// ```
+/// use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+/// use shardwire_protocol::wire::Reader;
+///
+/// // One bigint named id, and no rows.
+/// let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
+/// let rows = RowsBody::parse(Reader::new(body), None)?;
+/// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+/// assert_eq!(raw.to_columns()?[0].name, "id");
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RawColumns<'a> {
     global_table: GlobalTable,
@@ -70,18 +82,50 @@ impl<'a> RawColumns<'a> {
     }
 
     /// How many columns there are.
+    ///
+    /// ```
+    /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
+    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+    /// assert_eq!(raw.count(), 1);
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> u32 {
         self.count
     }
 
     /// The specifications as the peer sent them.
+    ///
+    /// ```
+    /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
+    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+    /// assert_eq!(raw.bytes(), b"\0\x04shop\0\x05items\0\x02id\0\x02");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Parses the specifications.
+    ///
+    /// ```
+    /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+    /// use shardwire_protocol::types::ColumnType;
+    /// # use shardwire_protocol::wire::Reader;
+    ///
+    /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
+    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+    /// assert_eq!(raw.to_columns()?[0].typ, ColumnType::Bigint);
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`ColumnSpec::parse_list`]; none where walking over them met none.
@@ -95,6 +139,23 @@ impl<'a> RawColumns<'a> {
 }
 
 /// The columns of a result.
+///
+/// ```
+/// use shardwire_protocol::metadata::ResultMetadata;
+/// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+/// # use shardwire_protocol::wire::Reader;
+///
+/// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
+/// let rows = RowsBody::parse(Reader::new(body), None)?;
+/// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+/// let known = ResultMetadata::parse(&raw)?;
+///
+/// // The next reply has the same columns: they need not be parsed again.
+/// let rows = RowsBody::parse(Reader::new(body), Some(&known))?;
+/// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+/// assert!(known.matches(&raw));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResultMetadata {
     /// The columns, in the order of the cells.
@@ -127,6 +188,17 @@ impl Eq for Checked {}
 impl ResultMetadata {
     /// Parses the columns and keeps their bytes, to know them again.
     ///
+    /// ```
+    /// # use shardwire_protocol::metadata::ResultMetadata;
+    /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
+    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+    /// assert_eq!(ResultMetadata::parse(&raw)?.columns[0].name, "id");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`RawColumns::to_columns`].
     ///
@@ -144,6 +216,20 @@ impl ResultMetadata {
     /// Whether rows of these columns can be read as `R`: checked once, and again only after rows of
     /// another type were read.
     ///
+    /// ```
+    /// # use shardwire_protocol::metadata::ResultMetadata;
+    /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
+    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// # let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+    /// let metadata = ResultMetadata::parse(&raw)?; // one bigint
+    /// assert!(metadata.check_row::<(i64,)>().is_ok());
+    /// let error = metadata.check_row::<(i32,)>().unwrap_err();
+    /// assert_eq!(error.to_string(), "column 0: i32 does not fit bigint");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`DeserializeRow::type_check`].
     #[inline]
@@ -160,6 +246,18 @@ impl ResultMetadata {
     /// Whether these are the columns of `raw`: a comparison of bytes, nothing is parsed.
     ///
     /// Equal columns that were written differently do not match; no server changes its mind.
+    ///
+    /// ```
+    /// # use shardwire_protocol::metadata::ResultMetadata;
+    /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
+    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+    /// assert!(ResultMetadata::parse(&raw)?.matches(&raw));
+    /// assert!(!ResultMetadata::default().matches(&raw));
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn matches(&self, raw: &RawColumns<'_>) -> bool {
@@ -169,6 +267,11 @@ impl ResultMetadata {
     }
 
     /// How many columns there are.
+    ///
+    /// ```
+    /// # use shardwire_protocol::metadata::ResultMetadata;
+    /// assert_eq!(ResultMetadata::default().count(), 0);
+    /// ```
     #[inline]
     #[must_use]
     pub fn count(&self) -> u32 {
@@ -189,6 +292,21 @@ impl Default for ResultMetadata {
 }
 
 /// What a prepared statement binds.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::response::{Agreed, PreparedBody};
+/// use shardwire_protocol::wire::Reader;
+///
+/// // The id P; one marker, which is the partition key: a bigint named id; no result.
+/// let body = b"\0\x01P\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\
+///     \0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\x04\0\0\0\0";
+/// let prepared = PreparedBody::parse(Reader::new(body), &Agreed::on(Version::V4))?;
+/// let metadata = prepared.bind.to_metadata(None)?;
+/// assert_eq!(metadata.columns[0].name, "id");
+/// assert_eq!(*metadata.partition_key_indexes, [0]);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PreparedMetadata {
@@ -202,6 +320,17 @@ pub struct PreparedMetadata {
 }
 
 /// Bind metadata as it lies in a PREPARED body, checked but not parsed.
+///
+/// ```
+/// # use shardwire_protocol::header::Version;
+/// # use shardwire_protocol::response::{Agreed, PreparedBody};
+/// # use shardwire_protocol::wire::Reader;
+/// # let body = b"\0\x01P\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\
+/// #     \0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\x04\0\0\0\0";
+/// let prepared = PreparedBody::parse(Reader::new(body), &Agreed::on(Version::V4))?;
+/// assert_eq!(prepared.bind.flags, 1);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RawBindMetadata<'a> {
     /// The flags: bit 0 and, where the server marks them, that of conditional statements.
@@ -239,6 +368,17 @@ impl<'a> RawBindMetadata<'a> {
     }
 
     /// The bind markers.
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::Version;
+    /// # use shardwire_protocol::response::{Agreed, PreparedBody};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let body = b"\0\x01P\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\
+    /// #     \0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\x04\0\0\0\0";
+    /// let prepared = PreparedBody::parse(Reader::new(body), &Agreed::on(Version::V4))?;
+    /// assert_eq!(prepared.bind.columns().count(), 1);
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[must_use]
     pub fn columns(&self) -> RawColumns<'a> {
         self.columns
@@ -246,6 +386,19 @@ impl<'a> RawBindMetadata<'a> {
 
     /// Parses the metadata. `lwt_mark` is the bit that the server marks conditional statements
     /// with, [`Supported::lwt_mark`](crate::supported::Supported::lwt_mark) if it was agreed.
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::Version;
+    /// # use shardwire_protocol::response::{Agreed, PreparedBody};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let body = b"\0\x01P\x80\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\
+    /// #     \0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\x04\0\0\0\0";
+    /// let prepared = PreparedBody::parse(Reader::new(body), &Agreed::on(Version::V4))?;
+    /// assert_eq!(prepared.bind.flags, 0x8000_0001);
+    /// assert!(prepared.bind.to_metadata(Some(0x8000_0000))?.is_lwt);
+    /// assert!(!prepared.bind.to_metadata(None)?.is_lwt);
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`RawColumns::to_columns`].

@@ -16,6 +16,24 @@ use crate::types::{COLUMN_COUNT_MAX, ColumnSpec, GlobalTable};
 use crate::wire::Reader;
 
 /// A Rows result (CQL v4 §4.2.5.2), not yet decoded.
+///
+/// ```
+/// use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+/// use shardwire_protocol::wire::Reader;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Columns sent along: one int named id. Then one row.
+/// let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x09\
+///     \0\0\0\x01\0\0\0\x04\0\0\0\x07";
+/// let rows = RowsBody::parse(Reader::new(body), None)?;
+/// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
+/// let columns = raw.to_columns()?;
+/// for row in rows.rows::<(i32,)>(&columns)? {
+///     assert_eq!(row?, (7,));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RowsBody<'a> {
     /// See [`result_flags`].
@@ -35,6 +53,16 @@ pub struct RowsBody<'a> {
 }
 
 /// The columns of a Rows result.
+///
+/// ```
+/// use shardwire_protocol::rows::{RowsBody, RowsMetadata};
+/// use shardwire_protocol::wire::Reader;
+///
+/// // The flag 4 says that the columns are left out; there is one, and no row.
+/// let rows = RowsBody::parse(Reader::new(&[0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0]), None)?;
+/// assert_eq!(rows.metadata, RowsMetadata::Skipped);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RowsMetadata<'a> {
     /// Left out: they are those of the prepared statement.
@@ -49,6 +77,19 @@ pub enum RowsMetadata<'a> {
 impl<'a> RowsBody<'a> {
     /// Reads what follows the kind of a RESULT. Columns equal to the `known` ones are not parsed
     /// to find where they end.
+    ///
+    /// ```
+    /// # use shardwire_protocol::rows::RowsBody;
+    /// # use shardwire_protocol::wire::Reader;
+    /// // Columns left out. One column; one row, of an int.
+    /// let body = [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7];
+    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// assert_eq!((rows.column_count, rows.rows_count), (1, 1));
+    ///
+    /// let error = RowsBody::parse(Reader::new(&body[..12]), None).unwrap_err();
+    /// assert_eq!(error.to_string(), "row count is 1, at most 0 possible, at byte 12");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// Where the bytes are not CQL, or announce more columns or rows than they can hold.
@@ -104,6 +145,15 @@ impl<'a> RowsBody<'a> {
     }
 
     /// All cells of all rows: one `[bytes]` after the other.
+    ///
+    /// ```
+    /// # use shardwire_protocol::rows::RowsBody;
+    /// # use shardwire_protocol::wire::Reader;
+    /// let body = [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7];
+    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// assert_eq!(rows.cells(), [0, 0, 0, 4, 0, 0, 0, 7]);
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[must_use]
     pub fn cells(&self) -> &'a [u8] {
         self.cells.remaining()
@@ -111,12 +161,40 @@ impl<'a> RowsBody<'a> {
 
     /// Whether a next page can be asked for. Not the flag: without a paging state, asking again
     /// would begin at the first page, and never end.
+    ///
+    /// ```
+    /// # use shardwire_protocol::rows::RowsBody;
+    /// # use shardwire_protocol::wire::Reader;
+    /// let body = [0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 8, 9, 0, 0, 0, 0];
+    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// assert!(rows.has_more_pages());
+    /// assert_eq!(rows.paging_state, Some(&[8, 9][..]));
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[must_use]
     pub fn has_more_pages(&self) -> bool {
         self.paging_state.is_some()
     }
 
     /// Walks the rows as `R`. `columns` are those of the statement, or of [`Self::metadata`].
+    ///
+    /// ```
+    /// # use shardwire_protocol::rows::RowsBody;
+    /// use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    /// # use shardwire_protocol::wire::Reader;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let typ = ColumnType::Int;
+    /// # let id = ColumnSpec { keyspace: "k".into(), table: "t".into(), name: "id".into(), typ };
+    /// # let columns = [id];
+    /// let body = [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7];
+    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// assert_eq!(rows.rows::<(i32,)>(&columns)?.next(), Some(Ok((7,))));
+    /// let error = rows.rows::<(&str,)>(&columns).unwrap_err();
+    /// assert_eq!(error.to_string(), "column 0: &str does not fit int");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If a row has not as many cells as there are `columns`, and the errors of
@@ -132,6 +210,24 @@ impl<'a> RowsBody<'a> {
 
     /// As [`Self::rows`], where `R::type_check(columns)` is known to succeed. If it would not,
     /// rows are errors or wrong.
+    ///
+    /// ```
+    /// use shardwire_protocol::row::DeserializeRow;
+    /// # use shardwire_protocol::rows::RowsBody;
+    /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    /// # use shardwire_protocol::wire::Reader;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let typ = ColumnType::Int;
+    /// # let id = ColumnSpec { keyspace: "k".into(), table: "t".into(), name: "id".into(), typ };
+    /// # let columns = [id];
+    /// <(i32,)>::type_check(&columns)?; // once per statement
+    /// let body = [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7];
+    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// assert_eq!(rows.rows_of_checked_type(&columns)?.next(), Some(Ok((7_i32,))));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If a row has not as many cells as there are `columns`.
@@ -163,6 +259,24 @@ fn count_error(what: &'static str, count: u32, max: u32, reader: &Reader<'_>) ->
 /// Rows decoded one after the other.
 ///
 /// After an error it ends: whatever was wrong, where the next row begins is not certain.
+///
+/// ```
+/// use shardwire_protocol::rows::TypedRows;
+/// use shardwire_protocol::types::{ColumnSpec, ColumnType};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let typ = ColumnType::Text;
+/// # let id = ColumnSpec { keyspace: "k".into(), table: "t".into(), name: "id".into(), typ };
+/// # let columns = [id];
+/// let cells = b"\0\0\0\x04lamp\0\0\0\x05table";
+/// let mut rows = TypedRows::<(&str,)>::over(&columns, cells, 2)?;
+/// assert_eq!(rows.len(), 2);
+/// assert_eq!(rows.next(), Some(Ok(("lamp",))));
+/// assert_eq!(rows.next(), Some(Ok(("table",))));
+/// assert_eq!(rows.next(), None);
+/// # Ok(())
+/// # }
+/// ```
 // The order of fields is fixed with `end`, of use to errors only, in front. The compiler takes the
 // `Result` this is wrapped in apart along the error's fields, which are two bytes long there: a
 // pointer in that place is put together from pieces again for each row, at ten instructions.
@@ -181,6 +295,18 @@ pub struct TypedRows<'frame, 'meta, R> {
 impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> TypedRows<'frame, 'meta, R> {
     /// Walks rows of which the cells are known already, as [`RowsBody::cells`] tells them.
     ///
+    /// ```
+    /// # use shardwire_protocol::rows::TypedRows;
+    /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    /// # let typ = ColumnType::Text;
+    /// # let id = ColumnSpec { keyspace: "k".into(), table: "t".into(), name: "id".into(), typ };
+    /// # let columns = [id];
+    /// let mut rows = TypedRows::<(&str,)>::over(&columns, b"\0\0\0\x04la", 1)?;
+    /// let error = rows.next().unwrap().unwrap_err();
+    /// assert_eq!(error.to_string(), "body ends within cell, which begins at byte 4");
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
+    ///
     /// # Errors
     /// The errors of [`DeserializeRow::type_check`]. Too few cells are an error of the iterator.
     #[inline]
@@ -195,6 +321,20 @@ impl<'frame, 'meta: 'frame, R: DeserializeRow<'frame>> TypedRows<'frame, 'meta, 
 
     /// As [`Self::over`], where `R::type_check(columns)` is known to succeed. If it would not, rows
     /// are errors or wrong.
+    ///
+    /// ```
+    /// use shardwire_protocol::row::DeserializeRow;
+    /// # use shardwire_protocol::rows::TypedRows;
+    /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    ///
+    /// # let typ = ColumnType::Text;
+    /// # let id = ColumnSpec { keyspace: "k".into(), table: "t".into(), name: "id".into(), typ };
+    /// # let columns = [id];
+    /// <(&str,)>::type_check(&columns)?; // once per statement
+    /// let mut rows = TypedRows::<(&str,)>::over_checked_type(&columns, b"\0\0\0\x04lamp", 1);
+    /// assert_eq!(rows.next(), Some(Ok(("lamp",))));
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     #[inline]
     pub fn over_checked_type(
         columns: &'meta [ColumnSpec],

@@ -26,6 +26,13 @@ pub const COLUMN_COUNT_MAX: u32 = 65_535;
 pub const TYPE_COUNT_MAX: u32 = 262_144;
 
 /// A CQL type.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+///
+/// let typ = ColumnType::Map(Box::new((ColumnType::Text, ColumnType::Bigint)));
+/// assert_eq!(typ.to_string(), "map<text, bigint>");
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[expect(missing_docs, reason = "the names are CQL's")]
@@ -67,6 +74,17 @@ pub enum ColumnType {
 }
 
 /// A user-defined type.
+///
+/// ```
+/// use shardwire_protocol::types::{ColumnType, UdtType};
+///
+/// let typ = ColumnType::Udt(Box::new(UdtType {
+///     keyspace: "shop".into(),
+///     name: "address".into(),
+///     fields: [("street".into(), ColumnType::Text)].into(),
+/// }));
+/// assert_eq!(typ.to_string(), "address");
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct UdtType {
     /// The keyspace it is defined in.
@@ -78,6 +96,18 @@ pub struct UdtType {
 }
 
 /// A column of a result, or a bind marker of a statement.
+///
+/// ```
+/// use shardwire_protocol::types::{ColumnSpec, ColumnType};
+///
+/// let column = ColumnSpec {
+///     keyspace: "shop".into(),
+///     table: "items".into(),
+///     name: "id".into(),
+///     typ: ColumnType::Bigint,
+/// };
+/// assert_eq!(column.name, "id");
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ColumnSpec {
     /// The keyspace of its table.
@@ -92,6 +122,12 @@ pub struct ColumnSpec {
 
 impl ColumnType {
     /// Its CQL name, without parameters.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// let typ = ColumnType::List(Box::new(ColumnType::Int));
+    /// assert_eq!(typ.type_name().to_string(), "list");
+    /// ```
     #[must_use]
     pub const fn type_name(&self) -> CqlTypeName {
         CqlTypeName(match self {
@@ -128,6 +164,14 @@ impl ColumnType {
     /// Length of an element of this type within a `vector` where elements have no length before
     /// them, in bytes. `None` where each has one; that this is so for `smallint`, `tinyint`,
     /// `date`, `time` and `counter` is the servers' custom.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// assert_eq!(ColumnType::Float.vector_element_len(), Some(4));
+    /// let nested = ColumnType::Vector(Box::new(ColumnType::Float), 3);
+    /// assert_eq!(nested.vector_element_len(), Some(12));
+    /// assert_eq!(ColumnType::Text.vector_element_len(), None);
+    /// ```
     #[must_use]
     pub fn vector_element_len(&self) -> Option<usize> {
         match self {
@@ -166,6 +210,17 @@ impl ColumnType {
     }
 
     /// Reads an `[option]`.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// use shardwire_protocol::wire::Reader;
+    ///
+    /// let typ = ColumnType::parse(&mut Reader::new(&[0, 0x20, 0, 9]))?;
+    /// assert_eq!(typ, ColumnType::List(Box::new(ColumnType::Int)));
+    /// let error = ColumnType::parse(&mut Reader::new(&[0, 0x16])).unwrap_err();
+    /// assert_eq!(error.to_string(), "unknown type 0x16 at byte 2");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// Bytes that are no type, or one over a limit.
@@ -236,6 +291,17 @@ impl ColumnSpec {
     /// Reads the specifications of `count` columns. With `global_table`, keyspace and table come
     /// once before them, else with each. Allocates: once per metadata.
     ///
+    /// ```
+    /// use shardwire_protocol::types::{ColumnSpec, ColumnType, GlobalTable};
+    /// # use shardwire_protocol::wire::Reader;
+    ///
+    /// let mut reader = Reader::new(b"\0\x04shop\0\x05items\0\x02id\0\x02\0\x04name\0\x0D");
+    /// let columns = ColumnSpec::parse_list(&mut reader, GlobalTable::Once, 2)?;
+    /// assert_eq!((columns[0].name.as_str(), &columns[0].typ), ("id", &ColumnType::Bigint));
+    /// assert_eq!((columns[1].name.as_str(), &columns[1].typ), ("name", &ColumnType::Text));
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
+    ///
     /// # Errors
     /// Bytes that are no column specifications, or more than a limit.
     pub fn parse_list(
@@ -274,6 +340,15 @@ impl ColumnSpec {
 
     /// Walks over what [`Self::parse_list`] reads, checking as much and allocating nothing.
     ///
+    /// ```
+    /// # use shardwire_protocol::types::{ColumnSpec, GlobalTable};
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut reader = Reader::new(b"\0\x04shop\0\x05items\0\x02id\0\x02rest");
+    /// ColumnSpec::skip_list(&mut reader, GlobalTable::Once, 1)?;
+    /// assert_eq!(reader.remaining(), b"rest");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Self::parse_list`].
     pub fn skip_list(
@@ -300,6 +375,16 @@ impl ColumnSpec {
 }
 
 /// Where keyspace and table stand in column specifications.
+///
+/// ```
+/// use shardwire_protocol::types::{ColumnSpec, GlobalTable};
+/// # use shardwire_protocol::wire::Reader;
+///
+/// let mut reader = Reader::new(b"\0\x04shop\0\x05items\0\x02id\0\x02");
+/// let columns = ColumnSpec::parse_list(&mut reader, GlobalTable::PerColumn, 1)?;
+/// assert_eq!(&*columns[0].table, "items");
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum GlobalTable {
     /// Once, before the columns.
@@ -310,6 +395,12 @@ pub enum GlobalTable {
 
 impl GlobalTable {
     /// From the lowest bit of a metadata's flags.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::GlobalTable;
+    /// assert_eq!(GlobalTable::from_flags(0x0005), GlobalTable::Once);
+    /// assert_eq!(GlobalTable::from_flags(0x0004), GlobalTable::PerColumn);
+    /// ```
     #[inline]
     #[must_use]
     pub const fn from_flags(flags: u32) -> Self {

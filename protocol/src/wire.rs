@@ -20,6 +20,16 @@ pub use write::{Writer, unsigned_vint_len, vint_len};
 /// Reads a body from its beginning.
 ///
 /// Each method advances past what it returns. `what` arguments name the field in an error.
+///
+/// ```
+/// use shardwire_protocol::wire::Reader;
+///
+/// let mut reader = Reader::new(b"\x00\x05hello\x00");
+/// assert_eq!(reader.string("greeting")?, "hello");
+/// let error = reader.u16("count").unwrap_err();
+/// assert_eq!(error.to_string(), "body ends within count, which begins at byte 7");
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
@@ -29,6 +39,11 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads `body`.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(b"body").remaining(), b"body");
+    /// ```
     #[inline]
     #[must_use]
     pub const fn new(body: &'a [u8]) -> Self {
@@ -36,6 +51,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads `part`, which begins `offset` bytes into the body; errors tell offsets in the body.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let error = Reader::with_offset(&[1, 2], 100).i32("count").unwrap_err();
+    /// assert_eq!(error.to_string(), "body ends within count, which begins at byte 100");
+    /// ```
     #[inline]
     #[must_use]
     pub const fn with_offset(part: &'a [u8], offset: usize) -> Self {
@@ -43,6 +64,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes not yet read.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut reader = Reader::new(&[1, 2, 3]);
+    /// reader.u8("first")?;
+    /// assert_eq!(reader.remaining(), [2, 3]);
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[inline]
     #[must_use]
     pub const fn remaining(&self) -> &'a [u8] {
@@ -50,6 +79,14 @@ impl<'a> Reader<'a> {
     }
 
     /// How many bytes were read, counted from the start of the body.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut reader = Reader::with_offset(&[1, 2, 3], 9);
+    /// reader.u16("first")?;
+    /// assert_eq!(reader.offset(), 11);
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[inline]
     #[must_use]
     pub const fn offset(&self) -> usize {
@@ -57,6 +94,12 @@ impl<'a> Reader<'a> {
     }
 
     /// `[byte]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[0x2A]).u8("flags"), Ok(0x2A));
+    /// assert!(Reader::new(&[]).u8("flags").is_err());
+    /// ```
     ///
     /// # Errors
     /// `Truncated`, as all methods, where the body ends too early.
@@ -67,6 +110,11 @@ impl<'a> Reader<'a> {
 
     /// `[short]`
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[0x01, 0x02]).u16("count"), Ok(0x0102));
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`.
     #[inline]
@@ -75,6 +123,11 @@ impl<'a> Reader<'a> {
     }
 
     /// `[int]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[0xFF; 4]).i32("length"), Ok(-1));
+    /// ```
     ///
     /// # Errors
     /// `Truncated`.
@@ -85,6 +138,11 @@ impl<'a> Reader<'a> {
 
     /// `[int]` that is a set of bits.
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[0x80, 0, 0, 1]).u32("flags"), Ok(0x8000_0001));
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`.
     #[inline]
@@ -93,6 +151,11 @@ impl<'a> Reader<'a> {
     }
 
     /// `[long]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[0, 0, 0, 0, 0, 0, 1, 0]).i64("timestamp"), Ok(256));
+    /// ```
     ///
     /// # Errors
     /// `Truncated`.
@@ -103,6 +166,14 @@ impl<'a> Reader<'a> {
 
     /// `[int]` that counts things of at least `item_len_min` bytes each. What cannot fit into the
     /// rest of the body is refused, so that the count may size an allocation.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let body = [0, 0, 0, 2, 7, 7, 7, 7]; // two things in four bytes
+    /// assert_eq!(Reader::new(&body).count("key count", 2), Ok(2));
+    /// let error = Reader::new(&body).count("key count", 4).unwrap_err();
+    /// assert_eq!(error.to_string(), "key count is 2, at most 1 possible, at byte 4");
+    /// ```
     ///
     /// # Errors
     /// `Truncated`, `Count`; `NegativeLength` for a negative one.
@@ -120,6 +191,13 @@ impl<'a> Reader<'a> {
 
     /// `len` bytes as they are.
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut reader = Reader::new(&[1, 2, 3]);
+    /// assert_eq!(reader.take(2, "id"), Ok(&[1, 2][..]));
+    /// assert!(reader.take(2, "id").is_err());
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`.
     #[inline]
@@ -133,6 +211,13 @@ impl<'a> Reader<'a> {
 
     /// `[string]`
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(b"\x00\x02ks").string("keyspace"), Ok("ks"));
+    /// let error = Reader::new(b"\x00\x01\xFF").string("keyspace").unwrap_err();
+    /// assert_eq!(error.to_string(), "keyspace is not UTF-8, ending at byte 3");
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`, `Text`.
     #[inline]
@@ -142,6 +227,13 @@ impl<'a> Reader<'a> {
     }
 
     /// `[long string]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(b"\x00\x00\x00\x01a").long_string("statement"), Ok("a"));
+    /// let error = Reader::new(&[0xFF; 4]).long_string("statement").unwrap_err();
+    /// assert_eq!(error.to_string(), "negative length of statement at byte 4");
+    /// ```
     ///
     /// # Errors
     /// `Truncated`, `Text`; `NegativeLength` for a negative one.
@@ -155,6 +247,11 @@ impl<'a> Reader<'a> {
 
     /// `[short bytes]`
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[0, 2, 8, 9]).short_bytes("id"), Ok(&[8, 9][..]));
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`.
     #[inline]
@@ -164,6 +261,13 @@ impl<'a> Reader<'a> {
     }
 
     /// `[bytes]`; any negative length is null, `None`.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[0, 0, 0, 1, 7]).bytes("cell"), Ok(Some(&[7][..])));
+    /// assert_eq!(Reader::new(&[0, 0, 0, 0]).bytes("cell"), Ok(Some(&[][..])));
+    /// assert_eq!(Reader::new(&[0xFF; 4]).bytes("cell"), Ok(None));
+    /// ```
     ///
     /// # Errors
     /// `Truncated`.
@@ -183,6 +287,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether a null `[bytes]` stands here; if so it is read, else nothing is.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut reader = Reader::new(&[0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0]);
+    /// assert!(reader.take_null());
+    /// assert!(!reader.take_null()); // that one is empty, and not read
+    /// assert_eq!(reader.offset(), 4);
+    /// ```
     #[inline(always)]
     pub fn take_null(&mut self) -> bool {
         match self.rest.split_first_chunk::<4>() {
@@ -196,6 +308,13 @@ impl<'a> Reader<'a> {
 
     /// `[bytes]` of exactly `len` bytes; `None`, and nothing is read, if another length stands here
     /// or the body ends. With a `len` known when compiling these are two comparisons.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut reader = Reader::new(&[0, 0, 0, 2, 8, 9]);
+    /// assert_eq!(reader.bytes_of_len(4), None);
+    /// assert_eq!(reader.bytes_of_len(2), Some(&[8, 9][..]));
+    /// ```
     #[inline(always)]
     pub fn bytes_of_len(&mut self, len: usize) -> Option<&'a [u8]> {
         let (cell, rest) = self.rest.split_at_checked(len.checked_add(4)?)?;
@@ -209,6 +328,13 @@ impl<'a> Reader<'a> {
 
     /// `[string list]`; all its strings were checked when this returns.
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut list = Reader::new(b"\x00\x01\x00\x03lz4").string_list("compression")?;
+    /// assert_eq!(list.next(), Some("lz4"));
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`, `Text`.
     pub fn string_list(&mut self, what: &'static str) -> Result<StringList<'a>, Malformed> {
@@ -221,6 +347,13 @@ impl<'a> Reader<'a> {
     }
 
     /// `[string map]`; all its strings were checked when this returns.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut map = Reader::new(b"\x00\x01\x00\x01k\x00\x01v").string_map("options")?;
+    /// assert_eq!(map.next(), Some(("k", "v")));
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// `Truncated`, `Text`.
@@ -236,6 +369,14 @@ impl<'a> Reader<'a> {
 
     /// `[string multimap]`; all its strings were checked when this returns.
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let body = b"\x00\x01\x00\x01k\x00\x02\x00\x01v\x00\x01w";
+    /// let (key, values) = Reader::new(body).string_multimap("options")?.next().unwrap();
+    /// assert_eq!((key, values.collect()), ("k", vec!["v", "w"]));
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`, `Text`.
     pub fn string_multimap(&mut self, what: &'static str) -> Result<StringMultimap<'a>, Malformed> {
@@ -249,6 +390,13 @@ impl<'a> Reader<'a> {
     }
 
     /// `[bytes map]`; it was walked to its end when this returns.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut map = Reader::new(b"\x00\x01\x00\x01k\xFF\xFF\xFF\xFF").bytes_map("payload")?;
+    /// assert_eq!(map.next(), Some(("k", None)));
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// `Truncated`, `Text`.
@@ -264,6 +412,15 @@ impl<'a> Reader<'a> {
 
     /// `[inetaddr]`: an address without a port.
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let address = Reader::new(&[4, 127, 0, 0, 1]).ip_addr("address")?;
+    /// assert_eq!(address.to_string(), "127.0.0.1");
+    /// let error = Reader::new(&[5; 6]).ip_addr("address").unwrap_err();
+    /// assert_eq!(error.to_string(), "unknown address 0x5 at byte 1");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`; `UnknownCode` where the length is neither 4 nor 16.
     pub fn ip_addr(&mut self, what: &'static str) -> Result<IpAddr, Malformed> {
@@ -275,6 +432,13 @@ impl<'a> Reader<'a> {
     }
 
     /// `[inet]`: an address and a port.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let address = Reader::new(&[4, 127, 0, 0, 1, 0, 0, 0x23, 0x52]).inet("address")?;
+    /// assert_eq!(address.to_string(), "127.0.0.1:9042");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     ///
     /// # Errors
     /// `Truncated`; `UnknownCode` where the length is neither 4 nor 16 or the port exceeds 65,535.
@@ -289,6 +453,13 @@ impl<'a> Reader<'a> {
 
     /// `[uuid]`
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let id = Reader::new(&[0x11; 16]).uuid("host id")?;
+    /// assert_eq!(id.to_string(), "11111111-1111-1111-1111-111111111111");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`.
     #[inline]
@@ -298,6 +469,14 @@ impl<'a> Reader<'a> {
 
     /// `[consistency]`
     ///
+    /// ```
+    /// use shardwire_protocol::consistency::Consistency;
+    /// # use shardwire_protocol::wire::Reader;
+    ///
+    /// assert_eq!(Reader::new(&[0, 6]).consistency("level"), Ok(Consistency::LocalQuorum));
+    /// assert!(Reader::new(&[0, 11]).consistency("level").is_err());
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`, `UnknownCode`.
     pub fn consistency(&mut self, what: &'static str) -> Result<Consistency, Malformed> {
@@ -306,6 +485,12 @@ impl<'a> Reader<'a> {
     }
 
     /// `[unsigned vint]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[0x7F]).unsigned_vint("length"), Ok(127));
+    /// assert_eq!(Reader::new(&[0x80, 0x80]).unsigned_vint("length"), Ok(128));
+    /// ```
     ///
     /// # Errors
     /// `Truncated`.
@@ -322,6 +507,12 @@ impl<'a> Reader<'a> {
 
     /// `[vint]`, zig-zag over an unsigned one.
     ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[2]).vint("months"), Ok(1));
+    /// assert_eq!(Reader::new(&[1]).vint("months"), Ok(-1));
+    /// ```
+    ///
     /// # Errors
     /// `Truncated`.
     pub fn vint(&mut self, what: &'static str) -> Result<i64, Malformed> {
@@ -330,6 +521,11 @@ impl<'a> Reader<'a> {
     }
 
     /// An array of bytes as it is.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::new(&[1, 2, 3]).array("octets"), Ok([1, 2]));
+    /// ```
     ///
     /// # Errors
     /// `Truncated`.
@@ -343,6 +539,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The error for a code, read just now, that has no meaning.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let mut reader = Reader::new(&[0x77]);
+    /// let kind = reader.u8("kind")?;
+    /// let error = reader.unknown_code("kind", u32::from(kind));
+    /// assert_eq!(error.to_string(), "unknown kind 0x77 at byte 1");
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[cold]
     #[must_use]
     pub fn unknown_code(&self, what: &'static str, code: u32) -> Malformed {
@@ -350,6 +555,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The error for a field that begins here and does not end within the body.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// let error = Reader::new(&[]).truncated("row");
+    /// assert_eq!(error.to_string(), "body ends within row, which begins at byte 0");
+    /// ```
     #[cold]
     #[must_use]
     pub fn truncated(&self, what: &'static str) -> Malformed {
@@ -357,6 +568,11 @@ impl<'a> Reader<'a> {
     }
 
     /// [`Self::offset`] for an error.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Reader::with_offset(&[], 7).offset_u32(), 7);
+    /// ```
     #[must_use]
     pub fn offset_u32(&self) -> u32 {
         saturating_u32(self.offset())
@@ -377,6 +593,12 @@ impl<'a> Reader<'a> {
 ///
 /// ASCII is tried first: for the short, unaligned texts in frames that takes half the time of
 /// std's UTF-8 check, and most text is ASCII.
+///
+/// ```
+/// # use shardwire_protocol::wire::str_from_bytes;
+/// assert_eq!(str_from_bytes("château".as_bytes()), Some("château"));
+/// assert_eq!(str_from_bytes(&[0xFF]), None);
+/// ```
 #[inline]
 #[must_use]
 pub fn str_from_bytes(bytes: &[u8]) -> Option<&str> {
@@ -387,6 +609,14 @@ pub fn str_from_bytes(bytes: &[u8]) -> Option<&str> {
 }
 
 /// Strings of a `[string list]`, in their order.
+///
+/// ```
+/// # use shardwire_protocol::wire::Reader;
+/// let list = Reader::new(b"\x00\x02\x00\x01a\x00\x01b").string_list("letters")?;
+/// assert_eq!(list.len(), 2);
+/// assert_eq!(list.collect::<Vec<_>>(), ["a", "b"]);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct StringList<'a> {
     reader: Reader<'a>,
@@ -394,6 +624,14 @@ pub struct StringList<'a> {
 }
 
 /// Pairs of a `[string map]`, in their order.
+///
+/// ```
+/// # use shardwire_protocol::wire::Reader;
+/// let body = b"\x00\x02\x00\x01a\x00\x011\x00\x01b\x00\x012";
+/// let map = Reader::new(body).string_map("numbers")?;
+/// assert_eq!(map.collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct StringMap<'a> {
     reader: Reader<'a>,
@@ -401,6 +639,15 @@ pub struct StringMap<'a> {
 }
 
 /// Pairs of a `[string multimap]`, in their order.
+///
+/// ```
+/// # use shardwire_protocol::wire::Reader;
+/// let body = b"\x00\x01\x00\x0BCOMPRESSION\x00\x02\x00\x03lz4\x00\x06snappy";
+/// for (option, values) in Reader::new(body).string_multimap("options")? {
+///     assert_eq!((option, values.len()), ("COMPRESSION", 2));
+/// }
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct StringMultimap<'a> {
     reader: Reader<'a>,
@@ -408,6 +655,13 @@ pub struct StringMultimap<'a> {
 }
 
 /// Pairs of a `[bytes map]`, in their order.
+///
+/// ```
+/// # use shardwire_protocol::wire::Reader;
+/// let map = Reader::new(b"\x00\x01\x00\x01k\x00\x00\x00\x01v").bytes_map("payload")?;
+/// assert_eq!(map.collect::<Vec<_>>(), [("k", Some(&b"v"[..]))]);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct BytesMap<'a> {
     reader: Reader<'a>,

@@ -22,6 +22,18 @@ const SHORT_LEN: usize = 16;
 /// Token of the partition that a row goes to, by the markers that make up its key, in the key's
 /// order. `None` if there are none: then the key is not all bound.
 ///
+/// ```
+/// use shardwire_protocol::error::SerializeError;
+/// use shardwire_protocol::routing::{Partitioner, Token, token_of_row};
+///
+/// // The key is the second value.
+/// let token = token_of_row(&("lamp", 1_i64), &[1], &[], Partitioner::Murmur3)?;
+/// assert_eq!(token, Some(Token(6_292_367_497_774_912_474)));
+/// let null = token_of_row(&("lamp", None::<i64>), &[1], &[], Partitioner::Murmur3);
+/// assert_eq!(null, Err(SerializeError::KeyColumnNull { column: 1 }));
+/// # Ok::<(), SerializeError>(())
+/// ```
+///
 /// # Errors
 /// A key column that is null, unset, or in a composite key longer than 65,535 bytes.
 ///
@@ -51,6 +63,14 @@ pub fn token_of_row<R: SerializeRow + ?Sized>(
 }
 
 /// Token of a partition key that is encoded already.
+///
+/// ```
+/// use shardwire_protocol::routing::{Partitioner, Token, token_of_key};
+///
+/// let key = 1_i64.to_be_bytes();
+/// let token = token_of_key(&key, Partitioner::Murmur3);
+/// assert_eq!(token, Token(6_292_367_497_774_912_474));
+/// ```
 #[inline]
 #[must_use]
 pub fn token_of_key(key: &[u8], partitioner: Partitioner) -> Token {
@@ -62,6 +82,15 @@ pub fn token_of_key(key: &[u8], partitioner: Partitioner) -> Token {
 
 /// Appends the partition key of a row to `out`, as it is hashed. Nothing if `key_indexes` is
 /// empty.
+///
+/// ```
+/// use shardwire_protocol::routing::write_key_of_row;
+///
+/// let mut key = Vec::new();
+/// write_key_of_row(&("ab", "c"), &[0, 1], &[], &mut key)?;
+/// assert_eq!(key, *b"\0\x02ab\0\0\x01c\0");
+/// # Ok::<(), shardwire_protocol::error::SerializeError>(())
+/// ```
 ///
 /// # Errors
 /// As [`token_of_row`]; `out` then ends with a part of the key.
@@ -80,6 +109,54 @@ pub fn write_key_of_row<R: SerializeRow + ?Sized>(
 }
 
 /// Takes the columns of a partition key, one by one.
+///
+/// ```
+/// use shardwire_protocol::error::SerializeError;
+/// use shardwire_protocol::routing::{KeySink, Partitioner, token_of_row};
+/// use shardwire_protocol::row::SerializeRow;
+/// use shardwire_protocol::types::{ColumnSpec, ColumnType};
+/// # use shardwire_protocol::wire::Writer;
+///
+/// struct Item {
+///     id: i64,
+///     name: &'static str,
+/// }
+///
+/// impl SerializeRow for Item {
+///     fn hash_column(
+///         &self,
+///         index: usize,
+///         _: &[ColumnSpec],
+///         sink: &mut KeySink<'_>,
+///     ) -> Result<(), SerializeError> {
+///         match index {
+///             0 => sink.column(&self.id, &ColumnType::Bigint),
+///             1 => sink.column(&self.name, &ColumnType::Text),
+///             _ => Err(SerializeError::wrong_value_count(2, index + 1)),
+///         }
+///     }
+///     // and the other methods
+/// #   fn type_check(&self, columns: &[ColumnSpec]) -> Result<(), SerializeError> {
+/// #       (self.id, self.name).type_check(columns)
+/// #   }
+/// #   fn type_key(&self) -> Option<usize> {
+/// #       None
+/// #   }
+/// #   fn value_count(&self) -> usize {
+/// #       2
+/// #   }
+/// #   fn values_len(&self, columns: &[ColumnSpec]) -> Result<usize, SerializeError> {
+/// #       (self.id, self.name).values_len(columns)
+/// #   }
+/// #   fn write_values(&self, columns: &[ColumnSpec], out: &mut Writer<'_>) {
+/// #       (self.id, self.name).write_values(columns, out);
+/// #   }
+/// }
+///
+/// let item = Item { id: 1, name: "lamp" };
+/// let token = token_of_row(&item, &[0], &[], Partitioner::Murmur3);
+/// assert_eq!(token, token_of_row(&(1_i64,), &[0], &[], Partitioner::Murmur3));
+/// ```
 #[derive(Debug)]
 pub struct KeySink<'a> {
     /// Content of a key's only column, zeros after it: hashed when the row is done with it, so
@@ -114,6 +191,16 @@ impl<'a> KeySink<'a> {
     }
 
     /// Takes a column's value; `typ` is the column's type.
+    ///
+    /// ```
+    /// use shardwire_protocol::error::SerializeError;
+    /// use shardwire_protocol::routing::{Partitioner, token_of_row};
+    ///
+    /// // What tuples do: here of a key of two columns, the second of which is too long for one.
+    /// let row = (1_i64, "x".repeat(65_536));
+    /// let error = token_of_row(&row, &[0, 1], &[], Partitioner::Murmur3).unwrap_err();
+    /// assert_eq!(error, SerializeError::KeyTooLong { column: 1, len: 65_536 });
+    /// ```
     ///
     /// # Errors
     /// `KeyColumnNull`, `KeyTooLong`, and whatever the value's serializer reports; all in column 0,

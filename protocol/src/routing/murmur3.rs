@@ -13,6 +13,12 @@ const C1: u64 = 0x87C3_7B91_1142_53D5;
 const C2: u64 = 0x4CF5_AD43_2745_937F;
 
 /// The hash of a key.
+///
+/// ```
+/// use shardwire_protocol::routing::murmur3;
+///
+/// assert_eq!(murmur3(b"test"), -6_017_608_668_500_074_083);
+/// ```
 #[inline]
 #[must_use]
 pub fn hash(key: &[u8]) -> i64 {
@@ -46,6 +52,15 @@ fn hash_long(key: &[u8]) -> i64 {
 }
 
 /// The same hash of a key that comes in pieces.
+///
+/// ```
+/// use shardwire_protocol::routing::{Murmur3, murmur3};
+///
+/// let mut hasher = Murmur3::default();
+/// hasher.update(b"te");
+/// hasher.update(b"st");
+/// assert_eq!(hasher.finish(), murmur3(b"test"));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Murmur3 {
     state: State,
@@ -57,6 +72,13 @@ pub struct Murmur3 {
 
 impl Murmur3 {
     /// Takes the next bytes.
+    ///
+    /// ```
+    /// # use shardwire_protocol::routing::Murmur3;
+    /// let mut hasher = Murmur3::default();
+    /// hasher.update(&1_i32.to_be_bytes());
+    /// assert_eq!(hasher.finish(), -4_069_959_284_402_364_209);
+    /// ```
     #[inline]
     pub fn update(&mut self, mut bytes: &[u8]) {
         let tail_len = self.len % BLOCK_LEN;
@@ -83,6 +105,11 @@ impl Murmur3 {
     }
 
     /// The hash of all bytes taken.
+    ///
+    /// ```
+    /// # use shardwire_protocol::routing::Murmur3;
+    /// assert_eq!(Murmur3::default().finish(), 0);
+    /// ```
     #[inline]
     #[must_use]
     pub fn finish(self) -> i64 {

@@ -6,6 +6,16 @@ use core::ops::RangeInclusive;
 use super::token::Token;
 
 /// How a node spreads tokens over its shards, by `biased-token-round-robin`.
+///
+/// ```
+/// use std::num::NonZeroU16;
+///
+/// use shardwire_protocol::routing::{Sharder, Token};
+///
+/// let sharder = Sharder::new(NonZeroU16::new(4).unwrap(), 12);
+/// assert_eq!(sharder.shard_of(Token(6_292_367_497_774_912_474)), 0);
+/// assert_eq!(sharder.shard_of(Token(-1)), 3);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Sharder {
     /// How many shards the node has.
@@ -16,6 +26,13 @@ pub struct Sharder {
 
 impl Sharder {
     /// Of a node with these settings.
+    ///
+    /// ```
+    /// # use std::num::NonZeroU16;
+    /// # use shardwire_protocol::routing::Sharder;
+    /// let sharder = Sharder::new(NonZeroU16::MIN, 0);
+    /// assert_eq!((sharder.nr_shards.get(), sharder.ignore_msb), (1, 0));
+    /// ```
     #[inline]
     #[must_use]
     pub const fn new(nr_shards: NonZeroU16, ignore_msb: u8) -> Self {
@@ -23,6 +40,14 @@ impl Sharder {
     }
 
     /// The shard that owns the token.
+    ///
+    /// ```
+    /// # use std::num::NonZeroU16;
+    /// # use shardwire_protocol::routing::{Sharder, Token};
+    /// let sharder = Sharder::new(NonZeroU16::new(2).unwrap(), 0);
+    /// assert_eq!(sharder.shard_of(Token(i64::MIN)), 0);
+    /// assert_eq!(sharder.shard_of(Token(0)), 1);
+    /// ```
     #[inline]
     #[must_use]
     pub fn shard_of(&self, token: Token) -> u16 {
@@ -37,6 +62,14 @@ impl Sharder {
 
     /// Ports of `range` from which a connection to the shard-aware port reaches `shard`, each
     /// once, from the first at or above `start` on, then from the range's beginning.
+    ///
+    /// ```
+    /// # use std::num::NonZeroU16;
+    /// # use shardwire_protocol::routing::Sharder;
+    /// let sharder = Sharder::new(NonZeroU16::new(4).unwrap(), 12);
+    /// let ports: Vec<u16> = sharder.source_ports(1, 49152..=49165, 49158).collect();
+    /// assert_eq!(ports, [49161, 49165, 49153, 49157]);
+    /// ```
     #[must_use]
     pub fn source_ports(&self, shard: u16, range: RangeInclusive<u16>, start: u16) -> SourcePorts {
         let step = u32::from(self.nr_shards.get());
@@ -57,6 +90,14 @@ impl Sharder {
 }
 
 /// See [`Sharder::source_ports`].
+///
+/// ```
+/// # use std::num::NonZeroU16;
+/// # use shardwire_protocol::routing::Sharder;
+/// let sharder = Sharder::new(NonZeroU16::new(4).unwrap(), 12);
+/// let mut ports = sharder.source_ports(3, 49152..=65535, 49152);
+/// assert_eq!((ports.len(), ports.next()), (4096, Some(49155)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct SourcePorts {
     first: u32,

@@ -3,11 +3,24 @@
 use core::fmt;
 
 /// A position on the ring.
+///
+/// ```
+/// use shardwire_protocol::routing::Token;
+///
+/// assert!(Token(-1) < Token(1));
+/// assert_eq!(Token(-1).to_string(), "-1");
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Token(pub i64);
 
 impl Token {
     /// The token of a hash: `i64::MIN` is the ring's open end and no partition's token.
+    ///
+    /// ```
+    /// # use shardwire_protocol::routing::Token;
+    /// assert_eq!(Token::of_hash(7), Token(7));
+    /// assert_eq!(Token::of_hash(i64::MIN), Token(i64::MAX));
+    /// ```
     #[inline]
     #[must_use]
     pub const fn of_hash(hash: i64) -> Self {
@@ -22,6 +35,14 @@ impl fmt::Display for Token {
 }
 
 /// How a table's partition keys become tokens.
+///
+/// ```
+/// use shardwire_protocol::routing::{Partitioner, Token, token_of_key};
+///
+/// let key = b"\0\0\0\0\0\0\0\x07rest";
+/// assert_eq!(token_of_key(key, Partitioner::Cdc), Token(7));
+/// assert_ne!(token_of_key(key, Partitioner::Murmur3), Token(7));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Partitioner {
@@ -34,6 +55,13 @@ pub enum Partitioner {
 
 impl Partitioner {
     /// The partitioner with this Java class name. A database adds a package's name before it.
+    ///
+    /// ```
+    /// # use shardwire_protocol::routing::Partitioner;
+    /// let class = "org.apache.cassandra.dht.Murmur3Partitioner";
+    /// assert_eq!(Partitioner::from_class_name(class), Some(Partitioner::Murmur3));
+    /// assert_eq!(Partitioner::from_class_name("RandomPartitioner"), None);
+    /// ```
     #[must_use]
     pub fn from_class_name(class: &str) -> Option<Self> {
         if class.ends_with("Murmur3Partitioner") {

@@ -28,6 +28,11 @@ pub struct Name {
 
 impl Name {
     /// [`name_hash`] of the name.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::{Name, name_hash};
+    /// assert_eq!(Name::from("id").hash(), name_hash("id"));
+    /// ```
     #[inline]
     #[must_use]
     pub const fn hash(&self) -> u64 {
@@ -35,6 +40,11 @@ impl Name {
     }
 
     /// The name.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::Name;
+    /// assert_eq!(Name::from("id").as_str(), "id");
+    /// ```
     #[inline]
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -13,6 +13,17 @@ use crate::error::LengthMismatch;
 /// Fills a slice of exactly the announced length, at most 2 GiB - 1 of it.
 ///
 /// Nothing is ever written outside the slice: what does not fit is left out and remembered.
+///
+/// ```
+/// use shardwire_protocol::wire::Writer;
+///
+/// let mut body = [0; 4];
+/// let mut writer = Writer::new(&mut body);
+/// writer.put_string("ks");
+/// writer.finish()?;
+/// assert_eq!(body, *b"\x00\x02ks");
+/// # Ok::<(), shardwire_protocol::error::LengthMismatch>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "`finish` tells whether the announced length was kept"]
 pub struct Writer<'a> {
@@ -27,6 +38,12 @@ const FAULT: usize = 1 << (usize::BITS - 1);
 
 impl<'a> Writer<'a> {
     /// Fills `out` from its beginning. A slice beyond 2 GiB - 1 is a fault.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// assert!(Writer::new(&mut []).finish().is_ok());
+    /// assert!(Writer::new(&mut [0]).finish().is_err()); // nothing was written
+    /// ```
     #[inline]
     pub const fn new(out: &'a mut [u8]) -> Self {
         let len = out.len();
@@ -38,6 +55,14 @@ impl<'a> Writer<'a> {
     }
 
     /// How many bytes were written.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 8];
+    /// let mut writer = Writer::new(&mut body);
+    /// writer.put_u16(1);
+    /// assert_eq!(writer.position(), 2);
+    /// ```
     #[inline]
     #[must_use]
     pub const fn position(&self) -> usize {
@@ -45,6 +70,15 @@ impl<'a> Writer<'a> {
     }
 
     /// Ends writing.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 3];
+    /// let mut writer = Writer::new(&mut body);
+    /// writer.put_u16(1);
+    /// let error = writer.finish().unwrap_err();
+    /// assert_eq!(error.to_string(), "3 bytes were announced, 2 written");
+    /// ```
     ///
     /// # Errors
     /// If not exactly the slice's length was written, or a value within it broke its promise; then
@@ -65,6 +99,15 @@ impl<'a> Writer<'a> {
     }
 
     /// Remembers that a length was announced and not kept: [`Self::finish`] will fail.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 1];
+    /// let mut writer = Writer::new(&mut body);
+    /// writer.put_u8(7);
+    /// writer.set_fault();
+    /// assert!(writer.finish().is_err());
+    /// ```
     #[inline]
     pub fn set_fault(&mut self) {
         self.len |= FAULT;
@@ -72,36 +115,78 @@ impl<'a> Writer<'a> {
     }
 
     /// `[byte]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 1];
+    /// Writer::new(&mut body).put_u8(0x2A);
+    /// assert_eq!(body, [0x2A]);
+    /// ```
     #[inline]
     pub fn put_u8(&mut self, value: u8) {
         self.put_array([value]);
     }
 
     /// `[short]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 2];
+    /// Writer::new(&mut body).put_u16(0x0102);
+    /// assert_eq!(body, [1, 2]);
+    /// ```
     #[inline]
     pub fn put_u16(&mut self, value: u16) {
         self.put_array(value.to_be_bytes());
     }
 
     /// `[int]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 4];
+    /// Writer::new(&mut body).put_i32(-2);
+    /// assert_eq!(body, [0xFF, 0xFF, 0xFF, 0xFE]);
+    /// ```
     #[inline]
     pub fn put_i32(&mut self, value: i32) {
         self.put_array(value.to_be_bytes());
     }
 
     /// `[int]` that is a set of bits, or a length that is known to fit.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 4];
+    /// Writer::new(&mut body).put_u32(0x8000_0001);
+    /// assert_eq!(body, [0x80, 0, 0, 1]);
+    /// ```
     #[inline]
     pub fn put_u32(&mut self, value: u32) {
         self.put_array(value.to_be_bytes());
     }
 
     /// `[long]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 8];
+    /// Writer::new(&mut body).put_i64(256);
+    /// assert_eq!(body, [0, 0, 0, 0, 0, 0, 1, 0]);
+    /// ```
     #[inline]
     pub fn put_i64(&mut self, value: i64) {
         self.put_array(value.to_be_bytes());
     }
 
     /// Bytes as they are; one bounds check and, for small `N`, one or two stores.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 3];
+    /// Writer::new(&mut body).put_array([1, 2, 3]);
+    /// assert_eq!(body, [1, 2, 3]);
+    /// ```
     #[inline]
     pub fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
         match core::mem::take(&mut self.rest).split_first_chunk_mut::<N>() {
@@ -114,6 +199,16 @@ impl<'a> Writer<'a> {
     }
 
     /// Bytes as they are.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 3];
+    /// let mut writer = Writer::new(&mut body);
+    /// writer.put_slice(&[1, 2]);
+    /// writer.put_slice(&[3, 4]); // does not fit: none of it is written
+    /// assert!(writer.finish().is_err());
+    /// assert_eq!(body, [1, 2, 0]);
+    /// ```
     #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
         match core::mem::take(&mut self.rest).split_at_mut_checked(bytes.len()) {
@@ -140,6 +235,13 @@ impl<'a> Writer<'a> {
     }
 
     /// A `[value]` or `[bytes]` whose content is `N` bytes: length and content at once.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 8];
+    /// Writer::new(&mut body).put_fixed_value(7_i32.to_be_bytes());
+    /// assert_eq!(body, [0, 0, 0, 4, 0, 0, 0, 7]);
+    /// ```
     #[inline]
     pub fn put_fixed_value<const N: usize>(&mut self, content: [u8; N]) {
         let rest = core::mem::take(&mut self.rest);
@@ -156,6 +258,13 @@ impl<'a> Writer<'a> {
     }
 
     /// A `[value]` or `[bytes]` with this content. A content beyond 2 GiB - 1 is a fault.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 6];
+    /// Writer::new(&mut body).put_bytes(b"hi");
+    /// assert_eq!(body, *b"\x00\x00\x00\x02hi");
+    /// ```
     #[inline]
     pub fn put_bytes(&mut self, content: &[u8]) {
         let rest = core::mem::take(&mut self.rest);
@@ -173,18 +282,39 @@ impl<'a> Writer<'a> {
     }
 
     /// `[string]`. A text beyond 65,535 bytes is a fault.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 4];
+    /// Writer::new(&mut body).put_string("ks");
+    /// assert_eq!(body, *b"\x00\x02ks");
+    /// ```
     #[inline]
     pub fn put_string(&mut self, text: &str) {
         self.put_short_bytes(text.as_bytes());
     }
 
     /// `[long string]`. A text beyond 2 GiB - 1 is a fault.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 6];
+    /// Writer::new(&mut body).put_long_string("hi");
+    /// assert_eq!(body, *b"\x00\x00\x00\x02hi");
+    /// ```
     #[inline]
     pub fn put_long_string(&mut self, text: &str) {
         self.put_bytes(text.as_bytes());
     }
 
     /// `[short bytes]`. More than 65,535 are a fault.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 4];
+    /// Writer::new(&mut body).put_short_bytes(&[8, 9]);
+    /// assert_eq!(body, [0, 2, 8, 9]);
+    /// ```
     #[inline]
     pub fn put_short_bytes(&mut self, content: &[u8]) {
         match u16::try_from(content.len()) {
@@ -197,6 +327,13 @@ impl<'a> Writer<'a> {
     }
 
     /// `[string list]`. More than 65,535 are a fault.
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 8];
+    /// Writer::new(&mut body).put_string_list(&["a", "b"]);
+    /// assert_eq!(body, *b"\x00\x02\x00\x01a\x00\x01b");
+    /// ```
     pub fn put_string_list(&mut self, texts: &[&str]) {
         match u16::try_from(texts.len()) {
             Ok(count) => self.put_u16(count),
@@ -208,6 +345,13 @@ impl<'a> Writer<'a> {
     }
 
     /// `[inet]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 9];
+    /// Writer::new(&mut body).put_inet(([127, 0, 0, 1], 9042).into());
+    /// assert_eq!(body, [4, 127, 0, 0, 1, 0, 0, 0x23, 0x52]);
+    /// ```
     pub fn put_inet(&mut self, address: SocketAddr) {
         match address.ip() {
             IpAddr::V4(ip) => {
@@ -223,24 +367,54 @@ impl<'a> Writer<'a> {
     }
 
     /// `[uuid]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 16];
+    /// Writer::new(&mut body).put_uuid(uuid::Uuid::from_u128(7));
+    /// assert_eq!(body, 7_u128.to_be_bytes());
+    /// ```
     #[inline]
     pub fn put_uuid(&mut self, uuid: Uuid) {
         self.put_array(uuid.into_bytes());
     }
 
     /// `[consistency]`
+    ///
+    /// ```
+    /// use shardwire_protocol::consistency::Consistency;
+    /// # use shardwire_protocol::wire::Writer;
+    ///
+    /// let mut body = [0; 2];
+    /// Writer::new(&mut body).put_consistency(Consistency::Quorum);
+    /// assert_eq!(body, [0, 4]);
+    /// ```
     #[inline]
     pub fn put_consistency(&mut self, consistency: Consistency) {
         self.put_u16(consistency.as_u16());
     }
 
     /// `[unsigned vint]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 2];
+    /// Writer::new(&mut body).put_unsigned_vint(128);
+    /// assert_eq!(body, [0x80, 0x80]);
+    /// ```
     pub fn put_unsigned_vint(&mut self, value: u64) {
         let (bytes, skip) = vint_bytes(value);
         self.put_slice(bytes.get(skip..).unwrap_or(&[]));
     }
 
     /// `[vint]`
+    ///
+    /// ```
+    /// # use shardwire_protocol::wire::Writer;
+    /// let mut body = [0; 1];
+    /// Writer::new(&mut body).put_vint(-1);
+    /// assert_eq!(body, [1]);
+    /// ```
     pub fn put_vint(&mut self, value: i64) {
         self.put_unsigned_vint(zigzag(value));
     }
@@ -274,6 +448,11 @@ fn copy_ends<const N: usize>(target: &mut [u8], source: &[u8]) {
 }
 
 /// Length of an `[unsigned vint]` in bytes, 1 to 9.
+///
+/// ```
+/// # use shardwire_protocol::wire::unsigned_vint_len;
+/// assert_eq!([0, 127, 128, u64::MAX].map(unsigned_vint_len), [1, 1, 2, 9]);
+/// ```
 #[must_use]
 pub const fn unsigned_vint_len(value: u64) -> usize {
     // Each byte beyond the first costs one bit of the first: 7 payload bits per byte, up to 9.
@@ -282,6 +461,11 @@ pub const fn unsigned_vint_len(value: u64) -> usize {
 }
 
 /// Length of a `[vint]` in bytes, 1 to 9.
+///
+/// ```
+/// # use shardwire_protocol::wire::vint_len;
+/// assert_eq!([0, -64, 64, i64::MIN].map(vint_len), [1, 1, 2, 9]);
+/// ```
 #[must_use]
 pub const fn vint_len(value: i64) -> usize {
     unsigned_vint_len(zigzag(value))
