@@ -127,12 +127,7 @@ const RESPONSES: [Difference; 12] = [
     },
     Difference {
         title: "Partition keys of markers that are not there",
-        applies: |outcome| {
-            let what = "partition key index";
-            matches!(outcome.ours, Err(FrameError::Malformed(Malformed::UnknownCode { what: w, .. }))
-                if *w == what)
-                && outcome.official_says("prepared ")
-        },
+        applies: |outcome| has_lost_key(outcome.ours) && outcome.official_says("prepared "),
         example: (
             Opcode::Result,
             0,
@@ -165,9 +160,23 @@ const RESPONSES: [Difference; 12] = [
     },
 ];
 
-/// See [`is_a_limit`].
+/// See [`is_a_limit`]. Such numbers may follow behind key indexes that lead nowhere, which only one
+/// of the two refuses.
 pub(crate) fn is_not_shown_to_the_official_codec(refusal: FrameError) -> bool {
-    is_a_limit(refusal)
+    is_a_limit(refusal) || has_lost_key(&Err(refusal))
+}
+
+/// Whether it was refused for a key index that leads nowhere.
+fn has_lost_key(ours: &Result<String, FrameError>) -> bool {
+    use FrameError::Malformed as Reason;
+    matches!(ours, Err(Reason(Malformed::UnknownCode { what: "partition key index", .. })))
+}
+
+/// Whether a class name stands in it that is not understood here. On some of those the official
+/// codec's parser never ends: counting parameters, it does not stop at what is none.
+pub(crate) fn may_not_come_back(frame: Frame<'_>, ours: &Result<String, FrameError>) -> bool {
+    let has_class = frame.body.windows(5).any(|part| part == b"Type(");
+    has_class && ours.as_ref().map_or(true, |words| words.contains("custom"))
 }
 
 /// Whether the difference is one of the list.
@@ -222,7 +231,7 @@ const CELLS: [CellDifference; 3] = [
         applies: |typ, reading| {
             matches!(typ, ColumnType::Vector(element, _) if element.vector_element_len().is_none())
                 && reading.cell.ends_with(&[0])
-                && matches!(reading.ours, Some(Some(again)) if again == reading.cell)
+                && matches!(reading.ours, Some(Some(_)))
                 && reading.official.is_none()
         },
     },

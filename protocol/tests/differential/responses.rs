@@ -88,6 +88,9 @@ pub(crate) fn check_frame(frame: Frame<'_>) {
     {
         return;
     }
+    if differences::may_not_come_back(frame, &ours) {
+        return;
+    }
     let official = official(frame);
     let agree = match (&ours, &official) {
         (Ok(ours), Ok(official)) => ours == official,
@@ -296,6 +299,9 @@ fn our_rows(rows: &RowsBody<'_>) -> Result<String, FrameError> {
     let RowsMetadata::Present { raw } = rows.metadata else {
         return Ok(format!("{head} skipped {} {:?}", rows.rows_count, rows.cells()));
     };
+    if raw.count() == 0 {
+        return Ok(format!("{head} skipped {} {:?}", rows.rows_count, rows.cells()));
+    }
     let columns = raw.to_columns()?;
     let mut words = format!("{head} {}", our_columns(&columns));
     let raw_rows = rows.rows::<RawRow<'_>>(&columns).expect("any row fits any columns");
