@@ -152,7 +152,7 @@ const RESPONSES: [Difference; 12] = [
             outcome.ours.is_err()
                 && matches!(
                     responses::message(outcome.frame),
-                    Some([0, 0, 0x16 | 0x17 | 0x18, 0, ..])
+                    Some([0, 0, 0x16..=0x18, 0, ..])
                 )
                 && outcome.official_says("error ")
         },
