@@ -39,6 +39,21 @@ use crate::statement::{Config, PreparedStatement, Shared, Statement, config_meth
 use crate::topology::Topology;
 
 /// A statement of a batch.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// use shardwire::{Batch, BatchStatement, BatchType};
+///
+/// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+/// let statements = vec![
+///     BatchStatement::from(insert),
+///     BatchStatement::from("DELETE FROM shop.items WHERE id = 2"),
+/// ];
+/// let batch = Batch::new_with_statements(BatchType::Logged, statements);
+/// session.batch(&batch, ((1_i64, "lamp"), ())).await?; // text takes no values
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Debug)]
 pub enum BatchStatement {
     /// Text; takes no values. Its own settings do not count.
@@ -94,6 +109,22 @@ impl From<PreparedStatement> for BatchStatement {
 }
 
 /// Several statements to be run as one.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// use shardwire::{Batch, BatchType, Consistency};
+///
+/// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+/// let mut batch = Batch::new(BatchType::Unlogged);
+/// batch.append_statement(insert.clone());
+/// batch.append_statement(insert);
+/// batch.set_consistency(Consistency::Quorum);
+/// batch.set_is_idempotent(true);
+/// batch.set_tracing(false);
+/// session.batch(&batch, [(1_i64, "lamp"), (2, "table")]).await?;
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Batch {
     statements: Vec<BatchStatement>,
@@ -107,12 +138,29 @@ pub struct Batch {
 
 impl Batch {
     /// An empty batch.
+    ///
+    /// ```
+    /// use shardwire::{Batch, BatchType};
+    ///
+    /// let batch = Batch::new(BatchType::Logged);
+    /// assert_eq!(batch.get_type(), BatchType::Logged);
+    /// assert!(batch.statements().is_empty());
+    /// ```
     #[must_use]
     pub fn new(kind: BatchType) -> Batch {
         Batch::new_with_statements(kind, Vec::new())
     }
 
     /// A batch of these statements.
+    ///
+    /// ```
+    /// use shardwire::{Batch, BatchType};
+    ///
+    /// let deletes = [1, 2].map(|id| format!("DELETE FROM shop.items WHERE id = {id}"));
+    /// let statements = deletes.iter().map(|text| text.as_str().into()).collect();
+    /// let batch = Batch::new_with_statements(BatchType::Unlogged, statements);
+    /// assert_eq!(batch.statements().len(), 2);
+    /// ```
     #[must_use]
     pub fn new_with_statements(kind: BatchType, statements: Vec<BatchStatement>) -> Batch {
         let is_plain = statements.iter().all(BatchStatement::is_plain);
@@ -124,6 +172,12 @@ impl Batch {
     }
 
     /// Adds a statement; its values come with [`Session::batch`].
+    ///
+    /// ```
+    /// let mut batch = shardwire::Batch::default();
+    /// batch.append_statement("DELETE FROM shop.items WHERE id = 1");
+    /// assert_eq!(batch.statements().len(), 1);
+    /// ```
     pub fn append_statement(&mut self, statement: impl Into<BatchStatement>) {
         let statement = statement.into();
         self.is_plain &= statement.is_plain();
@@ -209,6 +263,21 @@ impl Session {
     /// Runs a batch; `values` has one row per statement, an empty one (`()`) for text.
     ///
     /// It goes to a replica and shard of the first statement's partition.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// use shardwire::{Batch, BatchStatement, BatchType};
+    ///
+    /// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+    /// let rows: Vec<(i64, String)> = (1..=10).map(|id| (id, format!("item {id}"))).collect();
+    /// let statements = vec![BatchStatement::from(insert); rows.len()];
+    /// let batch = Batch::new_with_statements(BatchType::Unlogged, statements);
+    /// session.batch(&batch, &rows).await?;
+    /// # let select = session.query_unpaged("SELECT id FROM shop.items", ()).await?;
+    /// # assert_eq!(select.into_rows_result()?.rows_num(), 10);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///
@@ -482,6 +551,21 @@ impl<'a, B: BatchValues> Operation<'a> for Run<'a, B> {
 
 request_future! {
     /// The future of [`Session::batch`].
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+    /// let mut batch = shardwire::Batch::default();
+    /// batch.append_statement(insert);
+    /// let (a, b) = tokio::join!(
+    ///     session.batch(&batch, [(1_i64, "lamp")]),
+    ///     session.batch(&batch, [(2_i64, "table")]),
+    /// );
+    /// a?.result_not_rows()?;
+    /// b?.result_not_rows()?;
+    /// # Ok(()) });
+    /// ```
     RunBatch<'a, B: BatchValues>(Run<'a, B>) -> QueryResult
 }
 

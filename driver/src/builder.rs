@@ -18,7 +18,15 @@ const PORT_DEFAULT: u16 = 9042;
 /// ```
 /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
 /// # support::node(|address| async move {
-/// let session = shardwire::SessionBuilder::new().known_node(address).build().await?;
+/// use std::time::Duration;
+///
+/// let session = shardwire::SessionBuilder::new()
+///     .known_node(address)
+///     .request_timeout(Some(Duration::from_secs(2)))
+///     .cluster_metadata_refresh_interval(Duration::from_secs(30))
+///     .tcp_nodelay(true)
+///     .build()
+///     .await?;
 /// assert_eq!(session.nodes().len(), 1);
 /// # Ok(()) });
 /// ```
@@ -31,17 +39,38 @@ pub struct SessionBuilder {
 
 impl SessionBuilder {
     /// Default settings, no contact point.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|_| async move {
+    /// use shardwire::{ErrorKind, SessionBuilder};
+    ///
+    /// let error = SessionBuilder::new().build().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// assert_eq!(error.to_string(), "no contact point was given");
+    /// # Ok(()) });
+    /// ```
     pub fn new() -> SessionBuilder {
         SessionBuilder::default()
     }
 
     /// Adds a contact point: a name or an address, with or without a port (9042).
+    ///
+    /// ```
+    /// let builder = shardwire::SessionBuilder::new()
+    ///     .known_node("db.example.com")
+    ///     .known_node("10.0.0.2:19042");
+    /// ```
     pub fn known_node(mut self, node: impl Into<String>) -> Self {
         self.known_nodes.push(node.into());
         self
     }
 
     /// Adds contact points.
+    ///
+    /// ```
+    /// let builder = shardwire::SessionBuilder::new().known_nodes(["10.0.0.1", "10.0.0.2"]);
+    /// ```
     pub fn known_nodes<N: Into<String>>(mut self, nodes: impl IntoIterator<Item = N>) -> Self {
         self.known_nodes.extend(nodes.into_iter().map(Into::into));
         self
@@ -51,18 +80,48 @@ impl SessionBuilder {
     ///
     /// Every connection is told. Statements are better off naming their keyspace: a node's ids of
     /// prepared statements depend on this one.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// # let session = shardwire::SessionBuilder::new().known_node(&address).build().await?;
+    /// # support::schema(&session).await?;
+    /// let builder = shardwire::SessionBuilder::new().known_node(address);
+    /// let session = builder.use_keyspace("shop").build().await?;
+    /// session.query_unpaged("SELECT name FROM items", ()).await?; // of shop.items
+    /// # Ok(()) });
+    /// ```
     pub fn use_keyspace(mut self, keyspace: impl Into<String>) -> Self {
         self.settings.keyspace = Some(keyspace.into().into());
         self
     }
 
     /// Sets how bodies are compressed; not at all by default.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// use shardwire::{Compression, SessionBuilder};
+    ///
+    /// let builder = SessionBuilder::new().known_node(address);
+    /// let session = builder.compression(Some(Compression::Lz4)).build().await?;
+    /// # Ok(()) });
+    /// ```
     pub fn compression(mut self, compression: Option<Compression>) -> Self {
         self.settings.compression = compression.unwrap_or(Compression::None);
         self
     }
 
     /// Sets the number of connections to each node; one per shard by default.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    ///
+    /// use shardwire::{PoolSize, SessionBuilder};
+    ///
+    /// let two = NonZeroUsize::new(2).unwrap();
+    /// let builder = SessionBuilder::new().pool_size(PoolSize::PerShard(two));
+    /// ```
     pub fn pool_size(mut self, pool_size: PoolSize) -> Self {
         self.settings.pool_size = pool_size;
         self
@@ -70,18 +129,40 @@ impl SessionBuilder {
 
     /// Sets the time-out of requests whose statement has none of its own; 30 s by default, `None`
     /// for no limit.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// use std::time::Duration;
+    ///
+    /// let builder = shardwire::SessionBuilder::new().known_node(address);
+    /// let session = builder.request_timeout(Some(Duration::from_secs(2))).build().await?;
+    /// # Ok(()) });
+    /// ```
     pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.settings.request_timeout = timeout.unwrap_or(Duration::ZERO);
         self
     }
 
     /// Sets how long opening one connection may take; 5 s by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let builder = shardwire::SessionBuilder::new().connection_timeout(Duration::from_secs(1));
+    /// ```
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
         self
     }
 
     /// Sets how often quiet connections are asked whether they live; 30 s by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let builder = shardwire::SessionBuilder::new()
+    ///     .keepalive_interval(Some(Duration::from_secs(10)))
+    ///     .keepalive_timeout(Duration::from_secs(5));
+    /// ```
     pub fn keepalive_interval(mut self, interval: Option<Duration>) -> Self {
         self.settings.keepalive_interval = interval;
         self
@@ -95,6 +176,12 @@ impl SessionBuilder {
 
     /// Sets the shortest and the longest pause between attempts to reconnect; 50 ms and 10 s by
     /// default, doubling, with jitter.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let (min, max) = (Duration::from_millis(100), Duration::from_secs(60));
+    /// let builder = shardwire::SessionBuilder::new().reconnect_backoff(min, max);
+    /// ```
     pub fn reconnect_backoff(mut self, min: Duration, max: Duration) -> Self {
         self.settings.reconnect_min = min;
         self.settings.reconnect_max = max;
@@ -102,12 +189,23 @@ impl SessionBuilder {
     }
 
     /// Whether the nodes' shard-aware port is used where there is one; it is by default.
+    ///
+    /// ```
+    /// // Behind a translation of addresses, source ports do not reach the node.
+    /// let builder = shardwire::SessionBuilder::new().disallow_shard_aware_port(true);
+    /// ```
     pub fn disallow_shard_aware_port(mut self, disallow: bool) -> Self {
         self.settings.shard_aware_port = !disallow;
         self
     }
 
     /// Sets the source ports to choose from on the shard-aware port; 49152 to 65535 by default.
+    ///
+    /// ```
+    /// // For hosts with several clients, and firewalls.
+    /// let builder = shardwire::SessionBuilder::new()
+    ///     .shard_aware_local_port_range(50_000..=59_999);
+    /// ```
     pub fn shard_aware_local_port_range(mut self, ports: RangeInclusive<u16>) -> Self {
         self.settings.source_ports = ports;
         self
@@ -126,6 +224,14 @@ impl SessionBuilder {
     }
 
     /// Sets how many requests may be in flight on one connection, 1 to 32,768 (the default).
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let builder = shardwire::SessionBuilder::new()
+    ///     .in_flight_max(NonZeroUsize::new(1_024).unwrap())
+    ///     .waiting_max(10_000);
+    /// ```
     pub fn in_flight_max(mut self, requests: NonZeroUsize) -> Self {
         self.settings.limits.in_flight_max = requests.get().min(32_768);
         self
@@ -140,18 +246,36 @@ impl SessionBuilder {
 
     /// Sets the size of each of a connection's two outgoing buffers in bytes; 1 MiB by default.
     /// They take it when more is queued at once than fits the 4 KiB that they begin with.
+    ///
+    /// ```
+    /// # use std::num::NonZeroUsize;
+    /// let builder = shardwire::SessionBuilder::new()
+    ///     .outbox_len(NonZeroUsize::new(256 * 1024).unwrap());
+    /// ```
     pub fn outbox_len(mut self, bytes: NonZeroUsize) -> Self {
         self.settings.limits.outbox_len = bytes.get();
         self
     }
 
     /// Sets how many connections one I/O task drives, 1 to 64 (the default).
+    ///
+    /// ```
+    /// # use std::num::NonZeroUsize;
+    /// // One I/O task per connection.
+    /// let builder = shardwire::SessionBuilder::new().io_group_len(NonZeroUsize::MIN);
+    /// ```
     pub fn io_group_len(mut self, connections: NonZeroUsize) -> Self {
         self.settings.limits.group_len = connections.get().min(64);
         self
     }
 
     /// Sets the longest reply in bytes; a longer one ends its connection. 256 MiB by default.
+    ///
+    /// ```
+    /// let builder = shardwire::SessionBuilder::new()
+    ///     .response_len_max(16 * 1024 * 1024)
+    ///     .held_replies_len_max(64 * 1024 * 1024);
+    /// ```
     pub fn response_len_max(mut self, bytes: u32) -> Self {
         self.settings.limits.response_len_max = bytes;
         self
@@ -168,6 +292,18 @@ impl SessionBuilder {
     ///
     /// Returns when each node has had its first round of connecting; a node that cannot be
     /// reached is tried again in the background.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// use shardwire::{ErrorKind, SessionBuilder};
+    ///
+    /// let session = SessionBuilder::new().known_node(address).build().await?;
+    ///
+    /// let error = SessionBuilder::new().known_node("127.0.0.1:1").build().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Connect);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///

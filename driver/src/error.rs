@@ -12,6 +12,20 @@ use shardwire_protocol::error::{DeserializeError, FrameError, SerializeError};
 use shardwire_protocol::response::{ErrorBody, ErrorCode, ErrorDetail};
 
 /// What went wrong, in one word that code can match on.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// use shardwire::ErrorKind;
+///
+/// let error = session.query_unpaged("SELECT nothing FROM shop.items", ()).await.unwrap_err();
+/// match error.kind() {
+///     ErrorKind::Database => println!("the node says: {error}"),
+///     ErrorKind::Timeout | ErrorKind::Overloaded => println!("too much at once"),
+///     kind => panic!("{kind:?}"),
+/// }
+/// # Ok(()) });
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ErrorKind {
@@ -42,6 +56,13 @@ pub enum ErrorKind {
 }
 
 /// Why a connection ended. Copied to each request that was on it.
+///
+/// ```
+/// use shardwire::Lost;
+///
+/// let lost = Lost::KeepaliveTimeout;
+/// assert_eq!(lost.to_string(), "connection closed: no answer to a keepalive");
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lost {
@@ -87,6 +108,30 @@ impl fmt::Display for Lost {
 /// Cheap to clone and to move. [`kind`](Self::kind) says what happened;
 /// [`was_sent`](Self::was_sent) and [`is_safe_to_retry`](Self::is_safe_to_retry) are what a retry
 /// policy needs.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// use std::time::Duration;
+///
+/// use shardwire::{Error, PreparedStatement, Session};
+///
+/// async fn add(session: &Session, insert: &PreparedStatement, id: i64) -> Result<(), Error> {
+///     for pause_ms in [10, 100] {
+///         match session.execute_unpaged(insert, (id, "lamp")).await {
+///             Err(error) if error.is_safe_to_retry() => {
+///                 tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+///             }
+///             result => return result.map(drop),
+///         }
+///     }
+///     session.execute_unpaged(insert, (id, "lamp")).await.map(drop)
+/// }
+///
+/// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+/// add(&session, &insert, 7).await?;
+/// # Ok(()) });
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -118,12 +163,33 @@ fn fixed(kind: ErrorKind, was_sent: bool) -> Error {
 
 impl Error {
     /// What went wrong.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// use shardwire::ErrorKind;
+    ///
+    /// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+    /// let error = session.execute_unpaged(&insert, (7_i32, "lamp")).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Serialize);
+    /// assert!(error.to_string().starts_with("column \"id\""));
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
     /// Whether the request may have reached a node. `false` is a promise: nothing was executed.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+    /// let error = session.execute_unpaged(&insert, (None::<i64>, "lamp")).await.unwrap_err();
+    /// assert!(!error.was_sent()); // a key cannot be null, which is known before anything is sent
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn was_sent(&self) -> bool {
         self.0.was_sent
@@ -133,6 +199,21 @@ impl Error {
     ///
     /// True when nothing was sent, or when the node says that it refused the request before
     /// doing anything (overloaded, bootstrapping, unprepared, unavailable).
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::faulty(|cluster, session| async move {
+    /// # use shardwire_server::{FaultAction, FaultRule};
+    /// # let (code, message) = (0x1001, "busy".to_owned());
+    /// # let rule = FaultRule::new(FaultAction::Error { code, message }).statement("UPDATE");
+    /// # cluster.add_fault(rule.limit(1));
+    /// let update = "UPDATE shop.items SET name = 'lamp' WHERE id = 7";
+    /// let error = session.query_unpaged(update, ()).await.unwrap_err();
+    /// assert_eq!(error.database_code(), Some(0x1001)); // the node is overloaded
+    /// assert!(error.is_safe_to_retry());
+    /// session.query_unpaged(update, ()).await?;
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn is_safe_to_retry(&self) -> bool {
         if !self.0.was_sent {
@@ -145,6 +226,14 @@ impl Error {
     }
 
     /// The code of the node's ERROR message (CQL v4 section 9), if that is what this is.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let error = session.query_unpaged("SELEC", ()).await.unwrap_err();
+    /// assert_eq!(error.database_code(), Some(0x2000)); // a syntax error
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn database_code(&self) -> Option<i32> {
         match self.0.detail {
@@ -154,6 +243,14 @@ impl Error {
     }
 
     /// The text of the node's ERROR message, if that is what this is.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let error = session.query_unpaged("SELECT id FROM shop.cars", ()).await.unwrap_err();
+    /// assert!(error.database_message().is_some_and(|text| text.contains("cars")));
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn database_message(&self) -> Option<&str> {
         match &self.0.detail {
@@ -163,6 +260,20 @@ impl Error {
     }
 
     /// Why the connection ended, if that is what this is.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::faulty(|cluster, session| async move {
+    /// # use shardwire_server::{FaultAction, FaultRule};
+    /// # cluster.add_fault(FaultRule::new(FaultAction::Close).statement("UPDATE").limit(1));
+    /// use shardwire::{ErrorKind, Lost};
+    ///
+    /// let update = "UPDATE shop.items SET name = 'lamp' WHERE id = 7";
+    /// let error = session.query_unpaged(update, ()).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::ConnectionLost);
+    /// assert_eq!(error.lost(), Some(Lost::ClosedByPeer));
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn lost(&self) -> Option<Lost> {
         match self.0.detail {

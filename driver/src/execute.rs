@@ -63,6 +63,25 @@ impl Session {
 
     /// Runs a prepared statement and returns one page of its rows, beginning at `paging_state`.
     ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let mut select = session.prepare("SELECT id FROM shop.items").await?;
+    /// select.set_page_size(100);
+    /// let mut state = None;
+    /// loop {
+    ///     let (page, paging) = session.execute_single_page(&select, (), state).await?;
+    ///     for row in page.rows_result()?.rows::<(i64,)>()? {
+    ///         println!("{}", row?.0);
+    ///     }
+    ///     state = paging.into_paging_state();
+    ///     if state.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`execute_unpaged`](Self::execute_unpaged).
@@ -236,10 +255,30 @@ pub(crate) use request_future;
 
 request_future! {
     /// The future of [`Session::execute_unpaged`].
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+    /// let lamp = session.execute_unpaged(&insert, (1_i64, "lamp"));
+    /// let table = session.execute_unpaged(&insert, (2_i64, "table"));
+    /// tokio::try_join!(lamp, table)?; // both in flight at once
+    /// # Ok(()) });
+    /// ```
     ExecuteUnpaged<'a, V: SerializeRow>(Execute<'a, V>) -> QueryResult
 }
 
 request_future! {
     /// The future of [`Session::execute_single_page`].
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let select = session.prepare("SELECT id FROM shop.items").await?;
+    /// let request = session.execute_single_page(&select, (), None); // nothing is sent yet
+    /// let (page, paging) = request.await?;
+    /// assert!(page.is_rows() && paging.finished());
+    /// # Ok(()) });
+    /// ```
     ExecuteSinglePage<'a, V: SerializeRow>(ExecutePage<'a, V>) -> (QueryResult, PagingStateResponse)
 }

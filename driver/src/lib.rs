@@ -80,6 +80,50 @@ pub use shardwire_protocol::value::{DeserializeValue, SerializeValue};
 struct Readme;
 
 /// What implementing [`SerializeValue`], [`DeserializeRow`] and the like takes.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// use shardwire::implement::{DeserializeError, SerializeError, TypeMismatch, ValueLen, Writer};
+/// use shardwire::{ColumnType, DeserializeValue, SerializeValue};
+///
+/// /// A `bigint` of the database.
+/// #[derive(Debug, PartialEq)]
+/// struct ItemId(i64);
+///
+/// impl SerializeValue for ItemId {
+///     fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+///         <i64 as SerializeValue>::type_check(typ)
+///     }
+///
+///     fn value_len(&self, typ: &ColumnType) -> Result<ValueLen, SerializeError> {
+///         self.0.value_len(typ)
+///     }
+///
+///     fn write(&self, typ: &ColumnType, out: &mut Writer<'_>) {
+///         self.0.write(typ, out);
+///     }
+/// }
+///
+/// impl<'frame> DeserializeValue<'frame> for ItemId {
+///     fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+///         <i64 as DeserializeValue>::type_check(typ)
+///     }
+///
+///     fn deserialize(
+///         typ: &ColumnType,
+///         cell: Option<&'frame [u8]>,
+///     ) -> Result<Self, DeserializeError> {
+///         i64::deserialize(typ, cell).map(ItemId)
+///     }
+/// }
+///
+/// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+/// session.execute_unpaged(&insert, (ItemId(7), "lamp")).await?;
+/// let result = session.query_unpaged("SELECT id FROM shop.items", ()).await?;
+/// assert_eq!(result.into_rows_result()?.single_row::<(ItemId,)>()?, (ItemId(7),));
+/// # Ok(()) });
+/// ```
 pub mod implement {
     pub use shardwire_protocol::error::{DeserializeError, SerializeError, TypeMismatch};
     pub use shardwire_protocol::routing::KeySink;

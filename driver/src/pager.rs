@@ -38,6 +38,16 @@ impl Session {
 
     /// Prepares a statement given as text and reads its rows page by page.
     ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let mut pager = session.query_iter("SELECT id, name FROM shop.items", ()).await?;
+    /// while let Some((id, name)) = pager.next_row::<(i64, String)>().await? {
+    ///     println!("{id}: {name}");
+    /// }
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`prepare`](Self::prepare).
@@ -68,6 +78,24 @@ enum At {
 }
 
 /// A result that is read page by page.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// # let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+/// # for id in 0..5_i64 {
+/// #     session.execute_unpaged(&insert, (id, "lamp")).await?;
+/// # }
+/// let mut select = session.prepare("SELECT id FROM shop.items").await?;
+/// select.set_page_size(2);
+/// let mut pager = session.execute_iter(&select, ());
+/// let mut ids = Vec::new();
+/// while let Some((id,)) = pager.next_row::<(i64,)>().await? {
+///     ids.push(id);
+/// }
+/// assert_eq!(ids.len(), 5); // from three pages
+/// # Ok(()) });
+/// ```
 #[must_use = "nothing is sent before a page is asked for"]
 pub struct QueryPager<'a, V> {
     session: &'a Session,
@@ -89,6 +117,20 @@ impl<'a, V> QueryPager<'a, V> {
 
 impl<V: SerializeRow> QueryPager<'_, V> {
     /// The next page; `None` after the last. Pages may be empty.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let select = session.prepare("SELECT name FROM shop.items").await?;
+    /// let mut pager = session.execute_iter(&select, ());
+    /// let mut longest = 0;
+    /// while let Some(page) = pager.next_page().await? {
+    ///     for row in page.rows::<(&str,)>()? {
+    ///         longest = longest.max(row?.0.len()); // the name borrows from the page
+    ///     }
+    /// }
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///
@@ -121,6 +163,17 @@ impl<V: SerializeRow> QueryPager<'_, V> {
     }
 
     /// The next row of all pages, as an `R` that owns its data.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// # session.query_unpaged("INSERT INTO shop.items (id, name) VALUES (1, 'lamp')", ()).await?;
+    /// let select = session.prepare("SELECT id, name FROM shop.items").await?;
+    /// let mut pager = session.execute_iter(&select, ());
+    /// assert_eq!(pager.next_row().await?, Some((1_i64, "lamp".to_owned())));
+    /// assert_eq!(pager.next_row::<(i64, String)>().await?, None);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///

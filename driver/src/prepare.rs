@@ -29,6 +29,17 @@ impl Session {
     ///
     /// The settings of `statement` carry over to what is returned.
     ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// // Once, when the program starts; then it is kept, and cloned for other tasks.
+    /// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+    /// for (id, name) in [(1_i64, "lamp"), (2, "table")] {
+    ///     session.execute_unpaged(&insert, (id, name)).await?;
+    /// }
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Database`] if the text is wrong, and any other kind.

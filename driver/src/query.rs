@@ -25,6 +25,15 @@ impl Session {
     ///
     /// With values it is prepared first, which costs a round trip of its own each time.
     ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// session.query_unpaged("CREATE TABLE shop.carts (id uuid PRIMARY KEY)", ()).await?;
+    /// let result = session.query_unpaged("SELECT id FROM shop.carts", ()).await?;
+    /// assert_eq!(result.into_rows_result()?.rows_num(), 0);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     ///
     /// Any [`crate::ErrorKind`].
@@ -47,6 +56,16 @@ impl Session {
     }
 
     /// Runs a statement given as text and returns one page of its rows.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let select = "SELECT id FROM shop.items";
+    /// let (page, paging) = session.query_single_page(select, (), None).await?;
+    /// println!("{} rows", page.into_rows_result()?.rows_num());
+    /// assert!(paging.finished());
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///

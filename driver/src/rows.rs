@@ -25,6 +25,19 @@ use uuid::Uuid;
 use crate::error::Error;
 
 /// What a request came back with.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+/// let result = session.execute_unpaged(&insert, (1_i64, "lamp")).await?;
+/// assert!(!result.is_rows());
+///
+/// let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+/// let rows = session.execute_unpaged(&select, (1_i64,)).await?.into_rows_result()?;
+/// assert_eq!(rows.single_row::<(&str,)>()?, ("lamp",));
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 pub struct QueryResult {
     rows: Option<QueryRowsResult>,
@@ -41,6 +54,20 @@ struct Extras {
 }
 
 /// The rows of a result.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// # session.query_unpaged("INSERT INTO shop.items (id, name) VALUES (1, 'lamp')", ()).await?;
+/// let result = session.query_unpaged("SELECT id, name FROM shop.items", ()).await?;
+/// let rows = result.into_rows_result()?;
+/// assert_eq!(rows.rows_num(), 1);
+/// for row in rows.rows::<(i64, Option<&str>)>()? {
+///     let (id, name) = row?;
+///     println!("{id}: {}", name.unwrap_or("no name"));
+/// }
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Debug)]
 pub struct QueryRowsResult {
     metadata: Arc<ResultMetadata>,
@@ -53,11 +80,39 @@ pub struct QueryRowsResult {
 ///
 /// A view of the reply it came with: keep [`to_vec`](Self::to_vec) instead if it is to be kept for
 /// long.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// # let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+/// # for id in 0..3_i64 {
+/// #     session.execute_unpaged(&insert, (id, "lamp")).await?;
+/// # }
+/// use shardwire::PagingState;
+///
+/// let mut select = session.prepare("SELECT id FROM shop.items").await?;
+/// select.set_page_size(2);
+/// let (_, paging) = session.execute_single_page(&select, (), None).await?;
+/// let link = paging.into_paging_state().map(|state| state.to_vec());
+///
+/// // Later, for whoever comes back with the link:
+/// let state = link.map(|bytes| PagingState::from_bytes(&bytes));
+/// let (page, paging) = session.execute_single_page(&select, (), state).await?;
+/// assert_eq!(page.rows_result()?.rows_num(), 1);
+/// assert!(paging.finished());
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Debug)]
 pub struct PagingState(Lease);
 
 impl PagingState {
     /// From bytes that were kept, for example in a link to the next page.
+    ///
+    /// ```
+    /// let state = shardwire::PagingState::from_bytes(&[1, 2, 3]);
+    /// assert_eq!(state.as_bytes(), [1, 2, 3]);
+    /// assert_eq!(state.to_vec(), [1, 2, 3]);
+    /// ```
     // Allocates: copies the bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> PagingState {
@@ -79,6 +134,15 @@ impl PagingState {
 }
 
 /// Whether a page was the last.
+///
+/// ```
+/// use shardwire::{PagingState, PagingStateResponse};
+///
+/// let more = PagingStateResponse::HasMorePages { state: PagingState::from_bytes(&[7]) };
+/// assert!(!more.finished());
+/// assert_eq!(more.into_paging_state().map(|state| state.to_vec()), Some(vec![7]));
+/// assert!(PagingStateResponse::NoMorePages.finished());
+/// ```
 #[derive(Clone, Debug)]
 pub enum PagingStateResponse {
     /// There may be more rows from here on.
@@ -183,6 +247,18 @@ impl QueryResult {
 
     /// The rows.
     ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// use shardwire::ErrorKind;
+    ///
+    /// let select = session.query_unpaged("SELECT id FROM shop.items", ()).await?;
+    /// assert_eq!(select.into_rows_result()?.rows_num(), 0);
+    /// let delete = session.query_unpaged("DELETE FROM shop.items WHERE id = 1", ()).await?;
+    /// assert_eq!(delete.into_rows_result().unwrap_err().kind(), ErrorKind::Result);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Result`] if the statement has no result set.
@@ -193,6 +269,17 @@ impl QueryResult {
 
     /// The rows, without giving up the result.
     ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let result = session.query_unpaged("SELECT id FROM shop.items", ()).await?;
+    /// println!("{} rows", result.rows_result()?.rows_num());
+    /// for warning in result.warnings() {
+    ///     println!("{warning}");
+    /// }
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Result`] if the statement has no result set.
@@ -201,6 +288,17 @@ impl QueryResult {
     }
 
     /// Checks that there is no result set.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let delete = "DELETE FROM shop.items WHERE id = 1";
+    /// session.query_unpaged(delete, ()).await?.result_not_rows()?;
+    /// // A condition has its outcome in a row.
+    /// let delete = format!("{delete} IF EXISTS");
+    /// assert!(session.query_unpaged(delete, ()).await?.result_not_rows().is_err());
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///
@@ -213,12 +311,28 @@ impl QueryResult {
     }
 
     /// Id of the trace, if the statement asked for tracing.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let result = session.query_unpaged("SELECT id FROM shop.items", ()).await?;
+    /// assert_eq!(result.tracing_id(), None);
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn tracing_id(&self) -> Option<Uuid> {
         self.extras.as_ref()?.tracing_id
     }
 
     /// What the node warned about.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let result = session.query_unpaged("SELECT id FROM shop.items", ()).await?;
+    /// assert_eq!(result.warnings().count(), 0);
+    /// # Ok(()) });
+    /// ```
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         let extras = self.extras.as_ref();
         let body = extras.and_then(|extras| Body::parse(&extras.header, &extras.body).ok());
@@ -241,12 +355,32 @@ impl QueryRowsResult {
     }
 
     /// The columns.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let result = session.query_unpaged("SELECT * FROM shop.items", ()).await?;
+    /// let rows = result.into_rows_result()?;
+    /// let names = rows.column_specs().iter().map(|column| column.name.as_str());
+    /// assert_eq!(names.collect::<Vec<_>>(), ["id", "name"]);
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn column_specs(&self) -> &[ColumnSpec] {
         &self.metadata.columns
     }
 
     /// Bytes of all cells, with their lengths.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// # session.query_unpaged("INSERT INTO shop.items (id, name) VALUES (1, 'lamp')", ()).await?;
+    /// let result = session.query_unpaged("SELECT name FROM shop.items", ()).await?;
+    /// let rows = result.into_rows_result()?;
+    /// assert_eq!((rows.rows_num(), rows.rows_bytes_size()), (1, 4 + "lamp".len()));
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn rows_bytes_size(&self) -> usize {
         self.cells.len()
@@ -255,6 +389,22 @@ impl QueryRowsResult {
     /// The rows as `R`, read one by one as the iterator goes.
     ///
     /// `R` may borrow: `rows::<(i64, &str, &[u8])>()`.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// # session.query_unpaged("INSERT INTO shop.items (id, name) VALUES (1, 'lamp')", ()).await?;
+    /// use shardwire::ErrorKind;
+    ///
+    /// let result = session.query_unpaged("SELECT id, name FROM shop.items", ()).await?;
+    /// let rows = result.into_rows_result()?;
+    /// for row in rows.rows::<(i64, &str)>()? {
+    ///     assert_eq!(row?, (1, "lamp"));
+    /// }
+    /// let error = rows.rows::<(i32, &str)>().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Deserialize);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///
@@ -302,6 +452,15 @@ impl QueryRowsResult {
 
     /// The first row, if there is one.
     ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let result = session.query_unpaged("SELECT name FROM shop.items WHERE id = 7", ()).await?;
+    /// let rows = result.into_rows_result()?;
+    /// assert_eq!(rows.maybe_first_row::<(&str,)>()?, None);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Deserialize`] if it is not an `R`.
@@ -310,6 +469,16 @@ impl QueryRowsResult {
     }
 
     /// The first row.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// # session.query_unpaged("INSERT INTO shop.items (id, name) VALUES (1, 'lamp')", ()).await?;
+    /// let result = session.query_unpaged("SELECT name FROM shop.items", ()).await?;
+    /// let rows = result.into_rows_result()?;
+    /// assert_eq!(rows.first_row::<(&str,)>()?, ("lamp",));
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///
@@ -320,6 +489,19 @@ impl QueryRowsResult {
     }
 
     /// The only row.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// use shardwire::ErrorKind;
+    ///
+    /// let result = session.query_unpaged("SELECT count(*) FROM shop.items", ()).await?;
+    /// assert_eq!(result.into_rows_result()?.single_row::<(i64,)>()?, (0,));
+    /// let result = session.query_unpaged("SELECT id FROM shop.items", ()).await?;
+    /// let error = result.rows_result()?.single_row::<(i64,)>().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Result); // there is none
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///
@@ -332,6 +514,15 @@ impl QueryRowsResult {
     }
 
     /// A copy that pins no receive chunk.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let result = session.query_unpaged("SELECT id, name FROM shop.items", ()).await?;
+    /// let cache = result.rows_result()?.to_owned_result(); // may be kept as long as one likes
+    /// # assert_eq!(cache.rows_num(), 0);
+    /// # Ok(()) });
+    /// ```
     // Allocates: copies the cells.
     #[must_use]
     pub fn to_owned_result(&self) -> QueryRowsResult {
@@ -347,6 +538,14 @@ impl QueryRowsResult {
     }
 
     /// Where the next page begins, if there may be one.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let result = session.query_unpaged("SELECT id FROM shop.items", ()).await?;
+    /// assert!(result.rows_result()?.paging_state().is_none()); // all rows are here
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn paging_state(&self) -> Option<&PagingState> {
         self.paging_state.as_ref()
@@ -360,6 +559,17 @@ impl QueryRowsResult {
 }
 
 /// Rows of one result as `R`s.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// # session.query_unpaged("INSERT INTO shop.items (id, name) VALUES (1, 'lamp')", ()).await?;
+/// let result = session.query_unpaged("SELECT id, name FROM shop.items", ()).await?;
+/// let rows = result.into_rows_result()?;
+/// let rows = rows.rows::<(i64, String)>()?.collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(rows, [(1, "lamp".to_owned())]);
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 pub struct TypedRowIter<'r, R> {
     rows: TypedRows<'r, 'r, R>,

@@ -36,12 +36,38 @@ const AGREEMENT_INTERVAL: Duration = Duration::from_millis(100);
 /// A connection to a cluster, shared by all who run statements on it.
 ///
 /// Clones are handles to the same session.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+/// let tasks = [(1_i64, "lamp"), (2, "table")].map(|row| {
+///     let (session, insert) = (session.clone(), insert.clone());
+///     tokio::spawn(async move { session.execute_unpaged(&insert, row).await })
+/// });
+/// for task in tasks {
+///     task.await??;
+/// }
+/// # Ok(()) });
+/// ```
 #[derive(Clone)]
 pub struct Session {
     pub(crate) inner: Arc<Handle>,
 }
 
 /// A node that holds a partition.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// for replica in session.replicas("shop", shardwire::Token(7)) {
+///     match replica.shard {
+///         Some(shard) => println!("shard {shard} of {}", replica.node.address),
+///         None => println!("{}", replica.node.address),
+///     }
+/// }
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Replica {
     /// The node.
@@ -146,6 +172,14 @@ impl Session {
 
     /// Reads the cluster's nodes and keyspaces anew.
     ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// session.refresh_metadata().await?; // sooner than it would be by itself
+    /// assert_eq!(session.nodes().len(), 1);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Connect`] if no node can be asked, and what the nodes answer.
@@ -161,6 +195,16 @@ impl Session {
     }
 
     /// The nodes of the cluster as last seen.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// for node in session.nodes() {
+    ///     println!("{} at {}", node.host_id, node.address);
+    /// }
+    /// # assert_eq!(session.nodes().len(), 1);
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn nodes(&self) -> Vec<Arc<Node>> {
         self.inner.topology.load_full().nodes.to_vec()
@@ -169,6 +213,15 @@ impl Session {
     /// The nodes that hold `token` in `keyspace`, each with the shard that owns it there.
     ///
     /// Empty if the keyspace is not known.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let token = session.token_of_key(&7_i64.to_be_bytes());
+    /// assert_eq!(session.replicas("shop", token).len(), 1);
+    /// assert!(session.replicas("no_such_keyspace", token).is_empty());
+    /// # Ok(()) });
+    /// ```
     // Allocates: the list.
     #[must_use]
     pub fn replicas(&self, keyspace: &str, token: Token) -> Vec<Replica> {
@@ -187,6 +240,15 @@ impl Session {
     }
 
     /// The nodes and shards that `values` of this statement belong to, the primary first.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+    /// let replicas = session.replicas_of(&select, &(7_i64,))?;
+    /// assert_eq!(replicas[0].node.host_id, session.nodes()[0].host_id);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///
@@ -207,12 +269,29 @@ impl Session {
 
     /// The token of a partition key given as the bytes that are hashed: a single column's value
     /// as it is, several with length and end of component (CQL v4, "composite").
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+    /// let token = session.token_of_key(&7_i64.to_be_bytes());
+    /// assert_eq!(select.calculate_token(&(7_i64,))?, Some(token));
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn token_of_key(&self, key: &[u8]) -> Token {
         token_of_key(key, Partitioner::Murmur3)
     }
 
     /// Waits until all reachable nodes have the same schema.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// // After another program has changed the schema; for one's own changes the session waits.
+    /// session.await_schema_agreement().await?;
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///

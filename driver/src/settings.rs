@@ -50,6 +50,13 @@ impl Default for Limits {
 }
 
 /// How requests and replies are compressed.
+///
+/// ```
+/// use shardwire::{Compression, SessionBuilder};
+///
+/// let builder = SessionBuilder::new().compression(Some(Compression::Lz4));
+/// assert_eq!(Compression::default(), Compression::None);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Compression {
     /// LZ4 blocks (CQL v4 section 5).
@@ -60,6 +67,16 @@ pub enum Compression {
 }
 
 /// How a node's pool is sized.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// use shardwire::{PoolSize, SessionBuilder};
+///
+/// let few = PoolSize::PerHost(NonZeroUsize::MIN);
+/// let builder = SessionBuilder::new().pool_size(few);
+/// assert_eq!(PoolSize::default(), PoolSize::PerShard(NonZeroUsize::MIN));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PoolSize {
     /// So many connections to each node, whatever its shards.

@@ -57,6 +57,14 @@ impl Default for Config {
 macro_rules! config_methods {
     () => {
         /// Sets how many replicas must answer (CQL v4 section 3, `[consistency]`).
+        ///
+        /// ```
+        /// use shardwire::{Consistency, Statement};
+        ///
+        /// let mut statement = Statement::new("SELECT name FROM shop.items");
+        /// statement.set_consistency(Consistency::LocalOne);
+        /// assert_eq!(statement.get_consistency(), Consistency::LocalOne);
+        /// ```
         pub fn set_consistency(&mut self, consistency: Consistency) {
             self.config.consistency = consistency;
             self.config_changed();
@@ -69,12 +77,24 @@ macro_rules! config_methods {
         }
 
         /// Sets the consistency of the Paxos phase of conditional statements.
+        ///
+        /// ```
+        /// use shardwire::{SerialConsistency, Statement};
+        ///
+        /// let mut statement = Statement::new("DELETE FROM shop.items WHERE id = 7 IF EXISTS");
+        /// statement.set_serial_consistency(Some(SerialConsistency::Serial)); // in all datacenters
+        /// ```
         pub fn set_serial_consistency(&mut self, consistency: Option<SerialConsistency>) {
             self.config.serial_consistency = consistency;
             self.config_changed();
         }
 
         /// Sets the write timestamp in microseconds since 1970; the node's clock when `None`.
+        ///
+        /// ```
+        /// let mut statement = shardwire::Statement::new("DELETE FROM shop.items WHERE id = 7");
+        /// statement.set_timestamp(Some(1_767_225_600_000_000)); // what was written before 2026
+        /// ```
         pub fn set_timestamp(&mut self, timestamp: Option<i64>) {
             self.config.timestamp = timestamp;
             self.config_changed();
@@ -82,6 +102,13 @@ macro_rules! config_methods {
 
         /// Says that applying it twice is the same as once, so that it may be sent again after a
         /// failure that leaves its outcome unknown.
+        ///
+        /// ```
+        /// let mut statement = shardwire::Statement::new("DELETE FROM shop.items WHERE id = 7");
+        /// assert!(!statement.get_is_idempotent());
+        /// statement.set_is_idempotent(true);
+        /// assert!(statement.get_is_idempotent());
+        /// ```
         pub fn set_is_idempotent(&mut self, is_idempotent: bool) {
             self.config.idempotent = is_idempotent;
         }
@@ -94,6 +121,13 @@ macro_rules! config_methods {
 
         /// Sets how long a request may take in all: waiting, attempts, everything. The session's
         /// default when `None`. Kept to within 10 ms.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let mut statement = shardwire::Statement::new("SELECT name FROM shop.items");
+        /// statement.set_request_timeout(Some(Duration::from_millis(500)));
+        /// ```
         pub fn set_request_timeout(&mut self, timeout: Option<Duration>) {
             self.config.timeout = timeout.map(clock::ticks);
         }
@@ -116,6 +150,15 @@ pub struct Statement {
 
 impl Statement {
     /// A statement with default settings.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let statement = shardwire::Statement::new("SELECT name FROM shop.items");
+    /// assert_eq!(statement.contents, "SELECT name FROM shop.items");
+    /// session.query_unpaged(statement, ()).await?;
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn new(contents: impl Into<String>) -> Statement {
         Statement { contents: contents.into(), config: Config::default() }
@@ -124,6 +167,15 @@ impl Statement {
     config_methods!();
 
     /// Sets the number of rows per page, at least 1.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let mut statement = shardwire::Statement::new("SELECT name FROM shop.items");
+    /// statement.set_page_size(100);
+    /// let pager = session.query_iter(statement, ()).await?;
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Panics
     ///
@@ -134,6 +186,18 @@ impl Statement {
     }
 
     /// Asks the nodes to trace it; [`crate::QueryResult::tracing_id`] names the trace.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let mut statement = shardwire::Statement::new("SELECT name FROM shop.items");
+    /// statement.set_tracing(true);
+    /// let result = session.query_unpaged(statement, ()).await?;
+    /// if let Some(id) = result.tracing_id() {
+    ///     println!("SELECT * FROM system_traces.events WHERE session_id = {id}");
+    /// }
+    /// # Ok(()) });
+    /// ```
     pub fn set_tracing(&mut self, tracing: bool) {
         self.config.tracing = tracing;
     }
@@ -156,6 +220,20 @@ impl From<String> for Statement {
 /// A statement that the cluster has parsed (CQL v4 section 4.1.5 and 4.2.5.4).
 ///
 /// Cheap to clone: clones share everything but their settings.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// use shardwire::Consistency;
+///
+/// let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+/// let mut sure = select.clone();
+/// sure.set_consistency(Consistency::All);
+/// sure.set_is_idempotent(true);
+/// session.execute_unpaged(&sure, (7_i64,)).await?;
+/// assert_eq!(select.get_consistency(), Consistency::LocalQuorum); // not changed
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Debug)]
 pub struct PreparedStatement {
     pub(crate) shared: Arc<Shared>,
@@ -220,6 +298,15 @@ impl PreparedStatement {
 
     /// Sets the number of rows per page, at least 1.
     ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let mut select = session.prepare("SELECT name FROM shop.items").await?;
+    /// select.set_page_size(100);
+    /// let pager = session.execute_iter(&select, ());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Panics
     ///
     /// If `page_size` is not positive.
@@ -232,6 +319,16 @@ impl PreparedStatement {
     ///
     /// Saves bandwidth and a comparison per reply. Off by default: with protocol v4 nothing tells
     /// a client that the table was altered meanwhile, and rows of `SELECT *` would be misread.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let mut select = session.prepare("SELECT id, name FROM shop.items").await?;
+    /// select.set_use_cached_result_metadata(true); // its columns are named: they stay the same
+    /// assert!(select.get_use_cached_result_metadata());
+    /// session.execute_unpaged(&select, ()).await?.into_rows_result()?.rows::<(i64, &str)>()?;
+    /// # Ok(()) });
+    /// ```
     pub fn set_use_cached_result_metadata(&mut self, use_cached: bool) {
         self.use_cached_result_metadata = use_cached;
         self.config_changed();
@@ -244,36 +341,92 @@ impl PreparedStatement {
     }
 
     /// The CQL text.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+    /// assert_eq!(select.get_statement(), "SELECT name FROM shop.items WHERE id = ?");
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn get_statement(&self) -> &str {
         &self.shared.text
     }
 
     /// The id that the nodes gave it.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+    /// let again = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+    /// assert_eq!(select.get_id(), again.get_id());
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn get_id(&self) -> &[u8] {
         &self.shared.id
     }
 
     /// The columns that its values are bound to.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// use shardwire::ColumnType;
+    ///
+    /// let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+    /// let columns = select.get_variable_col_specs();
+    /// assert_eq!(columns[0].name, "id");
+    /// assert_eq!(columns[0].typ, ColumnType::Bigint);
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn get_variable_col_specs(&self) -> &[ColumnSpec] {
         &self.shared.bind.columns
     }
 
     /// The columns of its rows.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// use shardwire::ColumnType;
+    ///
+    /// let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+    /// assert_eq!(select.get_result_set_col_specs()[0].typ, ColumnType::Text);
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn get_result_set_col_specs(&self) -> &[ColumnSpec] {
         &self.shared.result.columns
     }
 
     /// Whether it is a conditional statement, as far as the cluster tells.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let delete = session.prepare("DELETE FROM shop.items WHERE id = ? IF EXISTS").await?;
+    /// assert!(delete.is_confirmed_lwt());
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn is_confirmed_lwt(&self) -> bool {
         self.shared.bind.is_lwt
     }
 
     /// Whether its partition key is bound, so that requests go straight to a replica.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let one = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+    /// let all = session.prepare("SELECT name FROM shop.items").await?;
+    /// assert!(one.is_token_aware() && !all.is_token_aware());
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn is_token_aware(&self) -> bool {
         !self.shared.bind.partition_key_indexes.is_empty()
@@ -281,6 +434,19 @@ impl PreparedStatement {
 
     /// The token of the partition that `values` address; `None` when the partition key is not
     /// bound.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// use shardwire::{ErrorKind, Token};
+    ///
+    /// let select = session.prepare("SELECT name FROM shop.items WHERE id = ?").await?;
+    /// let token = select.calculate_token(&(1_i64,))?;
+    /// assert_eq!(token, Some(Token(6_292_367_497_774_912_474)));
+    /// let error = select.calculate_token(&("lamp",)).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Serialize);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     ///
@@ -359,6 +525,15 @@ impl PreparedStatement {
     }
 
     /// Asks the nodes to trace it; [`crate::QueryResult::tracing_id`] names the trace.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let mut select = session.prepare("SELECT name FROM shop.items").await?;
+    /// select.set_tracing(true);
+    /// let trace = session.execute_unpaged(&select, ()).await?.tracing_id();
+    /// # Ok(()) });
+    /// ```
     pub fn set_tracing(&mut self, tracing: bool) {
         self.config.tracing = tracing;
         if let Ok(template) = template(&self.shared, &self.config) {

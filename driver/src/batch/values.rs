@@ -7,15 +7,65 @@ use shardwire_protocol::row::SerializeRow;
 /// The values of a batch: one row per statement.
 ///
 /// Implemented for slices, arrays and vectors of rows, and for tuples of rows of different types.
+///
+/// ```
+/// use shardwire::BatchValues;
+///
+/// let of_one_type = vec![(1_i64, "lamp"), (2, "table")];
+/// assert_eq!(BatchValues::len(&of_one_type), 2);
+/// let of_several = ((1_i64, "lamp"), (2_i64,), ());
+/// assert_eq!(of_several.len(), 3);
+/// ```
 pub trait BatchValues {
     /// How many rows there are.
+    ///
+    /// ```
+    /// use shardwire::BatchValues;
+    ///
+    /// assert_eq!(((1_i64,), (2_i64, "lamp")).len(), 2);
+    /// ```
     fn len(&self) -> usize;
 
     /// Calls `visit` with the row at `index`; `None` if there is none.
+    ///
+    /// ```
+    /// use shardwire::{BatchValues, RowVisitor, SerializeRow};
+    ///
+    /// struct Count;
+    ///
+    /// impl RowVisitor for Count {
+    ///     type Output = usize;
+    ///
+    ///     fn visit<R: SerializeRow + ?Sized>(self, row: &R) -> usize {
+    ///         row.value_count()
+    ///     }
+    /// }
+    ///
+    /// let rows = ((1_i64,), (2_i64, "lamp"));
+    /// assert_eq!(rows.with_row(1, Count), Some(2));
+    /// assert_eq!(rows.with_row(2, Count), None);
+    /// ```
     fn with_row<V: RowVisitor>(&self, index: usize, visit: V) -> Option<V::Output>;
 
     /// Calls `visit` with all rows, where they are of one type and lie one after the other; `None`
     /// where they do not. They are then asked for one by one, which costs more and does the same.
+    ///
+    /// ```
+    /// use shardwire::{BatchValues, RowsVisitor, SerializeRow};
+    ///
+    /// struct Count;
+    ///
+    /// impl RowsVisitor for Count {
+    ///     type Output = usize;
+    ///
+    ///     fn visit<R: SerializeRow>(self, rows: &[R]) -> usize {
+    ///         rows.iter().map(|row| row.value_count()).sum()
+    ///     }
+    /// }
+    ///
+    /// assert_eq!([(1_i64, "lamp"), (2, "table")].with_rows(Count), Some(4));
+    /// assert_eq!(((1_i64, "lamp"), (2_i64,)).with_rows(Count), None);
+    /// ```
     #[inline]
     fn with_rows<V: RowsVisitor>(&self, visit: V) -> Option<V::Output> {
         let _ = visit;
@@ -23,12 +73,36 @@ pub trait BatchValues {
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// use shardwire::BatchValues;
+    ///
+    /// let rows: Vec<(i64,)> = Vec::new();
+    /// assert!(BatchValues::is_empty(&rows));
+    /// ```
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 /// Something to be done with all rows at once; see [`BatchValues::with_rows`].
+///
+/// ```
+/// use shardwire::{BatchValues, RowsVisitor, SerializeRow};
+///
+/// /// Whether all rows can be bound to a statement with so many markers.
+/// struct Fits(usize);
+///
+/// impl RowsVisitor for Fits {
+///     type Output = bool;
+///
+///     fn visit<R: SerializeRow>(self, rows: &[R]) -> bool {
+///         rows.iter().all(|row| row.value_count() == self.0)
+///     }
+/// }
+///
+/// assert_eq!([(1_i64, "lamp")].with_rows(Fits(2)), Some(true));
+/// ```
 pub trait RowsVisitor {
     /// What it comes to.
     type Output;
@@ -38,6 +112,23 @@ pub trait RowsVisitor {
 }
 
 /// Something to be done with a row of any type; see [`BatchValues::with_row`].
+///
+/// ```
+/// use shardwire::{BatchValues, RowVisitor, SerializeRow};
+///
+/// /// Whether a row can be bound to a statement with so many markers.
+/// struct Fits(usize);
+///
+/// impl RowVisitor for Fits {
+///     type Output = bool;
+///
+///     fn visit<R: SerializeRow + ?Sized>(self, row: &R) -> bool {
+///         row.value_count() == self.0
+///     }
+/// }
+///
+/// assert_eq!(((1_i64, "lamp"), ()).with_row(1, Fits(0)), Some(true));
+/// ```
 pub trait RowVisitor {
     /// What it comes to.
     type Output;

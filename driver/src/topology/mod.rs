@@ -19,6 +19,15 @@ use uuid::Uuid;
 use ring::{Replication, Ring};
 
 /// A node of the cluster, as long as the session knows it.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+/// # support::run(|session| async move {
+/// let nodes = session.nodes();
+/// assert!(nodes[0].address.is_loopback());
+/// assert_eq!(nodes[0].datacenter.as_deref(), Some("datacenter1"));
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 pub struct Node {
     /// The node's id, stable over restarts and changes of address.
