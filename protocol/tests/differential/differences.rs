@@ -150,10 +150,7 @@ const RESPONSES: [Difference; 12] = [
         title: "Errors that version 5 added",
         applies: |outcome| {
             outcome.ours.is_err()
-                && matches!(
-                    responses::message(outcome.frame),
-                    Some([0, 0, 0x16..=0x18, 0, ..])
-                )
+                && matches!(responses::message(outcome.frame), Some([0, 0, 0x16..=0x18, 0, ..]))
                 && outcome.official_says("error ")
         },
         example: (Opcode::Error, 0, b"\0\0\x17\0\0\0"),
