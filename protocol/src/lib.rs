@@ -64,4 +64,6 @@ pub mod supported;
 
 pub mod compression;
 
+pub mod segment;
+
 pub mod tablets;
