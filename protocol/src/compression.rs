@@ -93,12 +93,29 @@ impl Default for Lz4Encoder {
 
 impl Lz4Encoder {
     /// Allocates: its table, once per connection.
+    ///
+    /// ```
+    /// # use shardwire_protocol::compression::{Lz4Encoder, decompressed_len};
+    /// let mut compressed = Vec::new();
+    /// Lz4Encoder::new().compress_body(b"body", &mut compressed)?;
+    /// assert_eq!(decompressed_len(&compressed, 1 << 20)?, 4);
+    /// # Ok::<(), shardwire_protocol::error::FrameError>(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self { tables: Lz4Tables::new() }
     }
 
     /// Appends the compressed body to `out`.
+    ///
+    /// ```
+    /// # use shardwire_protocol::compression::Lz4Encoder;
+    /// let mut frame = vec![0; 9]; // room for a header
+    /// Lz4Encoder::new().compress_body(&[7; 1000], &mut frame)?;
+    /// assert_eq!(frame[9..13], 1000_i32.to_be_bytes());
+    /// assert!(frame.len() < 50);
+    /// # Ok::<(), shardwire_protocol::error::TooLarge>(())
+    /// ```
     ///
     /// # Errors
     /// `TooLarge` for a body beyond 2 GiB - 1; `out` is then as it was.
@@ -124,6 +141,15 @@ impl Lz4Encoder {
 
 /// Length that a compressed body has when decompressed, in bytes.
 ///
+/// ```
+/// # use shardwire_protocol::compression::decompressed_len;
+/// let body = [0, 0, 4, 0, 1, 2, 3, 4, 5];
+/// assert_eq!(decompressed_len(&body, 1024)?, 1024);
+/// let error = decompressed_len(&body, 1000).unwrap_err();
+/// assert_eq!(error.to_string(), "decompressed body of 1024 bytes, at most 1000 accepted");
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
+///
 /// # Errors
 /// `Malformed` for a body without a length, or one that cannot become so long; `TooLarge` if it
 /// exceeds `max`.
@@ -140,6 +166,15 @@ pub fn decompressed_len(body: &[u8], max: u32) -> Result<usize, FrameError> {
 }
 
 /// Decompresses a body into `out`, which has the length that [`decompressed_len`] tells.
+///
+/// ```
+/// # use shardwire_protocol::compression::decompress_body;
+/// let mut body = [0; 4];
+/// decompress_body(b"\0\0\0\x04\x40body", &mut body)?; // four literal bytes
+/// assert_eq!(body, *b"body");
+/// assert!(decompress_body(b"\0\0\0\x04\x40bod", &mut body).is_err());
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 ///
 /// # Errors
 /// `Malformed` if it does not become exactly that long.

@@ -10,12 +10,32 @@ use crate::error::{FrameError, TooLarge};
 use crate::header::{BODY_LEN_MAX, HEADER_LEN, ResponseHeader};
 
 /// Splits a connection's bytes into frames.
+///
+/// ```
+/// use shardwire_protocol::deframer::{Deframer, Step};
+///
+/// let deframer = Deframer::default();
+/// let mut received = vec![0x84, 0, 0, 7, 2, 0, 0, 0];
+/// assert_eq!(deframer.next(&received)?, Step::NeedMore { at_least: 9 });
+/// received.push(0);
+/// assert!(matches!(deframer.next(&received)?, Step::Frame { total_len: 9, .. }));
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Deframer {
     max_body_len: u32,
 }
 
 /// What the bytes shown are.
+///
+/// ```
+/// use shardwire_protocol::deframer::{Deframer, Step};
+///
+/// let received = [0x84, 0, 0, 7, 8, 0, 0, 0, 4, 0, 0]; // two of the body's four bytes
+/// let step = Deframer::default().next(&received)?;
+/// assert_eq!(step, Step::NeedMore { at_least: 13 });
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
     /// They begin with a whole frame.
@@ -42,6 +62,13 @@ impl Default for Deframer {
 impl Deframer {
     /// Refuses bodies longer than `max_body_len` bytes, and ever those beyond the protocol's own
     /// limit.
+    ///
+    /// ```
+    /// # use shardwire_protocol::deframer::Deframer;
+    /// let received = [0x84, 0, 0, 7, 8, 0, 0, 4, 0];
+    /// let error = Deframer::new(1000).next(&received).unwrap_err();
+    /// assert_eq!(error.to_string(), "frame body of 1024 bytes, at most 1000 accepted");
+    /// ```
     #[must_use]
     pub const fn new(max_body_len: u32) -> Self {
         if max_body_len > BODY_LEN_MAX {
@@ -51,6 +78,16 @@ impl Deframer {
     }
 
     /// Looks at `filled`, which begins where a frame begins.
+    ///
+    /// ```
+    /// # use shardwire_protocol::deframer::{Deframer, Step};
+    /// let received = [0x84, 0, 0, 7, 2, 0, 0, 0, 0, 0x84];
+    /// let Step::Frame { header, total_len } = Deframer::default().next(&received)? else {
+    ///     panic!("the frame is all there");
+    /// };
+    /// assert_eq!((header.stream, &received[total_len..]), (7, &[0x84][..]));
+    /// # Ok::<(), shardwire_protocol::error::FrameError>(())
+    /// ```
     ///
     /// # Errors
     /// A header that is not CQL, or a body beyond the limit. The connection is beyond help.
@@ -76,6 +113,13 @@ impl Deframer {
     /// comparisons.
     ///
     /// `None` is no error: [`next`](Self::next) tells what it is.
+    ///
+    /// ```
+    /// # use shardwire_protocol::deframer::Deframer;
+    /// let received = [0x84, 0, 0, 7, 8, 0, 0, 0, 4, 0, 0, 0, 1];
+    /// assert_eq!(Deframer::default().plain_result(&received), Some((7, 13)));
+    /// assert_eq!(Deframer::default().plain_result(&received[..12]), None);
+    /// ```
     #[inline]
     #[must_use]
     pub fn plain_result(&self, filled: &[u8]) -> Option<(i16, usize)> {

@@ -12,6 +12,15 @@ use core::fmt;
 use crate::header::{Opcode, Version};
 
 /// The peer sent bytes that are not CQL. Never our fault; always closes the connection.
+///
+/// ```
+/// use shardwire_protocol::error::Malformed;
+/// use shardwire_protocol::wire::Reader;
+///
+/// let error = Reader::new(&[0]).u16("row count").unwrap_err();
+/// assert_eq!(error, Malformed::Truncated { what: "row count", offset: 0 });
+/// assert_eq!(error.to_string(), "body ends within row count, which begins at byte 0");
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Malformed {
@@ -134,6 +143,13 @@ impl fmt::Display for Malformed {
 impl Error for Malformed {}
 
 /// The peer sent valid CQL that it had no right to send at this point.
+///
+/// ```
+/// use shardwire_protocol::error::PeerMisbehaved;
+///
+/// let error = PeerMisbehaved::UnknownStream(7);
+/// assert_eq!(error.to_string(), "nothing in flight on stream 7");
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PeerMisbehaved {
@@ -165,6 +181,13 @@ impl fmt::Display for PeerMisbehaved {
 impl Error for PeerMisbehaved {}
 
 /// Valid CQL that this crate does not speak.
+///
+/// ```
+/// use shardwire_protocol::error::Unsupported;
+/// use shardwire_protocol::header::Version;
+///
+/// assert_eq!(Version::from_u8(6), Err(Unsupported::Version(6)));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unsupported {
@@ -183,6 +206,13 @@ impl fmt::Display for Unsupported {
 impl Error for Unsupported {}
 
 /// Larger than a limit that was agreed on this side; the limits are in `docs/LIMITS.md`.
+///
+/// ```
+/// use shardwire_protocol::error::TooLarge;
+///
+/// let error = TooLarge { what: "frame body", len: 2048, max: 1024 };
+/// assert_eq!(error.to_string(), "frame body of 2048 bytes, at most 1024 accepted");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TooLarge {
     /// What is too large.
@@ -202,6 +232,14 @@ impl fmt::Display for TooLarge {
 impl Error for TooLarge {}
 
 /// Why a received frame cannot be used. All but [`FrameError::TooLarge`] are the peer's doing.
+///
+/// ```
+/// use shardwire_protocol::error::{FrameError, Malformed};
+/// use shardwire_protocol::header::ResponseHeader;
+///
+/// let error = ResponseHeader::decode(&[0x84, 0, 0, 0, 0x77, 0, 0, 0, 0]).unwrap_err();
+/// assert_eq!(error, FrameError::Malformed(Malformed::UnknownOpcode(0x77)));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FrameError {
@@ -229,6 +267,12 @@ impl fmt::Display for FrameError {
 impl Error for FrameError {}
 
 /// The CQL name of a type, without its parameters: `"list"`, `"bigint"`.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+///
+/// assert_eq!(ColumnType::Bigint.type_name().to_string(), "bigint");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CqlTypeName(pub &'static str);
 
@@ -239,6 +283,14 @@ impl fmt::Display for CqlTypeName {
 }
 
 /// A Rust type was bound to, or read from, a column whose type it does not fit.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::SerializeValue;
+///
+/// let mismatch = i64::type_check(&ColumnType::Int).unwrap_err();
+/// assert_eq!(mismatch.to_string(), "column 0: i64 does not fit int");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TypeMismatch {
     /// Index of the column or bind marker; filled in by the row.
@@ -251,12 +303,26 @@ pub struct TypeMismatch {
 
 impl TypeMismatch {
     /// The mismatch of `cql` with the Rust type `T`, in column 0 until a row says otherwise.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::TypeMismatch;
+    /// # use shardwire_protocol::types::ColumnType;
+    /// let mismatch = TypeMismatch::of::<u64>(&ColumnType::Bigint);
+    /// assert_eq!((mismatch.rust, mismatch.cql.0), ("u64", "bigint"));
+    /// ```
     #[cold]
     pub fn of<T: ?Sized>(cql: &crate::types::ColumnType) -> Self {
         Self { column: 0, cql: cql.type_name(), rust: core::any::type_name::<T>() }
     }
 
     /// The same mismatch, in another column. Columns past 65,535 are reported as that.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::TypeMismatch;
+    /// # use shardwire_protocol::types::ColumnType;
+    /// let mismatch = TypeMismatch::of::<u64>(&ColumnType::Bigint);
+    /// assert_eq!(mismatch.at_column(3).column, 3);
+    /// ```
     #[must_use]
     pub fn at_column(self, column: usize) -> Self {
         Self { column: column_index(column), ..self }
@@ -272,6 +338,14 @@ impl fmt::Display for TypeMismatch {
 impl Error for TypeMismatch {}
 
 /// Something was written with another length than it announced.
+///
+/// ```
+/// use shardwire_protocol::error::LengthMismatch;
+/// use shardwire_protocol::wire::Writer;
+///
+/// let error = Writer::new(&mut [0; 3]).finish().unwrap_err();
+/// assert_eq!(error, LengthMismatch { announced: 3, written: 0 });
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LengthMismatch {
     /// What was announced, in bytes.
@@ -289,6 +363,14 @@ impl fmt::Display for LengthMismatch {
 impl Error for LengthMismatch {}
 
 /// A request could not be encoded. The caller's fault; nothing was sent.
+///
+/// ```
+/// use shardwire_protocol::error::SerializeError;
+/// use shardwire_protocol::routing::{Partitioner, token_of_row};
+///
+/// let token = token_of_row(&(7, None::<i32>), &[1], &[], Partitioner::Murmur3);
+/// assert_eq!(token, Err(SerializeError::KeyColumnNull { column: 1 }));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SerializeError {
@@ -353,6 +435,12 @@ pub enum SerializeError {
 
 impl SerializeError {
     /// Index of the bind marker that the error is about, where it is about one.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::SerializeError;
+    /// assert_eq!(SerializeError::KeyColumnNull { column: 2 }.column(), Some(2));
+    /// assert_eq!(SerializeError::wrong_value_count(2, 3).column(), None);
+    /// ```
     #[must_use]
     pub fn column(&self) -> Option<u16> {
         match self {
@@ -369,6 +457,12 @@ impl SerializeError {
     }
 
     /// The same error, in another column. Columns past 65,535 are reported as that.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::SerializeError;
+    /// let error = SerializeError::BadValue { column: 0, what: "year" };
+    /// assert_eq!(error.at_column(2).column(), Some(2));
+    /// ```
     #[cold]
     #[must_use]
     pub fn at_column(self, index: usize) -> Self {
@@ -387,6 +481,12 @@ impl SerializeError {
     }
 
     /// The error for `got` values bound to `expected` markers.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::SerializeError;
+    /// let error = SerializeError::wrong_value_count(2, 3);
+    /// assert_eq!(error, SerializeError::WrongValueCount { expected: 2, got: 3 });
+    /// ```
     #[cold]
     #[must_use]
     pub fn wrong_value_count(expected: usize, got: usize) -> Self {
@@ -425,6 +525,16 @@ impl fmt::Display for SerializeError {
 impl Error for SerializeError {}
 
 /// A cell or row could not be read as the type that was asked for.
+///
+/// ```
+/// use shardwire_protocol::error::DeserializeError;
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::DeserializeValue;
+///
+/// let error = i32::deserialize(&ColumnType::Int, None).unwrap_err();
+/// assert_eq!(error, DeserializeError::UnexpectedNull { column: 0, rust: "i32" });
+/// assert_eq!(error.to_string(), "column 0 is null, which i32 cannot be");
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DeserializeError {
@@ -457,6 +567,12 @@ pub enum DeserializeError {
 
 impl DeserializeError {
     /// Index of the column that the error is about, where it is about one.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::DeserializeError;
+    /// assert_eq!(DeserializeError::bad_value("year").column(), Some(0));
+    /// assert_eq!(DeserializeError::wrong_column_count(2, 3).column(), None);
+    /// ```
     #[must_use]
     pub fn column(&self) -> Option<u16> {
         match self {
@@ -467,6 +583,12 @@ impl DeserializeError {
     }
 
     /// A null that `T` cannot hold, in column 0 until a row says otherwise.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::DeserializeError;
+    /// let error = DeserializeError::unexpected_null::<u8>();
+    /// assert_eq!(error.to_string(), "column 0 is null, which u8 cannot be");
+    /// ```
     #[cold]
     #[must_use]
     pub fn unexpected_null<T: ?Sized>() -> Self {
@@ -474,6 +596,12 @@ impl DeserializeError {
     }
 
     /// Content that is no value of its type, in column 0 until a row says otherwise.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::DeserializeError;
+    /// let error = DeserializeError::bad_value("year after 9999");
+    /// assert_eq!(error.to_string(), "column 0: year after 9999");
+    /// ```
     #[cold]
     #[must_use]
     pub fn bad_value(what: &'static str) -> Self {
@@ -481,6 +609,12 @@ impl DeserializeError {
     }
 
     /// The error for a row type of `expected` columns and a result of `got`.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::DeserializeError;
+    /// let error = DeserializeError::wrong_column_count(2, 3);
+    /// assert_eq!(error.to_string(), "row type has 2 columns, the result 3");
+    /// ```
     #[cold]
     #[must_use]
     pub fn wrong_column_count(expected: usize, got: usize) -> Self {
@@ -488,6 +622,11 @@ impl DeserializeError {
     }
 
     /// The same error, in another column. Columns past 65,535 are reported as that.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::DeserializeError;
+    /// assert_eq!(DeserializeError::bad_value("year").at_column(2).column(), Some(2));
+    /// ```
     #[cold]
     #[must_use]
     pub fn at_column(self, index: usize) -> Self {

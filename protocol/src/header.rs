@@ -36,6 +36,13 @@ pub mod flags {
 }
 
 /// Version of the protocol; one per connection, fixed by its first message.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+///
+/// assert_eq!(Version::default(), Version::V4);
+/// assert!(Version::V3 < Version::V5);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum Version {
@@ -51,6 +58,13 @@ pub enum Version {
 impl Version {
     /// The version with this number.
     ///
+    /// ```
+    /// # use shardwire_protocol::error::Unsupported;
+    /// # use shardwire_protocol::header::Version;
+    /// assert_eq!(Version::from_u8(4), Ok(Version::V4));
+    /// assert_eq!(Version::from_u8(2), Err(Unsupported::Version(2)));
+    /// ```
+    ///
     /// # Errors
     /// `Unsupported` for any other than 3, 4 and 5.
     #[inline]
@@ -64,6 +78,11 @@ impl Version {
     }
 
     /// Its number.
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::Version;
+    /// assert_eq!(Version::V5.as_u8(), 5);
+    /// ```
     #[inline]
     #[must_use]
     pub const fn as_u8(self) -> u8 {
@@ -72,6 +91,12 @@ impl Version {
 }
 
 /// What a message is.
+///
+/// ```
+/// use shardwire_protocol::header::Opcode;
+///
+/// assert_eq!(Opcode::AuthChallenge.to_string(), "AUTH_CHALLENGE");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "the names are the specification's")]
@@ -96,6 +121,13 @@ pub enum Opcode {
 
 impl Opcode {
     /// The opcode with this number.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::Malformed;
+    /// # use shardwire_protocol::header::Opcode;
+    /// assert_eq!(Opcode::from_u8(0x0A), Ok(Opcode::Execute));
+    /// assert_eq!(Opcode::from_u8(0x77), Err(Malformed::UnknownOpcode(0x77)));
+    /// ```
     ///
     /// # Errors
     /// `Malformed` where the protocol defines none.
@@ -123,6 +155,11 @@ impl Opcode {
     }
 
     /// Its number.
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::Opcode;
+    /// assert_eq!(Opcode::Batch.as_u8(), 0x0D);
+    /// ```
     #[inline]
     #[must_use]
     pub const fn as_u8(self) -> u8 {
@@ -154,6 +191,16 @@ impl fmt::Display for Opcode {
 }
 
 /// Header of a frame from client to server.
+///
+/// ```
+/// use shardwire_protocol::header::{Opcode, RequestHeader, Version};
+///
+/// let (version, opcode) = (Version::V4, Opcode::Query);
+/// let header = RequestHeader { version, flags: 0, stream: 7, opcode, body_len: 258 };
+/// let mut bytes = [0; 9];
+/// header.encode(&mut bytes);
+/// assert_eq!(bytes, [4, 0, 0, 7, 7, 0, 0, 1, 2]);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RequestHeader {
     /// Version of the protocol.
@@ -169,6 +216,14 @@ pub struct RequestHeader {
 }
 
 /// Header of a frame from server to client.
+///
+/// ```
+/// use shardwire_protocol::header::{Opcode, ResponseHeader};
+///
+/// let header = ResponseHeader::decode(&[0x84, 0, 0, 7, 8, 0, 0, 1, 2])?;
+/// assert_eq!((header.stream, header.opcode, header.body_len), (7, Opcode::Result, 258));
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ResponseHeader {
     /// Version of the protocol.
@@ -187,6 +242,15 @@ macro_rules! header_codec {
     ($name:ident, $direction:expr) => {
         impl $name {
             /// Writes the header's nine bytes.
+            ///
+            /// ```
+            /// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+            /// let (version, opcode) = (Version::V4, Opcode::Ready);
+            /// let header = ResponseHeader { version, flags: 0, stream: 1, opcode, body_len: 0 };
+            /// let mut bytes = [0; 9];
+            /// header.encode(&mut bytes);
+            /// assert_eq!(bytes, [0x84, 0, 0, 1, 2, 0, 0, 0, 0]);
+            /// ```
             #[inline]
             pub fn encode(&self, out: &mut [u8; HEADER_LEN]) {
                 let [s0, s1] = self.stream.to_be_bytes();
@@ -205,6 +269,14 @@ macro_rules! header_codec {
             }
 
             /// Reads a header's nine bytes.
+            ///
+            /// ```
+            /// # use shardwire_protocol::header::{RequestHeader, ResponseHeader};
+            /// let bytes = [0x84, 0, 0, 1, 2, 0, 0, 0, 0];
+            /// assert!(ResponseHeader::decode(&bytes).is_ok());
+            /// let error = RequestHeader::decode(&bytes).unwrap_err();
+            /// assert_eq!(error.to_string(), "frame is for the other direction");
+            /// ```
             ///
             /// # Errors
             /// A version or opcode that is not known, the other direction's bit, or a body longer

@@ -58,6 +58,19 @@ pub mod key {
 }
 
 /// How a node spreads tokens over its shards, and which of them a connection landed on.
+///
+/// ```
+/// use std::num::NonZeroU16;
+///
+/// use shardwire_protocol::routing::{Sharder, Token};
+/// use shardwire_protocol::supported::ShardInfo;
+///
+/// let nr_shards = NonZeroU16::new(4).unwrap();
+/// let info = ShardInfo { shard: 1, nr_shards, ignore_msb: 12 };
+/// let sharder = Sharder::new(info.nr_shards, info.ignore_msb);
+/// let is_here = sharder.shard_of(Token(-1)) == info.shard;
+/// assert!(!is_here);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ShardInfo {
     /// The shard that serves this connection; less than `nr_shards`.
@@ -69,6 +82,21 @@ pub struct ShardInfo {
 }
 
 /// How a node makes tokens of partition keys, where nothing else is said of a table.
+///
+/// ```
+/// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+/// # use shardwire_protocol::response::{Agreed, Body, Response};
+/// use shardwire_protocol::supported::{PartitionerClass, Supported};
+///
+/// # let (version, opcode) = (Version::V4, Opcode::Supported);
+/// # let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 0 };
+/// let body = b"\0\x01\0\x12SCYLLA_PARTITIONER\0\x01\
+///     \0\x2Borg.apache.cassandra.dht.Murmur3Partitioner";
+/// let body = Body::parse(&header, body)?.response(&Agreed::default(), None)?;
+/// let Response::Supported(body) = body else { panic!("it is a SUPPORTED") };
+/// assert_eq!(Supported::from_body(&body).partitioner, Some(PartitionerClass::Murmur3));
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum PartitionerClass {
     /// Cassandra's variant of Murmur3, the default everywhere.
@@ -78,6 +106,21 @@ pub enum PartitionerClass {
 }
 
 /// How a node spreads tokens over its shards.
+///
+/// ```
+/// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+/// # use shardwire_protocol::response::{Agreed, Body, Response};
+/// use shardwire_protocol::supported::{ShardingAlgorithm, Supported};
+///
+/// # let (version, opcode) = (Version::V4, Opcode::Supported);
+/// # let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 0 };
+/// let body = b"\0\x01\0\x19SCYLLA_SHARDING_ALGORITHM\0\x01\0\x06random";
+/// let body = Body::parse(&header, body)?.response(&Agreed::default(), None)?;
+/// let Response::Supported(body) = body else { panic!("it is a SUPPORTED") };
+/// let algorithm = Supported::from_body(&body).sharding_algorithm;
+/// assert_eq!(algorithm, Some(ShardingAlgorithm::Other));
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ShardingAlgorithm {
     /// The only one there is.
@@ -87,6 +130,14 @@ pub enum ShardingAlgorithm {
 }
 
 /// A version of CQL, such as 3.4.7.
+///
+/// ```
+/// use shardwire_protocol::supported::CqlVersion;
+///
+/// let version = CqlVersion { major: 3, minor: 4, patch: 7 };
+/// assert_eq!(version.to_string(), "3.4.7");
+/// assert!(version < CqlVersion { major: 3, minor: 10, patch: 0 });
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct CqlVersion {
@@ -107,11 +158,34 @@ impl fmt::Display for CqlVersion {
 /// 7 6 5  4  3  2 1 0
 ///    v5 v4 v3
 /// ```
+///
+/// ```
+/// # use shardwire_protocol::header::{Opcode, ResponseHeader};
+/// use shardwire_protocol::header::Version;
+/// # use shardwire_protocol::response::{Agreed, Body, Response};
+/// use shardwire_protocol::supported::Supported;
+///
+/// # let (version, opcode) = (Version::V4, Opcode::Supported);
+/// # let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 0 };
+/// let body = b"\0\x01\0\x11PROTOCOL_VERSIONS\0\x02\0\x043/v3\0\x044/v4";
+/// let body = Body::parse(&header, body)?.response(&Agreed::default(), None)?;
+/// let Response::Supported(body) = body else { panic!("it is a SUPPORTED") };
+/// let versions = Supported::from_body(&body).protocol_versions.unwrap_or_default();
+/// assert_eq!(versions.newest(), Some(Version::V4));
+/// assert!(versions.contains(Version::V3) && !versions.contains(Version::V5));
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ProtocolVersions(u8);
 
 impl ProtocolVersions {
     /// Whether the node speaks this version.
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::Version;
+    /// # use shardwire_protocol::supported::ProtocolVersions;
+    /// assert!(!ProtocolVersions::default().contains(Version::V4));
+    /// ```
     #[must_use]
     pub const fn contains(self, version: Version) -> bool {
         self.0 & (1 << version.as_u8()) != 0
@@ -198,6 +272,19 @@ pub struct Supported {
 
 impl Supported {
     /// Reads what is known from a SUPPORTED body.
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+    /// # use shardwire_protocol::response::{Agreed, Body, Response};
+    /// # use shardwire_protocol::supported::Supported;
+    /// # let (version, opcode) = (Version::V4, Opcode::Supported);
+    /// # let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 0 };
+    /// let body = b"\0\x01\0\x17SCYLLA_SHARD_AWARE_PORT\0\x01\0\x0519042";
+    /// let body = Body::parse(&header, body)?.response(&Agreed::default(), None)?;
+    /// let Response::Supported(body) = body else { panic!("it is a SUPPORTED") };
+    /// assert_eq!(Supported::from_body(&body).shard_aware_port, Some(19042));
+    /// # Ok::<(), shardwire_protocol::error::FrameError>(())
+    /// ```
     #[must_use]
     pub fn from_body(body: &SupportedBody<'_>) -> Self {
         let mut supported = Self::default();
@@ -248,6 +335,14 @@ impl Supported {
     }
 
     /// Whether this is ScyllaDB, judged as the official driver does: by any of its extensions.
+    ///
+    /// ```
+    /// # use shardwire_protocol::supported::Supported;
+    /// let mut supported = Supported::default();
+    /// assert!(!supported.is_scylla());
+    /// supported.shard_aware_port = Some(19042);
+    /// assert!(supported.is_scylla());
+    /// ```
     #[must_use]
     pub fn is_scylla(&self) -> bool {
         self.shard_info.is_some()

@@ -55,6 +55,18 @@ pub struct Tablet<'a> {
 }
 
 /// One of a tablet's replicas.
+///
+/// ```
+/// use shardwire_protocol::tablets::Tablet;
+///
+/// let mut payload = vec![0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 7];
+/// payload.extend([0, 0, 0, 36, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 16]); // one replica
+/// payload.extend([0x11; 16]); // its host id
+/// payload.extend([0, 0, 0, 4, 0, 0, 0, 3]); // its shard
+/// let replica = Tablet::parse(&payload)?.replicas().next().expect("there is one");
+/// assert_eq!((replica.host_id.as_bytes(), replica.shard), (&[0x11; 16], 3));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Replica {
     /// The node's host id.
@@ -65,6 +77,14 @@ pub struct Replica {
 
 impl<'a> Tablet<'a> {
     /// Reads the content of [`payload::V1`].
+    ///
+    /// ```
+    /// use shardwire_protocol::tablets::Tablet;
+    ///
+    /// let error = Tablet::parse(&[0, 0, 0, 4, 0, 0, 0, 0]).unwrap_err();
+    /// let text = "first token of a tablet of 4 bytes instead of 8, at byte 4";
+    /// assert_eq!(error.to_string(), text);
+    /// ```
     ///
     /// # Errors
     /// Where the bytes are no tablet: wrong lengths, a range without tokens, a negative shard, more
@@ -102,18 +122,48 @@ impl<'a> Tablet<'a> {
     }
 
     /// Whether the token is in the tablet's range.
+    ///
+    /// ```
+    /// # use shardwire_protocol::routing::Token;
+    /// # use shardwire_protocol::tablets::Tablet;
+    /// let payload = b"\0\0\0\x08\0\0\0\0\0\0\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x07\xFF\xFF\xFF\xFF";
+    /// let tablet = Tablet::parse(payload)?; // after 1, up to 7
+    /// assert!(!tablet.contains(Token(1)) && tablet.contains(Token(7)));
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     #[must_use]
     pub fn contains(&self, token: Token) -> bool {
         self.first_token.0 < token.0 && token.0 <= self.last_token.0
     }
 
     /// The replicas in the order sent; of a strongly consistent table the leader comes first.
+    ///
+    /// ```
+    /// # use shardwire_protocol::tablets::Tablet;
+    /// let payload = b"\0\0\0\x08\0\0\0\0\0\0\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x07\xFF\xFF\xFF\xFF";
+    /// assert_eq!(Tablet::parse(payload)?.replicas().next(), None);
+    /// # Ok::<(), shardwire_protocol::error::Malformed>(())
+    /// ```
     pub fn replicas(&self) -> Replicas<'a> {
         self.replicas
     }
 }
 
 /// Replicas of a tablet, in their order.
+///
+/// ```
+/// # use shardwire_protocol::tablets::Tablet;
+/// let mut payload = vec![0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 7];
+/// payload.extend([0, 0, 0, 68, 0, 0, 0, 2]); // two replicas
+/// for shard in [3, 5] {
+///     payload.extend([0, 0, 0, 28, 0, 0, 0, 16]);
+///     payload.extend([shard; 16]);
+///     payload.extend([0, 0, 0, 4, 0, 0, 0, shard]);
+/// }
+/// let replicas = Tablet::parse(&payload)?.replicas();
+/// assert_eq!(replicas.map(|replica| replica.shard).collect::<Vec<_>>(), [3, 5]);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "iterators are lazy"]
 pub struct Replicas<'a> {

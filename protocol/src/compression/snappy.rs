@@ -40,12 +40,29 @@ impl Default for SnappyEncoder {
 
 impl SnappyEncoder {
     /// Its table is part of it for small bodies. Allocates: another one, at the first larger body.
+    ///
+    /// ```
+    /// # use shardwire_protocol::compression::snappy::{SnappyEncoder, decompressed_len};
+    /// let mut compressed = Vec::new();
+    /// SnappyEncoder::new().compress_body(b"body", &mut compressed)?;
+    /// assert_eq!(decompressed_len(&compressed, 1 << 20)?, 4);
+    /// # Ok::<(), shardwire_protocol::error::FrameError>(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self { encoder: Encoder::new() }
     }
 
     /// Appends the compressed body to `out`.
+    ///
+    /// ```
+    /// # use shardwire_protocol::compression::snappy::SnappyEncoder;
+    /// let mut frame = vec![0; 9]; // room for a header
+    /// SnappyEncoder::new().compress_body(&[7; 100], &mut frame)?;
+    /// assert_eq!(frame[9], 100);
+    /// assert!(frame.len() < 50);
+    /// # Ok::<(), shardwire_protocol::error::TooLarge>(())
+    /// ```
     ///
     /// # Errors
     /// `TooLarge` for a body beyond 2 GiB - 1; `out` is then as it was.
@@ -78,6 +95,13 @@ impl SnappyEncoder {
 
 /// Length that a compressed body has when decompressed, in bytes.
 ///
+/// ```
+/// # use shardwire_protocol::compression::snappy::decompressed_len;
+/// assert_eq!(decompressed_len(b"\x04\x0Cbody", 1024)?, 4);
+/// assert!(decompressed_len(b"\x04\x0Cbody", 3).is_err());
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
+///
 /// # Errors
 /// `Malformed` for a body without a length, or one that cannot become so long; `TooLarge` if it
 /// exceeds `max`.
@@ -95,6 +119,14 @@ pub fn decompressed_len(body: &[u8], max: u32) -> Result<usize, FrameError> {
 }
 
 /// Decompresses a body into `out`, which has the length that [`decompressed_len`] tells.
+///
+/// ```
+/// # use shardwire_protocol::compression::snappy::decompress_body;
+/// let mut body = [0; 4];
+/// decompress_body(b"\x04\x0Cbody", &mut body)?; // four literal bytes
+/// assert_eq!(body, *b"body");
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 ///
 /// # Errors
 /// `Malformed` if it does not become exactly that long.

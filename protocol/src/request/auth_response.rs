@@ -8,6 +8,18 @@ use crate::header::{Opcode, Version};
 use crate::wire::Writer;
 
 /// What proves who the client is.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::request::{AuthResponse, encode_request, frame_len};
+///
+/// let answer = AuthResponse::Plain { user: "u", password: "pw" };
+/// let mut frame = vec![0; frame_len(&answer, Version::V4)?];
+/// encode_request(&answer, Version::V4, 0, 1, &mut frame)?;
+/// assert_eq!(frame[9..], *b"\0\0\0\x05\0u\0pw");
+/// assert!(!format!("{answer:?}").contains("pw"));
+/// # Ok::<(), shardwire_protocol::error::SerializeError>(())
+/// ```
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub enum AuthResponse<'a> {
     /// A token of whatever the server's authenticator expects.

@@ -16,6 +16,12 @@ use crate::types::ColumnSpec;
 use crate::wire::Writer;
 
 /// What a batch guarantees.
+///
+/// ```
+/// use shardwire_protocol::request::BatchKind;
+///
+/// assert_eq!(BatchKind::default(), BatchKind::Logged);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[repr(u8)]
 pub enum BatchKind {
@@ -29,6 +35,14 @@ pub enum BatchKind {
 }
 
 /// A statement of a batch.
+///
+/// ```
+/// use shardwire_protocol::request::{BatchItemHead, BatchItems, BatchRows, BatchStatement};
+///
+/// let head = BatchItemHead::new(&[0x1D; 16], 1).expect("ids have 16 bytes");
+/// let items = BatchRows { head: &head, rows: &[(1,), (2,)], columns: &[] };
+/// assert_eq!(items.statement(1), BatchStatement::Prepared(&[0x1D; 16]));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BatchStatement<'a> {
     /// A prepared one, by its id.
@@ -38,6 +52,42 @@ pub enum BatchStatement<'a> {
 }
 
 /// The statements of a batch and their values.
+///
+/// ```
+/// use shardwire_protocol::error::SerializeError;
+/// use shardwire_protocol::request::{BatchItems, BatchStatement};
+/// use shardwire_protocol::wire::Writer;
+///
+/// /// Statements as text, without values.
+/// struct Texts<'a>(&'a [&'a str]);
+///
+/// impl BatchItems for Texts<'_> {
+///     fn count(&self) -> usize {
+///         self.0.len()
+///     }
+///
+///     fn statement(&self, index: usize) -> BatchStatement<'_> {
+///         BatchStatement::Text(self.0[index])
+///     }
+///
+///     fn value_count(&self, _: usize) -> usize {
+///         0
+///     }
+///
+///     fn values_len(&self, _: usize) -> Result<usize, SerializeError> {
+///         Ok(0)
+///     }
+///
+///     fn write_values(&self, _: usize, _: &mut Writer<'_>) {}
+/// }
+///
+/// let mut items = [0; 8];
+/// let mut writer = Writer::new(&mut items);
+/// Texts(&["a"]).write_items(&mut writer);
+/// writer.finish()?;
+/// assert_eq!(items, *b"\0\0\0\0\x01a\0\0");
+/// # Ok::<(), shardwire_protocol::error::LengthMismatch>(())
+/// ```
 pub trait BatchItems {
     /// How many there are.
     fn count(&self) -> usize;
@@ -147,6 +197,13 @@ impl<B: BatchItems + ?Sized> BatchItems for &B {
 ///
 /// All servers' ids are MD5 sums. With the length known the head is copied by two vector
 /// registers, and a batch that runs one statement many times encodes it once.
+///
+/// ```
+/// use shardwire_protocol::request::BatchItemHead;
+///
+/// assert!(BatchItemHead::new(&[0x1D; 16], 2).is_some());
+/// assert!(BatchItemHead::new(&[0x1D; 8], 2).is_none());
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BatchItemHead {
     bytes: [u8; ITEM_HEAD_LEN],
@@ -173,6 +230,17 @@ impl BatchItemHead {
 }
 
 /// One prepared statement, run once for each of several rows of one type.
+///
+/// ```
+/// use shardwire_protocol::error::SerializeError;
+/// use shardwire_protocol::request::{BatchItemHead, BatchItems, BatchRows};
+///
+/// let head = BatchItemHead::new(&[0x1D; 16], 2).expect("ids have 16 bytes");
+/// let items = BatchRows { head: &head, rows: &[(1, "one"), (2, "two")], columns: &[] };
+/// assert_eq!(items.items_len(), Ok(2 * (21 + 8 + 7)));
+/// let items = BatchRows { head: &head, rows: &[(1,)], columns: &[] };
+/// assert_eq!(items.items_len(), Err(SerializeError::wrong_value_count(2, 1)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct BatchRows<'a, R> {
     /// What stands before each row.

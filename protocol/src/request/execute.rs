@@ -159,6 +159,20 @@ impl ExecuteTemplate {
 
     /// Encodes consistency and flags too, for statements whose parameters never change; whether
     /// [`Self::plain_frame_len`] and [`Self::write_plain`] can be used: nothing follows the values.
+    ///
+    /// ```
+    /// use shardwire_protocol::consistency::Consistency;
+    /// # use shardwire_protocol::header::Version;
+    /// # use shardwire_protocol::request::{ExecuteTemplate, Parameters};
+    ///
+    /// let mut template = ExecuteTemplate::new(Version::V4, 0, &[0x1D; 16], None, 1)?;
+    /// let one = Parameters { consistency: Consistency::One, ..Parameters::default() };
+    /// assert!(template.fix(&one));
+    /// let mut frame = vec![0; template.plain_frame_len(&(7,), &[])?];
+    /// template.write_plain(1, &(7,), &[], &mut frame)?;
+    /// assert!(!template.fix(&Parameters { page_size: Some(100), ..one }));
+    /// # Ok::<(), shardwire_protocol::error::SerializeError>(())
+    /// ```
     pub fn fix(&mut self, parameters: &Parameters<'_>) -> bool {
         let values_flag = if self.value_count == 0 { 0 } else { FLAG_VALUES };
         match &mut self.prefix {

@@ -32,11 +32,30 @@ pub use register::{EventKind, Register};
 pub use startup::Startup;
 
 /// A message from client to server.
+///
+/// ```
+/// use shardwire_protocol::header::{Opcode, Version};
+/// use shardwire_protocol::request::{Prepare, Request};
+///
+/// fn describe<R: Request>(request: &R) -> Option<(Opcode, usize)> {
+///     Some((R::OPCODE, request.body_len(Version::V4).ok()?))
+/// }
+///
+/// let prepare = Prepare { statement: "SELECT", keyspace: None };
+/// assert_eq!(describe(&prepare), Some((Opcode::Prepare, 4 + 6)));
+/// ```
 pub trait Request {
     /// What it is.
     const OPCODE: Opcode;
 
     /// Flags of the header that say how the body is read, see [`crate::header::flags`].
+    ///
+    /// ```
+    /// use shardwire_protocol::header::flags;
+    /// use shardwire_protocol::request::{Options, Request};
+    ///
+    /// assert_eq!(Options.header_flags() & flags::CUSTOM_PAYLOAD, 0);
+    /// ```
     #[inline]
     fn header_flags(&self) -> u8 {
         0
@@ -44,15 +63,43 @@ pub trait Request {
 
     /// Exact length of the body in bytes.
     ///
+    /// ```
+    /// use shardwire_protocol::header::Version;
+    /// use shardwire_protocol::request::{Prepare, Request};
+    ///
+    /// let prepare = Prepare { statement: "SELECT", keyspace: Some("ks") };
+    /// assert_eq!(prepare.body_len(Version::V5), Ok(4 + 6 + 4 + 2 + 2));
+    /// assert!(prepare.body_len(Version::V4).is_err()); // which has no keyspace there
+    /// ```
+    ///
     /// # Errors
     /// A part that this version of the protocol cannot express.
     fn body_len(&self, version: Version) -> Result<usize, SerializeError>;
 
     /// Writes the body, as many bytes as [`Self::body_len`] tells.
+    ///
+    /// ```
+    /// use shardwire_protocol::header::Version;
+    /// use shardwire_protocol::request::{Prepare, Request};
+    /// use shardwire_protocol::wire::Writer;
+    ///
+    /// let mut body = [0; 5];
+    /// let prepare = Prepare { statement: "S", keyspace: None };
+    /// prepare.write_body(Version::V4, &mut Writer::new(&mut body));
+    /// assert_eq!(body, *b"\0\0\0\x01S");
+    /// ```
     fn write_body(&self, version: Version, out: &mut Writer<'_>);
 }
 
 /// A request that may carry a custom payload: QUERY, PREPARE, EXECUTE and BATCH.
+///
+/// ```
+/// use shardwire_protocol::request::{Prepare, Statement};
+///
+/// fn takes_payload(_: &impl Statement) {}
+///
+/// takes_payload(&Prepare { statement: "SELECT", keyspace: None });
+/// ```
 pub trait Statement: Request {}
 
 /// Length of the request's frame, header included.

@@ -11,6 +11,18 @@ use crate::types::ColumnSpec;
 use crate::wire::{Reader, Writer};
 
 /// How values find their markers.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::request::{Parameters, Query, ValueNames, frame_len};
+///
+/// let query = |names| {
+///     let (statement, parameters) = ("SELECT b FROM t WHERE a = :a", Parameters::default());
+///     let query = Query { statement, values: &(7_i64,), columns: &[], names, parameters };
+///     frame_len(&query, Version::V4).unwrap()
+/// };
+/// assert_eq!(query(ValueNames::Given(&["a"])), query(ValueNames::None) + 2 + 1);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ValueNames<'a> {
     /// By position.

@@ -8,6 +8,12 @@ use crate::header::{Opcode, Version};
 use crate::wire::Writer;
 
 /// Kinds of events.
+///
+/// ```
+/// use shardwire_protocol::request::{EventKind, Register};
+///
+/// let register = Register { events: &[EventKind::StatusChange, EventKind::TopologyChange] };
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EventKind {
@@ -23,6 +29,11 @@ pub enum EventKind {
 
 impl EventKind {
     /// As the protocol spells it.
+    ///
+    /// ```
+    /// # use shardwire_protocol::request::EventKind;
+    /// assert_eq!(EventKind::SchemaChange.as_str(), "SCHEMA_CHANGE");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -6,6 +6,20 @@ use crate::error::Malformed;
 use crate::wire::Reader;
 
 /// The server wants to know who is there.
+///
+/// ```
+/// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+/// use shardwire_protocol::response::{Agreed, Body, Response};
+///
+/// # let (version, opcode) = (Version::V4, Opcode::Authenticate);
+/// # let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 23 };
+/// let body = Body::parse(&header, b"\0\x15PasswordAuthenticator")?;
+/// let Response::Authenticate(body) = body.response(&Agreed::default(), None)? else {
+///     panic!("it is an AUTHENTICATE");
+/// };
+/// assert_eq!(body.authenticator, "PasswordAuthenticator");
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AuthenticateBody<'a> {
     /// Name of the Java class that authenticates.
@@ -19,6 +33,20 @@ impl<'a> AuthenticateBody<'a> {
 }
 
 /// The server asks on.
+///
+/// ```
+/// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+/// use shardwire_protocol::response::{Agreed, Body, Response};
+///
+/// # let (version, opcode) = (Version::V4, Opcode::AuthChallenge);
+/// # let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 5 };
+/// let body = Body::parse(&header, &[0, 0, 0, 1, 7])?;
+/// let Response::AuthChallenge(body) = body.response(&Agreed::default(), None)? else {
+///     panic!("it is an AUTH_CHALLENGE");
+/// };
+/// assert_eq!(body.token, Some(&[7][..]));
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AuthChallengeBody<'a> {
     /// What the mechanism makes of it; `None` for null.
@@ -32,6 +60,20 @@ impl<'a> AuthChallengeBody<'a> {
 }
 
 /// The server knows who is there.
+///
+/// ```
+/// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+/// use shardwire_protocol::response::{Agreed, Body, Response};
+///
+/// # let (version, opcode) = (Version::V4, Opcode::AuthSuccess);
+/// # let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 4 };
+/// let body = Body::parse(&header, &[0xFF; 4])?;
+/// let Response::AuthSuccess(body) = body.response(&Agreed::default(), None)? else {
+///     panic!("it is an AUTH_SUCCESS");
+/// };
+/// assert_eq!(body.token, None);
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AuthSuccessBody<'a> {
     /// What the mechanism makes of it; `None` for null, as it usually is.

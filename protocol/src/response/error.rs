@@ -82,6 +82,16 @@ impl fmt::Display for ErrorCode {
 }
 
 /// Why a request was refused.
+///
+/// ```
+/// use shardwire_protocol::response::{Agreed, ErrorBody, ErrorCode};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let error = ErrorBody::parse(Reader::new(b"\0\0\x20\0\0\x02no"), &Agreed::default())?;
+/// assert_eq!((error.code, error.message), (ErrorCode::SYNTAX_ERROR, "no"));
+/// assert_eq!(error.code.to_string(), "syntax error");
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorBody<'a> {
@@ -94,6 +104,16 @@ pub struct ErrorBody<'a> {
 }
 
 /// What an error says beyond its code.
+///
+/// ```
+/// use shardwire_protocol::response::{Agreed, ErrorBody, ErrorDetail};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\0\x10\0\0\0\0\x04\0\0\0\x02\0\0\0\x01"; // QUORUM needs two, one is alive
+/// let error = ErrorBody::parse(Reader::new(body), &Agreed::default())?;
+/// assert!(matches!(error.detail, ErrorDetail::Unavailable { required: 2, alive: 1, .. }));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub enum ErrorDetail<'a> {
@@ -204,6 +224,17 @@ pub enum ErrorDetail<'a> {
 }
 
 /// What kind of write timed out or failed.
+///
+/// ```
+/// use shardwire_protocol::response::{Agreed, ErrorBody, ErrorDetail, WriteType};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\0\x11\0\0\0\0\x04\0\0\0\x01\0\0\0\x02\0\x06SIMPLE";
+/// let error = ErrorBody::parse(Reader::new(body), &Agreed::default())?;
+/// let ErrorDetail::WriteTimeout { write_type, .. } = error.detail else { panic!("{error:?}") };
+/// assert_eq!(write_type, WriteType::Simple);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "the names are the specification's")]
@@ -221,6 +252,18 @@ pub enum WriteType<'a> {
 }
 
 /// What a rate limit is about.
+///
+/// ```
+/// use shardwire_protocol::response::{Agreed, ErrorBody, ErrorDetail, RateLimitedOperation};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let mut agreed = Agreed::default();
+/// agreed.rate_limit_error = Some(0x4321);
+/// let error = ErrorBody::parse(Reader::new(b"\0\0\x43\x21\0\0\x01\x01"), &agreed)?;
+/// let ErrorDetail::RateLimited { operation, .. } = error.detail else { panic!("{error:?}") };
+/// assert_eq!(operation, RateLimitedOperation::Write);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum RateLimitedOperation {

@@ -9,6 +9,15 @@ use crate::error::Malformed;
 use crate::wire::{Reader, StringList};
 
 /// Something happened.
+///
+/// ```
+/// use shardwire_protocol::response::EventBody;
+/// use shardwire_protocol::wire::Reader;
+///
+/// let event = EventBody::parse(Reader::new(b"\0\x0ASOME_EVENT"))?;
+/// assert!(matches!(event, EventBody::Other { event_type: "SOME_EVENT" }));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub enum EventBody<'a> {
@@ -38,6 +47,18 @@ pub enum EventBody<'a> {
 }
 
 /// What became of a node's state.
+///
+/// ```
+/// use shardwire_protocol::response::{EventBody, StatusChange};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\x0DSTATUS_CHANGE\0\x02UP\x04\x7F\0\0\x01\0\0\x23\x52";
+/// let EventBody::StatusChange { change, address } = EventBody::parse(Reader::new(body))? else {
+///     panic!("a node went up");
+/// };
+/// assert_eq!((change, address.to_string()), (StatusChange::Up, "127.0.0.1:9042".into()));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "the names are the specification's")]
 pub enum StatusChange {
@@ -46,6 +67,18 @@ pub enum StatusChange {
 }
 
 /// What became of a node.
+///
+/// ```
+/// use shardwire_protocol::response::{EventBody, TopologyChange};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\x0FTOPOLOGY_CHANGE\0\x08NEW_NODE\x04\x7F\0\0\x01\0\0\x23\x52";
+/// let EventBody::TopologyChange { change, .. } = EventBody::parse(Reader::new(body))? else {
+///     panic!("a node came");
+/// };
+/// assert_eq!(change, TopologyChange::NewNode);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "the names are the specification's")]
 pub enum TopologyChange {
@@ -55,6 +88,19 @@ pub enum TopologyChange {
 }
 
 /// Addresses of nodes changed: what to look up again. The two lists are paired by position.
+///
+/// ```
+/// use shardwire_protocol::response::EventBody;
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\x14CLIENT_ROUTES_CHANGE\0\x0CUPDATE_NODES\0\x01\0\x01c\0\x01\0\x01h";
+/// let EventBody::ClientRoutesChange(change) = EventBody::parse(Reader::new(body))? else {
+///     panic!("routes have changed");
+/// };
+/// let pairs = change.connection_ids.zip(change.host_ids);
+/// assert_eq!(pairs.collect::<Vec<_>>(), [("c", "h")]);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRoutesChange<'a> {
     /// Connections concerned.
@@ -64,6 +110,19 @@ pub struct ClientRoutesChange<'a> {
 }
 
 /// A change of the schema: in an event, and as the result of the request that made it.
+///
+/// ```
+/// use shardwire_protocol::response::{EventBody, SchemaChangeKind, SchemaTarget};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\x0DSCHEMA_CHANGE\0\x07CREATED\0\x05TABLE\0\x04shop\0\x05items";
+/// let EventBody::SchemaChange(change) = EventBody::parse(Reader::new(body))? else {
+///     panic!("the schema has changed");
+/// };
+/// assert_eq!((change.kind, change.keyspace), (SchemaChangeKind::Created, "shop"));
+/// assert!(matches!(change.target, SchemaTarget::Table { name: "items" }));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SchemaChange<'a> {
     /// Whether something came, changed or went.
@@ -75,6 +134,18 @@ pub struct SchemaChange<'a> {
 }
 
 /// Whether something came, changed or went.
+///
+/// ```
+/// use shardwire_protocol::response::{EventBody, SchemaChangeKind};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\x0DSCHEMA_CHANGE\0\x05MOVED\0\x08KEYSPACE\0\x04shop";
+/// let EventBody::SchemaChange(change) = EventBody::parse(Reader::new(body))? else {
+///     panic!("the schema has changed");
+/// };
+/// assert_eq!(change.kind, SchemaChangeKind::Other("MOVED"));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "the names are the specification's")]
 pub enum SchemaChangeKind<'a> {
@@ -86,6 +157,18 @@ pub enum SchemaChangeKind<'a> {
 }
 
 /// What a change of the schema happened to.
+///
+/// ```
+/// use shardwire_protocol::response::{EventBody, SchemaTarget};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\x0DSCHEMA_CHANGE\0\x07DROPPED\0\x08KEYSPACE\0\x04shop";
+/// let EventBody::SchemaChange(change) = EventBody::parse(Reader::new(body))? else {
+///     panic!("the schema has changed");
+/// };
+/// assert!(matches!(change.target, SchemaTarget::Keyspace));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub enum SchemaTarget<'a> {
@@ -124,6 +207,13 @@ pub enum SchemaTarget<'a> {
 
 impl<'a> EventBody<'a> {
     /// Reads an event.
+    ///
+    /// ```
+    /// # use shardwire_protocol::response::EventBody;
+    /// # use shardwire_protocol::wire::Reader;
+    /// let error = EventBody::parse(Reader::new(b"\0\x0DSTATUS_CHANGE")).unwrap_err();
+    /// assert_eq!(error.to_string(), "body ends within status change, which begins at byte 15");
+    /// ```
     ///
     /// # Errors
     /// Where the bytes are not CQL.

@@ -40,6 +40,16 @@ pub use result::{
 pub use supported::SupportedBody;
 
 /// What a connection agreed on that changes how its messages are read.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::response::Agreed;
+///
+/// let mut agreed = Agreed::on(Version::V4);
+/// assert!(!agreed.has_metadata_ids());
+/// agreed.metadata_id = true; // an extension of ScyllaDB
+/// assert!(agreed.has_metadata_ids());
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Agreed {
@@ -67,6 +77,13 @@ impl Agreed {
     }
 
     /// Whether PREPARED tells an id of the result's metadata, and EXECUTE sends it back.
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::Version;
+    /// # use shardwire_protocol::response::Agreed;
+    /// assert!(!Agreed::on(Version::V4).has_metadata_ids());
+    /// assert!(Agreed::on(Version::V5).has_metadata_ids());
+    /// ```
     #[must_use]
     pub const fn has_metadata_ids(&self) -> bool {
         self.metadata_id || matches!(self.version, Version::V5)
@@ -74,6 +91,18 @@ impl Agreed {
 }
 
 /// A body, of which the parts that any message may have are split off.
+///
+/// ```
+/// use shardwire_protocol::header::{Opcode, ResponseHeader, Version, flags};
+/// use shardwire_protocol::response::Body;
+///
+/// let (version, flags, opcode) = (Version::V4, flags::WARNING, Opcode::Result);
+/// let header = ResponseHeader { version, flags, stream: 0, opcode, body_len: 12 };
+/// let body = Body::parse(&header, b"\0\x01\0\x04slow\0\0\0\x01")?;
+/// assert_eq!(body.warnings.and_then(|mut warnings| warnings.next()), Some("slow"));
+/// assert_eq!(body.message.remaining(), [0, 0, 0, 1]);
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Body<'a> {
@@ -91,6 +120,15 @@ pub struct Body<'a> {
 
 impl<'a> Body<'a> {
     /// Splits a decompressed body; `header.flags` say what precedes the message.
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version, flags};
+    /// # use shardwire_protocol::response::Body;
+    /// let (version, flags, opcode) = (Version::V4, flags::TRACING, Opcode::Result);
+    /// let header = ResponseHeader { version, flags, stream: 0, opcode, body_len: 4 };
+    /// let error = Body::parse(&header, &[0, 0, 0, 1]).unwrap_err();
+    /// assert_eq!(error.to_string(), "body ends within tracing id, which begins at byte 0");
+    /// ```
     ///
     /// # Errors
     /// [`FrameError::Malformed`] where the body ends too early or text is not UTF-8.
@@ -126,6 +164,17 @@ impl<'a> Body<'a> {
     }
 
     /// The entry `key` of the custom payload.
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version, flags};
+    /// # use shardwire_protocol::response::Body;
+    /// # let (version, flags, opcode) = (Version::V4, flags::CUSTOM_PAYLOAD, Opcode::Result);
+    /// # let header = ResponseHeader { version, flags, stream: 0, opcode, body_len: 14 };
+    /// let body = Body::parse(&header, b"\0\x01\0\x01k\0\0\0\x01v\0\0\0\x01")?;
+    /// assert_eq!(body.payload("k"), Some(&b"v"[..]));
+    /// assert_eq!(body.payload("l"), None);
+    /// # Ok::<(), shardwire_protocol::error::FrameError>(())
+    /// ```
     #[must_use]
     pub fn payload(&self, key: &str) -> Option<&'a [u8]> {
         let (_, content) = self.custom_payload?.find(|(name, _)| *name == key)?;
@@ -135,6 +184,16 @@ impl<'a> Body<'a> {
     /// Reads the message. `known` are the columns that Rows may have, see [`RowsBody::parse`].
     ///
     /// [`RowsBody::parse`]: crate::rows::RowsBody::parse
+    ///
+    /// ```
+    /// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+    /// # use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
+    /// let (version, opcode) = (Version::V4, Opcode::Result);
+    /// let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 4 };
+    /// let response = Body::parse(&header, &[0, 0, 0, 1])?.response(&Agreed::default(), None)?;
+    /// assert!(matches!(response, Response::Result(ResultBody::Void)));
+    /// # Ok::<(), shardwire_protocol::error::FrameError>(())
+    /// ```
     ///
     /// # Errors
     /// [`FrameError::Malformed`] where the message is not CQL, and
@@ -160,6 +219,20 @@ impl<'a> Body<'a> {
 }
 
 /// Any message from a server.
+///
+/// ```
+/// use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+/// use shardwire_protocol::response::{Agreed, Body, ErrorCode, Response};
+///
+/// let (version, opcode) = (Version::V4, Opcode::Error);
+/// let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 8 };
+/// let body = Body::parse(&header, b"\0\0\x20\0\0\x02no")?;
+/// match body.response(&Agreed::default(), None)? {
+///     Response::Error(error) => assert_eq!(error.code, ErrorCode::SYNTAX_ERROR),
+///     response => panic!("{response:?}"),
+/// }
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Response<'a> {
     /// More of the authentication's dialogue.

@@ -9,6 +9,21 @@ use crate::types::{COLUMN_COUNT_MAX, GlobalTable};
 use crate::wire::Reader;
 
 /// A statement was prepared.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::response::{Agreed, PreparedBody};
+/// use shardwire_protocol::wire::Reader;
+///
+/// // The id P; one marker, which is the partition key: a bigint named id; no result.
+/// let body = b"\0\x01P\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\
+///     \0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\x04\0\0\0\0";
+/// let prepared = PreparedBody::parse(Reader::new(body), &Agreed::on(Version::V4))?;
+/// assert_eq!(prepared.id, b"P");
+/// assert_eq!(prepared.bind.columns().count(), 1);
+/// assert_eq!(prepared.result.count(), 0);
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct PreparedBody<'a> {
@@ -25,6 +40,13 @@ pub struct PreparedBody<'a> {
 
 impl<'a> PreparedBody<'a> {
     /// Reads what follows the kind of a RESULT.
+    ///
+    /// ```
+    /// # use shardwire_protocol::response::{Agreed, PreparedBody};
+    /// # use shardwire_protocol::wire::Reader;
+    /// let error = PreparedBody::parse(Reader::new(b"\0\x02P"), &Agreed::default()).unwrap_err();
+    /// assert_eq!(error.to_string(), "body ends within statement id, which begins at byte 2");
+    /// ```
     ///
     /// # Errors
     /// Where the bytes are not CQL, or announce more columns than they can hold.

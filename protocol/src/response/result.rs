@@ -11,6 +11,13 @@ use crate::types::COLUMN_COUNT_MAX;
 use crate::wire::Reader;
 
 /// Which result it is (CQL v4 §4.2.5).
+///
+/// ```
+/// use shardwire_protocol::response::{ResultBody, ResultKind};
+///
+/// assert_eq!(ResultBody::Void.kind(), ResultKind::Void);
+/// assert_eq!(ResultKind::Prepared as i32, 4);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(i32)]
 #[expect(missing_docs, reason = "the names are the specification's")]
@@ -23,6 +30,15 @@ pub enum ResultKind {
 }
 
 /// What a request that was carried out gives back.
+///
+/// ```
+/// use shardwire_protocol::response::{Agreed, ResultBody};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let result = ResultBody::parse(Reader::new(b"\0\0\0\x03\0\x02ks"), &Agreed::default(), None)?;
+/// assert!(matches!(result, ResultBody::SetKeyspace { keyspace: "ks" }));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum ResultBody<'a> {
     /// A statement was prepared.
@@ -42,6 +58,15 @@ pub enum ResultBody<'a> {
 
 impl<'a> ResultBody<'a> {
     /// Reads a result. `known` are the columns that rows may have, see [`RowsBody::parse`].
+    ///
+    /// ```
+    /// # use shardwire_protocol::response::{Agreed, ResultBody};
+    /// # use shardwire_protocol::wire::Reader;
+    /// let parse = |body| ResultBody::parse(Reader::new(body), &Agreed::default(), None);
+    /// assert!(matches!(parse(&[0, 0, 0, 1]), Ok(ResultBody::Void)));
+    /// let error = parse(&[0, 0, 0, 9]).unwrap_err();
+    /// assert_eq!(error.to_string(), "unknown result kind 0x9 at byte 4");
+    /// ```
     ///
     /// # Errors
     /// Where the bytes are not CQL, or the kind is none of the specification's.
@@ -69,6 +94,12 @@ impl<'a> ResultBody<'a> {
     }
 
     /// Which result it is.
+    ///
+    /// ```
+    /// # use shardwire_protocol::response::{ResultBody, ResultKind};
+    /// let result = ResultBody::SetKeyspace { keyspace: "shop" };
+    /// assert_eq!(result.kind(), ResultKind::SetKeyspace);
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ResultKind {
         match self {
@@ -88,6 +119,15 @@ pub const PLAIN_ROWS_LEN: usize = 16;
 /// request asked to leave out, and no further page. Its cells are all after [`PLAIN_ROWS_LEN`].
 ///
 /// Anything else is `None`, which is no error: [`ResultBody::parse`] tells what it is.
+///
+/// ```
+/// use shardwire_protocol::response::{PLAIN_ROWS_LEN, plain_rows_count};
+///
+/// let body = [0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 7];
+/// assert_eq!(plain_rows_count(&body, 1), Some(1));
+/// assert_eq!(body[PLAIN_ROWS_LEN..], [0, 0, 0, 1, 7]);
+/// assert_eq!(plain_rows_count(&body, 2), None); // it has one column
+/// ```
 #[inline]
 #[must_use]
 pub fn plain_rows_count(body: &[u8], column_count: u32) -> Option<u32> {
@@ -116,6 +156,14 @@ pub const PLAIN_VOID_LEN: usize = HEADER_LEN + 4;
 /// nothing else: two comparisons instead of taking a header apart.
 ///
 /// Only of version 4; [`is_plain_void`] after the header was decoded finds those of any.
+///
+/// ```
+/// use shardwire_protocol::response::plain_void_stream;
+///
+/// let frame = [0x84, 0, 0, 7, 8, 0, 0, 0, 4, 0, 0, 0, 1];
+/// assert_eq!(plain_void_stream(&frame), Some(7));
+/// assert_eq!(plain_void_stream(&frame[..12]), None);
+/// ```
 #[inline]
 #[must_use]
 pub fn plain_void_stream(bytes: &[u8]) -> Option<i16> {
@@ -127,6 +175,16 @@ pub fn plain_void_stream(bytes: &[u8]) -> Option<i16> {
 
 /// Whether the frame says "done" and nothing else: no warnings, no payload, no compression. So
 /// common an answer that it is worth knowing before its body is lent to anybody.
+///
+/// ```
+/// use shardwire_protocol::header::ResponseHeader;
+/// use shardwire_protocol::response::is_plain_void;
+///
+/// let header = ResponseHeader::decode(&[0x85, 0, 0, 7, 8, 0, 0, 0, 4])?;
+/// assert!(is_plain_void(&header, &[0, 0, 0, 1]));
+/// assert!(!is_plain_void(&header, &[0, 0, 0, 2]));
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[inline]
 #[must_use]
 pub fn is_plain_void(header: &ResponseHeader, body: &[u8]) -> bool {

@@ -6,6 +6,22 @@ use crate::error::Malformed;
 use crate::wire::{Reader, StringList, StringMultimap};
 
 /// The answer to OPTIONS.
+///
+/// ```
+/// # use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+/// use shardwire_protocol::response::{Agreed, Body, Response};
+///
+/// # let (version, opcode) = (Version::V4, Opcode::Supported);
+/// # let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len: 22 };
+/// let body = Body::parse(&header, b"\0\x01\0\x0BCOMPRESSION\0\x01\0\x03lz4")?;
+/// let Response::Supported(supported) = body.response(&Agreed::default(), None)? else {
+///     panic!("it is a SUPPORTED");
+/// };
+/// assert_eq!(supported.iter().len(), 1);
+/// let mut compression = supported.values("COMPRESSION").expect("it was sent");
+/// assert_eq!(compression.next(), Some("lz4"));
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SupportedBody<'a> {
     options: StringMultimap<'a>,

@@ -13,6 +13,39 @@ use crate::wire::Reader;
 /// A Rust type that a row can be read as: tuples of up to 16 values, and what users derive.
 ///
 /// `'frame` is how long the reply's body and the result's metadata live.
+///
+/// ```
+/// use shardwire_protocol::error::DeserializeError;
+/// use shardwire_protocol::row::{Cells, DeserializeRow};
+/// use shardwire_protocol::rows::TypedRows;
+/// use shardwire_protocol::types::{ColumnSpec, ColumnType};
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Item<'a> {
+///     id: i32,
+///     name: &'a str,
+/// }
+///
+/// impl<'frame> DeserializeRow<'frame> for Item<'frame> {
+///     fn type_check(columns: &[ColumnSpec]) -> Result<(), DeserializeError> {
+///         <(i32, &str)>::type_check(columns)
+///     }
+///
+///     fn deserialize(cells: &mut Cells<'frame, '_>) -> Result<Self, DeserializeError> {
+///         Ok(Self { id: cells.value()?, name: cells.value()? })
+///     }
+/// }
+///
+/// # let column = |name: &str, typ| {
+/// #     let (keyspace, table) = ("shop".into(), "items".into());
+/// #     ColumnSpec { keyspace, table, name: name.into(), typ }
+/// # };
+/// let columns = [column("id", ColumnType::Int), column("name", ColumnType::Text)];
+/// let cells = b"\0\0\0\x04\0\0\0\x07\0\0\0\x04lamp";
+/// let mut rows = TypedRows::<Item>::over(&columns, cells, 1)?;
+/// assert_eq!(rows.next(), Some(Ok(Item { id: 7, name: "lamp" })));
+/// # Ok::<(), DeserializeError>(())
+/// ```
 pub trait DeserializeRow<'frame>: Sized {
     /// Whether rows of these columns can be read as `Self`: once per result, not once per row.
     ///
@@ -58,6 +91,25 @@ pub trait DeserializeRow<'frame>: Sized {
 }
 
 /// The cells of one row, of which the next is read with [`value`](Self::value).
+///
+/// ```
+/// use shardwire_protocol::row::Cells;
+/// use shardwire_protocol::types::{ColumnSpec, ColumnType};
+/// use shardwire_protocol::wire::Reader;
+///
+/// # let column = |name: &str, typ| {
+/// #     let (keyspace, table) = ("shop".into(), "items".into());
+/// #     ColumnSpec { keyspace, table, name: name.into(), typ }
+/// # };
+/// let columns = [column("id", ColumnType::Int), column("name", ColumnType::Text)];
+/// let row = Reader::new(b"\0\0\0\x04\0\0\0\x07\0\0\0\x04lamp");
+/// let mut cells = Cells::new(row, &columns);
+/// assert_eq!(cells.value(), Ok(7));
+/// assert_eq!(cells.value(), Ok("lamp"));
+/// assert!(cells.value::<i32>().is_err()); // there are two columns
+/// assert!(cells.finish()?.remaining().is_empty());
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Cells<'frame, 'meta: 'frame> {
     reader: Reader<'frame>,
@@ -68,6 +120,14 @@ pub struct Cells<'frame, 'meta: 'frame> {
 
 impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     /// The cells of a row that begins where `reader` is.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::wire::Reader;
+    /// let cells = Cells::new(Reader::new(b"next row"), &[]); // a row without columns
+    /// assert_eq!(cells.finish()?.remaining(), b"next row");
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn new(reader: Reader<'frame>, columns: &'meta [ColumnSpec]) -> Self {
@@ -75,6 +135,14 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     }
 
     /// The same cells, with what [`DeserializeRow::is_in_order`] told of the columns.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::wire::Reader;
+    /// let cells = Cells::new(Reader::new(&[]), &[]);
+    /// assert!(!cells.are_in_order());
+    /// assert!(cells.with_order(true).are_in_order());
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn with_order(self, are_in_order: bool) -> Self {
@@ -82,6 +150,12 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     }
 
     /// Whether [`DeserializeRow::is_in_order`] was asked, and true.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert!(!Cells::new(Reader::new(&[]), &[]).are_in_order());
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn are_in_order(&self) -> bool {
@@ -89,6 +163,17 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     }
 
     /// Reads the next cell.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let (keyspace, table, name) = ("shop".into(), "items".into(), "id".into());
+    /// # let columns = [ColumnSpec { keyspace, table, name, typ: ColumnType::Int }];
+    /// let mut cells = Cells::new(Reader::new(&[0xFF; 4]), &columns); // one int, which is null
+    /// let error = cells.value::<i32>().unwrap_err();
+    /// assert_eq!(error.to_string(), "column 0 is null, which i32 cannot be");
+    /// ```
     ///
     /// # Errors
     /// [`DeserializeError::WrongColumnCount`] when the row has no further cell,
@@ -108,6 +193,17 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     }
 
     /// As [`value`](Self::value), without saying what is wrong.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let (keyspace, table, name) = ("shop".into(), "items".into(), "id".into());
+    /// # let columns = [ColumnSpec { keyspace, table, name, typ: ColumnType::Int }];
+    /// let mut cells = Cells::new(Reader::new(&[0, 0, 0, 4, 0, 0, 0, 7]), &columns);
+    /// assert_eq!(cells.sound_value(), Some(7));
+    /// assert_eq!(cells.sound_value::<i32>(), None);
+    /// ```
     #[inline(always)]
     pub fn sound_value<T: DeserializeValue<'frame>>(&mut self) -> Option<T> {
         let column = self.columns.get(self.index)?;
@@ -116,6 +212,19 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     }
 
     /// The column that [`value`](Self::value) reads next; `None` behind the last one.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let (keyspace, table, name) = ("shop".into(), "items".into(), "id".into());
+    /// # let columns = [ColumnSpec { keyspace, table, name, typ: ColumnType::Int }];
+    /// let mut cells = Cells::new(Reader::new(&[0, 0, 0, 4, 0, 0, 0, 7]), &columns);
+    /// assert!(cells.next_column().is_some_and(|column| column.name == "id"));
+    /// cells.skip()?;
+    /// assert!(cells.next_column().is_none());
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn next_column(&self) -> Option<&'meta ColumnSpec> {
@@ -123,6 +232,18 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     }
 
     /// Passes over the next cell.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let (keyspace, table, name) = ("shop".into(), "items".into(), "id".into());
+    /// # let columns = [ColumnSpec { keyspace, table, name, typ: ColumnType::Int }];
+    /// let mut cells = Cells::new(Reader::new(&[0, 0, 0, 4, 0, 0, 0, 7]), &columns);
+    /// cells.skip()?;
+    /// assert_eq!(cells.index(), 1);
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     ///
     /// # Errors
     /// [`DeserializeError::Malformed`] where the body ends within the cell.
@@ -134,18 +255,44 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     }
 
     /// The columns of the row, read or not.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let (keyspace, table, name) = ("shop".into(), "items".into(), "id".into());
+    /// # let columns = [ColumnSpec { keyspace, table, name, typ: ColumnType::Int }];
+    /// assert_eq!(Cells::new(Reader::new(&[]), &columns).columns(), columns);
+    /// ```
     #[must_use]
     pub fn columns(&self) -> &'meta [ColumnSpec] {
         self.columns
     }
 
     /// Index of the column that [`value`](Self::value) reads next.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::wire::Reader;
+    /// assert_eq!(Cells::new(Reader::new(&[]), &[]).index(), 0);
+    /// ```
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }
 
     /// Skips the cells not read and stands where the next row begins.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
+    /// # use shardwire_protocol::wire::Reader;
+    /// # let (keyspace, table, name) = ("shop".into(), "items".into(), "id".into());
+    /// # let columns = [ColumnSpec { keyspace, table, name, typ: ColumnType::Int }];
+    /// let cells = Cells::new(Reader::new(b"\0\0\0\x04\0\0\0\x07next row"), &columns);
+    /// assert_eq!(cells.finish()?.remaining(), b"next row");
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     ///
     /// # Errors
     /// [`DeserializeError::Malformed`] where the body ends within the row.

@@ -14,6 +14,22 @@ use crate::wire::Writer;
 /// `columns` are the statement's markers, as its preparation told them. The caller checks the
 /// types once per statement and [`Self::type_key`], then measures and writes without looking at
 /// them again; an implementation that binds by position need not look at `columns` at all.
+///
+/// ```
+/// use shardwire_protocol::row::SerializeRow;
+/// use shardwire_protocol::types::{ColumnSpec, ColumnType};
+/// use shardwire_protocol::wire::Writer;
+///
+/// let (keyspace, table, name) = ("shop".into(), "items".into(), "id".into());
+/// let markers = [ColumnSpec { keyspace, table, name, typ: ColumnType::Int }];
+/// let row = (7,);
+/// row.type_check(&markers)?;
+/// let mut values = vec![0; row.values_len(&markers)?];
+/// row.write_values(&markers, &mut Writer::new(&mut values));
+/// assert_eq!(values, [0, 0, 0, 4, 0, 0, 0, 7]);
+/// assert!((7_i64,).type_check(&markers).is_err());
+/// # Ok::<(), shardwire_protocol::error::SerializeError>(())
+/// ```
 pub trait SerializeRow {
     /// Whether number and types of the values fit the markers.
     ///
@@ -327,6 +343,13 @@ fn check_count(count: usize, columns: &[ColumnSpec]) -> Result<(), SerializeErro
 
 /// Type of the marker at `index`. Where the caller gives no columns, values that have one form only
 /// are written all the same. The compiler drops the look-up for values that ignore the type.
+///
+/// ```
+/// use shardwire_protocol::row::type_at;
+/// use shardwire_protocol::types::ColumnType;
+///
+/// assert_eq!(type_at(&[], 0), &ColumnType::Blob);
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn type_at(columns: &[ColumnSpec], index: usize) -> &ColumnType {

@@ -10,6 +10,14 @@ use crate::header::Version;
 use crate::response::Agreed;
 
 /// How replies tell of tablets, and by which key it is asked for.
+///
+/// ```
+/// use shardwire_protocol::supported::{Extensions, Supported, TabletsRouting};
+///
+/// let mut supported = Supported::default();
+/// supported.tablets_v1 = true;
+/// assert_eq!(Extensions::offered_by(&supported).tablets, Some(TabletsRouting::V1));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum TabletsRouting {
     /// Version 1.
@@ -22,6 +30,11 @@ pub enum TabletsRouting {
 
 impl TabletsRouting {
     /// The key that asks for it.
+    ///
+    /// ```
+    /// # use shardwire_protocol::supported::TabletsRouting;
+    /// assert_eq!(TabletsRouting::V1.key(), "TABLETS_ROUTING_V1");
+    /// ```
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -32,6 +45,12 @@ impl TabletsRouting {
     }
 
     /// Whether each EXECUTE ends with a [tablet block](crate::tablets::tablet_block).
+    ///
+    /// ```
+    /// # use shardwire_protocol::supported::TabletsRouting;
+    /// assert!(TabletsRouting::V2Experimental.has_block());
+    /// assert!(!TabletsRouting::V1.has_block());
+    /// ```
     #[must_use]
     pub const fn has_block(self) -> bool {
         !matches!(self, Self::V1)
@@ -107,6 +126,15 @@ impl Extensions {
 }
 
 /// Options of STARTUP that ask for extensions; made by [`Extensions::startup_options`].
+///
+/// ```
+/// use shardwire_protocol::supported::Extensions;
+///
+/// let mut extensions = Extensions::default();
+/// extensions.metadata_id = true;
+/// let options = extensions.startup_options();
+/// assert_eq!(options.iter().collect::<Vec<_>>(), [("SCYLLA_USE_METADATA_ID", "")]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct StartupOptions {
     mark: Option<MarkText>,

@@ -46,6 +46,33 @@ pub use view::{Field, TupleIter, TupleView, UdtIter, UdtView};
 ///
 /// `'frame` is how long both the reply's body and the column's metadata live; what is borrowed
 /// from either lives no longer.
+///
+/// ```
+/// use shardwire_protocol::error::{DeserializeError, TypeMismatch};
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::DeserializeValue;
+///
+/// /// A number that is kept as text.
+/// #[derive(Debug, PartialEq)]
+/// struct Digits(u32);
+///
+/// impl<'frame> DeserializeValue<'frame> for Digits {
+///     fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+///         <&str>::type_check(typ)
+///     }
+///
+///     fn deserialize(
+///         typ: &'frame ColumnType,
+///         cell: Option<&'frame [u8]>,
+///     ) -> Result<Self, DeserializeError> {
+///         let number = <&str>::deserialize(typ, cell)?.parse();
+///         number.map(Self).map_err(|_| DeserializeError::bad_value("text that is no number"))
+///     }
+/// }
+///
+/// assert_eq!(Digits::deserialize(&ColumnType::Text, Some(b"42")), Ok(Digits(42)));
+/// assert!(Digits::deserialize(&ColumnType::Text, Some(b"lamp")).is_err());
+/// ```
 pub trait DeserializeValue<'frame>: Sized {
     /// How few bytes a cell takes that can be read, its length included. A row with less left than
     /// its values need is found with one comparison.

@@ -5,6 +5,14 @@
 //! Next: `value/time.rs`.
 
 /// The value of a `counter`, or what is added to it.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{Counter, DeserializeValue};
+///
+/// let cell = 7_i64.to_be_bytes();
+/// assert_eq!(Counter::deserialize(&ColumnType::Counter, Some(&cell)), Ok(Counter(7)));
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Counter(pub i64);
 
@@ -12,15 +20,38 @@ pub struct Counter(pub i64);
 ///
 /// Always minimal, so that equal numbers have equal bytes: as a partition key they must find the
 /// same token.
+///
+/// ```
+/// use shardwire_protocol::value::CqlVarint;
+///
+/// let number = CqlVarint::from_signed_bytes_be(vec![0, 0, 0, 0x80]);
+/// assert_eq!(number, CqlVarint::from(128_i64));
+/// assert_eq!(number.as_signed_bytes_be_slice(), [0, 0x80]);
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CqlVarint(Vec<u8>);
 
 /// A `varint` that lies elsewhere; see [`CqlVarint`].
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{CqlVarint, CqlVarintBorrowed, DeserializeValue};
+///
+/// let read = CqlVarintBorrowed::deserialize(&ColumnType::Varint, Some(&[0, 0x80]))?;
+/// assert_eq!(CqlVarint::from(read), CqlVarint::from(128_i64));
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct CqlVarintBorrowed<'b>(&'b [u8]);
 
 impl CqlVarint {
     /// From two's complement, big-endian bytes. None at all is zero.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlVarint;
+    /// let minus_one = CqlVarint::from_signed_bytes_be(vec![0xFF, 0xFF]);
+    /// assert_eq!(minus_one.as_signed_bytes_be_slice(), [0xFF]);
+    /// ```
     #[must_use]
     pub fn from_signed_bytes_be(mut digits: Vec<u8>) -> Self {
         // Of no digits at all `minimal` makes one more than there are.
@@ -33,12 +64,23 @@ impl CqlVarint {
     }
 
     /// As [`Self::from_signed_bytes_be`], copying.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlVarint;
+    /// let zero = CqlVarint::from_signed_bytes_be_slice(&[]);
+    /// assert_eq!(zero, CqlVarint::from(0_i64));
+    /// ```
     #[must_use]
     pub fn from_signed_bytes_be_slice(digits: &[u8]) -> Self {
         Self(minimal(digits).to_vec())
     }
 
     /// Its bytes, at least one.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlVarint;
+    /// assert_eq!(CqlVarint::from(-129_i64).as_signed_bytes_be_slice(), [0xFF, 0x7F]);
+    /// ```
     #[inline]
     #[must_use]
     pub fn as_signed_bytes_be_slice(&self) -> &[u8] {
@@ -58,6 +100,12 @@ impl CqlVarint {
     }
 
     /// The same number, borrowed.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlVarint;
+    /// let number = CqlVarint::from(7_i64);
+    /// assert_eq!(CqlVarint::from(number.as_borrowed()), number);
+    /// ```
     #[inline]
     #[must_use]
     pub fn as_borrowed(&self) -> CqlVarintBorrowed<'_> {
@@ -74,12 +122,24 @@ impl From<CqlVarintBorrowed<'_>> for CqlVarint {
 
 impl<'b> CqlVarintBorrowed<'b> {
     /// From two's complement, big-endian bytes. None at all is zero.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlVarintBorrowed;
+    /// let number = CqlVarintBorrowed::from_signed_bytes_be_slice(&[0, 0, 7]);
+    /// assert_eq!(number.as_signed_bytes_be_slice(), [7]);
+    /// ```
     #[must_use]
     pub fn from_signed_bytes_be_slice(digits: &'b [u8]) -> Self {
         Self(minimal(digits))
     }
 
     /// Its bytes, at least one.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlVarintBorrowed;
+    /// let zero = CqlVarintBorrowed::from_signed_bytes_be_slice(&[]);
+    /// assert_eq!(zero.as_signed_bytes_be_slice(), [0]);
+    /// ```
     #[inline]
     #[must_use]
     pub fn as_signed_bytes_be_slice(&self) -> &'b [u8] {
@@ -131,12 +191,25 @@ pub struct CqlDecimalBorrowed<'b> {
 
 impl CqlDecimal {
     /// The number `unscaled · 10^-scale`.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlDecimal;
+    /// let (a, b) = (CqlDecimal::new(10_i64.into(), 1), CqlDecimal::new(100_i64.into(), 2));
+    /// assert_eq!((a.to_string(), b.to_string()), ("1.0".into(), "1.00".into()));
+    /// assert_ne!(a, b);
+    /// ```
     #[must_use]
     pub fn new(unscaled: CqlVarint, scale: i32) -> Self {
         Self { unscaled, scale }
     }
 
     /// From the unscaled number's two's complement, big-endian bytes.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlDecimal;
+    /// let number = CqlDecimal::from_signed_be_bytes_and_exponent(vec![0x30, 0x39], 2);
+    /// assert_eq!(number.to_string(), "123.45");
+    /// ```
     #[must_use]
     pub fn from_signed_be_bytes_and_exponent(digits: Vec<u8>, scale: i32) -> Self {
         Self::new(CqlVarint::from_signed_bytes_be(digits), scale)
@@ -156,6 +229,12 @@ impl CqlDecimal {
     }
 
     /// The unscaled number's bytes and the scale.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlDecimal;
+    /// let number = CqlDecimal::new(7_i64.into(), 3);
+    /// assert_eq!(number.as_signed_be_bytes_slice_and_exponent(), (&[7][..], 3));
+    /// ```
     #[must_use]
     pub fn as_signed_be_bytes_slice_and_exponent(&self) -> (&[u8], i32) {
         (self.unscaled.as_signed_bytes_be_slice(), self.scale)
@@ -205,6 +284,13 @@ impl<'b> CqlDecimalBorrowed<'b> {
     }
 
     /// The unscaled number's bytes and the scale.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlDecimal;
+    /// let number = CqlDecimal::new(7_i64.into(), 3);
+    /// let borrowed = number.as_borrowed();
+    /// assert_eq!(borrowed.as_signed_be_bytes_slice_and_exponent(), (&[7][..], 3));
+    /// ```
     #[inline]
     #[must_use]
     pub fn as_signed_be_bytes_slice_and_exponent(&self) -> (&'b [u8], i32) {

@@ -26,6 +26,14 @@ use crate::wire::{Writer, vint_len};
 mod collection;
 
 /// What stands in the length field of a `[value]`.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{SerializeValue, ValueLen};
+///
+/// assert_eq!("lamp".value_len(&ColumnType::Text), Ok(ValueLen::Bytes(4)));
+/// assert_eq!(None::<i32>.value_len(&ColumnType::Int), Ok(ValueLen::Null));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ValueLen {
     /// There is no value.
@@ -38,6 +46,12 @@ pub enum ValueLen {
 
 impl ValueLen {
     /// A content of `len` bytes.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::ValueLen;
+    /// assert_eq!(ValueLen::bytes(4), Ok(ValueLen::Bytes(4)));
+    /// assert!(ValueLen::bytes(1 << 31).is_err());
+    /// ```
     ///
     /// # Errors
     /// `ValueTooLong` above 2 GiB - 1.
@@ -53,6 +67,12 @@ impl ValueLen {
     }
 
     /// Length of the whole `[value]` in bytes, its length field included.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::ValueLen;
+    /// assert_eq!(ValueLen::Null.encoded_len(), 4);
+    /// assert_eq!(ValueLen::Bytes(4).encoded_len(), 8);
+    /// ```
     #[inline]
     #[must_use]
     pub fn encoded_len(self) -> usize {
@@ -71,6 +91,37 @@ impl ValueLen {
 ///
 /// `typ` is a type that passed [`Self::type_check`]. An implementation that relies on that gives an
 /// error or wrong bytes where it did not, never a panic.
+///
+/// ```
+/// use shardwire_protocol::error::{SerializeError, TypeMismatch};
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{SerializeValue, ValueLen};
+/// use shardwire_protocol::wire::Writer;
+///
+/// /// A number that is kept as text.
+/// struct Digits(u32);
+///
+/// impl SerializeValue for Digits {
+///     fn type_check(typ: &ColumnType) -> Result<(), TypeMismatch> {
+///         match typ {
+///             ColumnType::Text => Ok(()),
+///             _ => Err(TypeMismatch::of::<Self>(typ)),
+///         }
+///     }
+///
+///     fn value_len(&self, _: &ColumnType) -> Result<ValueLen, SerializeError> {
+///         ValueLen::bytes(self.0.to_string().len())
+///     }
+///
+///     fn write(&self, _: &ColumnType, out: &mut Writer<'_>) {
+///         out.put_slice(self.0.to_string().as_bytes());
+///     }
+/// }
+///
+/// let mut value = [0; 6];
+/// Digits(42).write_value(&ColumnType::Text, &mut Writer::new(&mut value));
+/// assert_eq!(value, *b"\0\0\0\x0242");
+/// ```
 pub trait SerializeValue {
     /// Whether values of this Rust type fit a column of type `typ`. Depends on nothing else.
     ///

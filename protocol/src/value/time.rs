@@ -22,6 +22,16 @@ const EPOCH_TICKS: i64 = 0x01B2_1DD2_1381_4000;
 const MS_TICKS: i64 = 10_000;
 
 /// A `timestamp`: milliseconds since 1970-01-01 00:00 UTC.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{CqlTimestamp, DeserializeValue};
+///
+/// let cell = 1_600_000_000_000_i64.to_be_bytes();
+/// let time = CqlTimestamp::deserialize(&ColumnType::Timestamp, Some(&cell))?;
+/// assert_eq!(time, CqlTimestamp(1_600_000_000_000)); // in September 2020
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CqlTimestamp(pub i64);
 
@@ -78,10 +88,32 @@ impl CqlTimestamp {
 }
 
 /// A `date`: days, 2^31 of them at 1970-01-01.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{CqlDate, DeserializeValue};
+///
+/// let epoch = CqlDate(1 << 31);
+/// let cell = [0x80, 0, 0, 1];
+/// let date = CqlDate::deserialize(&ColumnType::Date, Some(&cell))?;
+/// assert_eq!(date.0 - epoch.0, 1); // 1970-01-02
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CqlDate(pub u32);
 
 /// A `time`: nanoseconds since midnight, 0 to 86,399,999,999,999.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{CqlTime, DeserializeValue};
+///
+/// let read = |nanoseconds: i64| {
+///     CqlTime::deserialize(&ColumnType::Time, Some(&nanoseconds.to_be_bytes())).ok()
+/// };
+/// assert_eq!(read(1_000_000_000), Some(CqlTime(1_000_000_000))); // 00:00:01
+/// assert_eq!(read(-1), None);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CqlTime(pub i64);
 
@@ -93,6 +125,16 @@ impl CqlTime {
 }
 
 /// A `duration`. Its parts are not negative, or not positive, all three.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{CqlDuration, DeserializeValue};
+///
+/// let cell = [2, 4, 6]; // variable integers
+/// let duration = CqlDuration::deserialize(&ColumnType::Duration, Some(&cell))?;
+/// assert_eq!(duration, CqlDuration { months: 1, days: 2, nanoseconds: 3 });
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct CqlDuration {
     /// Months, which have no fixed number of days.
@@ -104,11 +146,25 @@ pub struct CqlDuration {
 }
 
 /// A `timeuuid`, ordered as CQL orders it: by time, then by its last eight bytes as signed ones.
+///
+/// ```
+/// use shardwire_protocol::value::{CqlTimestamp, CqlTimeuuid};
+///
+/// let a = CqlTimeuuid::min_at(CqlTimestamp(1_600_000_000_000))?;
+/// let b = CqlTimeuuid::min_at(CqlTimestamp(1_600_000_000_001))?;
+/// assert!(a < b);
+/// # Ok::<(), shardwire_protocol::value::ValueOverflow>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct CqlTimeuuid(Uuid);
 
 impl CqlTimeuuid {
     /// Its sixteen bytes.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlTimeuuid;
+    /// assert_eq!(CqlTimeuuid::from_u128(7).as_bytes(), &7_u128.to_be_bytes());
+    /// ```
     #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
@@ -116,6 +172,11 @@ impl CqlTimeuuid {
     }
 
     /// From its sixteen bytes.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlTimeuuid;
+    /// assert_eq!(CqlTimeuuid::from_bytes([0; 16]), CqlTimeuuid::nil());
+    /// ```
     #[inline]
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
@@ -260,6 +321,13 @@ impl CqlTimeuuid {
     }
 
     /// Its time, in units of 100 ns since 1582-10-15.
+    ///
+    /// ```
+    /// # use shardwire_protocol::value::CqlTimeuuid;
+    /// let id: CqlTimeuuid = "00000001-0000-1000-8080-808080808080".parse()?;
+    /// assert_eq!(id.ticks(), 1);
+    /// # Ok::<(), uuid::Error>(())
+    /// ```
     #[must_use]
     pub fn ticks(&self) -> u64 {
         let (time_low, time_mid, time_hi, _) = self.0.as_fields();

@@ -11,6 +11,17 @@ use crate::header::Version;
 use crate::wire::Reader;
 
 /// The replicas that failed.
+///
+/// ```
+/// use shardwire_protocol::response::{Agreed, ErrorBody, ErrorDetail, Failures};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\0\x13\0\0\0\0\x04\0\0\0\x01\0\0\0\x02\0\0\0\x01\0"; // of version 4
+/// let error = ErrorBody::parse(Reader::new(body), &Agreed::default())?;
+/// let ErrorDetail::ReadFailure { failures, .. } = error.detail else { panic!("{error:?}") };
+/// assert!(matches!(failures, Failures::Count(1)));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Failures<'a> {
     /// How many, up to version 4.
@@ -47,6 +58,20 @@ impl<'a> Failures<'a> {
 ///
 /// 0 is an unknown reason, 1 too many tombstones read; what others mean depends on the server and
 /// its release, so they have no names here.
+///
+/// ```
+/// use shardwire_protocol::header::Version;
+/// use shardwire_protocol::response::{Agreed, ErrorBody, ErrorDetail, Failures};
+/// use shardwire_protocol::wire::Reader;
+///
+/// let body = b"\0\0\x13\0\0\0\0\x04\0\0\0\x01\0\0\0\x02\
+///     \0\0\0\x01\x04\x7F\0\0\x01\0\x01\0"; // one replica: its address and the reason
+/// let error = ErrorBody::parse(Reader::new(body), &Agreed::on(Version::V5))?;
+/// let ErrorDetail::ReadFailure { failures, .. } = error.detail else { panic!("{error:?}") };
+/// let Failures::Reasons(mut reasons) = failures else { panic!("{failures:?}") };
+/// assert_eq!(reasons.next(), Some(([127, 0, 0, 1].into(), 1)));
+/// # Ok::<(), shardwire_protocol::error::Malformed>(())
+/// ```
 #[derive(Clone, Copy)]
 #[must_use = "iterators are lazy"]
 pub struct FailureReasons<'a> {

@@ -37,6 +37,18 @@ enum Framing {
 /// A list, set or vector in the bytes of its cell.
 ///
 /// `T` is what each element is read as; `Option<T>` where elements may be null.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{DeserializeValue, ListView};
+///
+/// let typ = ColumnType::List(Box::new(ColumnType::Text));
+/// let cell = b"\0\0\0\x02\0\0\0\x04lamp\0\0\0\x05table";
+/// let list = ListView::<&str>::deserialize(&typ, Some(cell))?;
+/// assert_eq!(list.len(), 2);
+/// assert_eq!(list.iter().collect::<Result<Vec<_>, _>>()?, ["lamp", "table"]);
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 pub struct ListView<'frame, T> {
     typ: &'frame ColumnType, // the element's; the collection's own where nothing is left
     reader: Reader<'frame>,
@@ -47,18 +59,45 @@ pub struct ListView<'frame, T> {
 
 impl<'frame, T> ListView<'frame, T> {
     /// How many elements the peer announced. Bounded by the length of the cell.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// # use shardwire_protocol::value::{DeserializeValue, ListView};
+    /// let typ = ColumnType::Set(Box::new(ColumnType::Int));
+    /// assert_eq!(ListView::<i32>::deserialize(&typ, None)?.len(), 0);
+    /// let hostile = ListView::<i32>::deserialize(&typ, Some(&[0, 0, 0, 9])); // nine in no bytes
+    /// assert!(hostile.is_err());
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.left
     }
 
     /// Whether there are no elements.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// # use shardwire_protocol::value::{DeserializeValue, ListView};
+    /// let typ = ColumnType::List(Box::new(ColumnType::Int));
+    /// assert!(ListView::<i32>::deserialize(&typ, Some(&[0; 4]))?.is_empty());
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.left == 0
     }
 
     /// Reads the elements one after the other. After an error it ends.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// # use shardwire_protocol::value::{DeserializeValue, ListView};
+    /// let typ = ColumnType::Vector(Box::new(ColumnType::Int), 2);
+    /// let list = ListView::<i32>::deserialize(&typ, Some(&[0, 0, 0, 7, 0, 0, 0, 8]))?;
+    /// assert_eq!(list.iter().next(), Some(Ok(7)));
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     #[must_use]
     pub fn iter(&self) -> ListIter<'frame, T> {
         ListIter { view: *self }
@@ -141,6 +180,17 @@ fn short() -> DeserializeError {
 }
 
 /// Elements of a [`ListView`], in the order of the cell.
+///
+/// ```
+/// # use shardwire_protocol::types::ColumnType;
+/// # use shardwire_protocol::value::{DeserializeValue, ListView};
+/// let typ = ColumnType::List(Box::new(ColumnType::Int));
+/// let cell = [0, 0, 0, 2, 0, 0, 0, 1, 7, 0, 0, 0, 0]; // no int has one byte
+/// let mut elements = ListView::<i32>::deserialize(&typ, Some(&cell))?.iter();
+/// assert!(matches!(elements.next(), Some(Err(_))));
+/// assert!(elements.next().is_none());
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 pub struct ListIter<'frame, T> {
     view: ListView<'frame, T>,
 }
@@ -266,6 +316,19 @@ fn read_count(reader: &mut Reader<'_>, element_len_min: usize) -> Result<usize, 
 }
 
 /// A map in the bytes of its cell.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{DeserializeValue, MapView};
+///
+/// let typ = ColumnType::Map(Box::new((ColumnType::Text, ColumnType::Int)));
+/// let cell = b"\0\0\0\x01\0\0\0\x04lamp\0\0\0\x04\0\0\0\x07";
+/// let map = MapView::<&str, i32>::deserialize(&typ, Some(cell))?;
+/// for entry in map {
+///     assert_eq!(entry?, ("lamp", 7));
+/// }
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 pub struct MapView<'frame, K, V> {
     key_typ: &'frame ColumnType,
     value_typ: &'frame ColumnType,
@@ -276,18 +339,45 @@ pub struct MapView<'frame, K, V> {
 
 impl<'frame, K, V> MapView<'frame, K, V> {
     /// How many entries the peer announced. Bounded by the length of the cell.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// # use shardwire_protocol::value::{DeserializeValue, MapView};
+    /// let typ = ColumnType::Map(Box::new((ColumnType::Text, ColumnType::Int)));
+    /// let cell = b"\0\0\0\x01\0\0\0\x04lamp\0\0\0\x04\0\0\0\x07";
+    /// assert_eq!(MapView::<&str, i32>::deserialize(&typ, Some(cell))?.len(), 1);
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.left
     }
 
     /// Whether there are no entries.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// # use shardwire_protocol::value::{DeserializeValue, MapView};
+    /// let typ = ColumnType::Map(Box::new((ColumnType::Text, ColumnType::Int)));
+    /// assert!(MapView::<&str, i32>::deserialize(&typ, None)?.is_empty());
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.left == 0
     }
 
     /// Reads the entries one after the other. After an error it ends.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// # use shardwire_protocol::value::{DeserializeValue, MapView};
+    /// let typ = ColumnType::Map(Box::new((ColumnType::Text, ColumnType::Int)));
+    /// let cell = b"\0\0\0\x01\0\0\0\x04lamp\0\0\0\x04\0\0\0\x07";
+    /// let map = MapView::<&str, i32>::deserialize(&typ, Some(cell))?;
+    /// assert_eq!(map.iter().next(), Some(Ok(("lamp", 7))));
+    /// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+    /// ```
     #[must_use]
     pub fn iter(&self) -> MapIter<'frame, K, V> {
         MapIter { view: *self }
@@ -329,6 +419,17 @@ where
 }
 
 /// Entries of a [`MapView`], in the order of the cell.
+///
+/// ```
+/// # use shardwire_protocol::types::ColumnType;
+/// # use shardwire_protocol::value::{DeserializeValue, MapView};
+/// let typ = ColumnType::Map(Box::new((ColumnType::Int, ColumnType::Int)));
+/// let cell = [0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7, 0xFF, 0xFF, 0xFF, 0xFF]; // 7: null
+/// let mut entries = MapView::<i32, i32>::deserialize(&typ, Some(&cell))?.iter();
+/// assert!(matches!(entries.next(), Some(Err(_)))); // `Option<i32>` could be null
+/// assert!(entries.next().is_none());
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 pub struct MapIter<'frame, K, V> {
     view: MapView<'frame, K, V>,
 }

@@ -67,6 +67,21 @@ pub struct UdtView<'frame> {
 }
 
 /// A field of a [`UdtView`].
+///
+/// ```
+/// use shardwire_protocol::types::{ColumnType, UdtType};
+/// use shardwire_protocol::value::{DeserializeValue, UdtView};
+///
+/// let fields = [("number".into(), ColumnType::Int)];
+/// let typ = UdtType { keyspace: "k".into(), name: "address".into(), fields: fields.into() };
+/// let typ = ColumnType::Udt(Box::new(typ));
+/// let address = UdtView::deserialize(&typ, Some(&[0, 0, 0, 4, 0, 0, 0, 7]))?;
+/// for field in address {
+///     let field = field?;
+///     assert_eq!((field.name.as_str(), field.cell.read::<i32>()?), ("number", 7));
+/// }
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Field<'frame> {
     /// Its name.
@@ -109,6 +124,20 @@ impl<'frame> UdtView<'frame> {
 }
 
 /// Fields of a [`UdtView`], as many as the type has.
+///
+/// ```
+/// use shardwire_protocol::types::{ColumnType, UdtType};
+/// use shardwire_protocol::value::{DeserializeValue, UdtView};
+///
+/// let fields = [("street".into(), ColumnType::Text), ("number".into(), ColumnType::Int)];
+/// let typ = UdtType { keyspace: "k".into(), name: "address".into(), fields: fields.into() };
+/// let typ = ColumnType::Udt(Box::new(typ));
+/// let fields = UdtView::deserialize(&typ, Some(&[]))?.iter();
+/// for field in fields {
+///     assert_eq!(field?.cell.content, None);
+/// }
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 #[derive(Clone)]
 pub struct UdtIter<'frame> {
     fields: slice::Iter<'frame, (Name, ColumnType)>,
@@ -200,6 +229,17 @@ impl<'frame> TupleView<'frame> {
 }
 
 /// Fields of a [`TupleView`], as many as the type has.
+///
+/// ```
+/// use shardwire_protocol::types::ColumnType;
+/// use shardwire_protocol::value::{DeserializeValue, TupleView};
+///
+/// let typ = ColumnType::Tuple([ColumnType::Int, ColumnType::Text].into());
+/// let mut fields = TupleView::deserialize(&typ, Some(&[0, 0, 0, 4, 0, 0, 0, 7]))?.iter();
+/// assert_eq!(fields.next().expect("there are two")?.read::<i32>(), Ok(7));
+/// assert_eq!(fields.next().expect("there are two")?.content, None);
+/// # Ok::<(), shardwire_protocol::error::DeserializeError>(())
+/// ```
 #[derive(Clone)]
 pub struct TupleIter<'frame> {
     types: slice::Iter<'frame, ColumnType>,
