@@ -44,6 +44,13 @@ const HEADER_LEN_MAX: usize = 8;
 const HEADER_CRC_LEN: usize = 3;
 
 /// How a connection's segments look; fixed by STARTUP.
+///
+/// ```
+/// use shardwire_protocol::segment::SegmentFormat;
+///
+/// assert_eq!(SegmentFormat::default(), SegmentFormat::Plain);
+/// assert_eq!(SegmentFormat::Lz4.header_len(), 8);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum SegmentFormat {
     /// Without compression.
@@ -70,6 +77,11 @@ impl SegmentFormat {
     }
 
     /// Longest segment there is, in bytes.
+    ///
+    /// ```
+    /// # use shardwire_protocol::segment::SegmentFormat;
+    /// assert_eq!(SegmentFormat::Plain.segment_len_max(), 6 + 131_071 + 4);
+    /// ```
     #[must_use]
     pub const fn segment_len_max(self) -> usize {
         self.header_len() + PAYLOAD_LEN_MAX + TRAILER_LEN
@@ -77,6 +89,17 @@ impl SegmentFormat {
 }
 
 /// A segment's header.
+///
+/// ```
+/// # use shardwire_protocol::segment::{SegmentDecoder, SegmentEncoder, SegmentFormat, SegmentStep};
+/// let options = [5, 0, 0, 0, 5, 0, 0, 0, 0];
+/// let mut bytes = Vec::new();
+/// SegmentEncoder::new(SegmentFormat::Plain).append(&options, &mut bytes)?;
+/// let step = SegmentDecoder::new(SegmentFormat::Plain).next(&bytes);
+/// let Ok(SegmentStep::Segment { header, .. }) = step else { panic!("{step:?}") };
+/// assert_eq!((header.stored_len, header.is_compressed()), (9, false));
+/// # Ok::<(), shardwire_protocol::error::LengthMismatch>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SegmentHeader {
     /// Length of the payload as it is in the segment; at most [`PAYLOAD_LEN_MAX`].
@@ -200,6 +223,13 @@ pub struct SegmentDecoder {
 }
 
 /// What the bytes shown are.
+///
+/// ```
+/// use shardwire_protocol::segment::{SegmentDecoder, SegmentFormat, SegmentStep};
+///
+/// let step = SegmentDecoder::new(SegmentFormat::Plain).next(&[9, 0]);
+/// assert_eq!(step, Ok(SegmentStep::NeedMore { at_least: 6 }));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SegmentStep {
     /// They begin with a whole segment, whose checksums are right.
@@ -219,6 +249,12 @@ pub enum SegmentStep {
 
 impl SegmentDecoder {
     /// Splits segments of this format.
+    ///
+    /// ```
+    /// # use shardwire_protocol::segment::{SegmentDecoder, SegmentFormat, SegmentStep};
+    /// let step = SegmentDecoder::new(SegmentFormat::Lz4).next(&[]);
+    /// assert_eq!(step, Ok(SegmentStep::NeedMore { at_least: 8 }));
+    /// ```
     #[must_use]
     pub const fn new(format: SegmentFormat) -> Self {
         Self { format }
@@ -226,6 +262,13 @@ impl SegmentDecoder {
 
     /// Looks at `filled`, which begins where a segment begins. Sums up all of a whole segment, so
     /// it is to be asked once for each.
+    ///
+    /// ```
+    /// # use shardwire_protocol::segment::{SegmentDecoder, SegmentFormat};
+    /// let decoder = SegmentDecoder::new(SegmentFormat::Plain);
+    /// let error = decoder.next(&[9, 0, 2, 0, 0, 0]).unwrap_err();
+    /// assert!(error.to_string().starts_with("checksum of a segment's header is"));
+    /// ```
     ///
     /// # Errors
     /// A checksum that is wrong, or a payload that cannot become as long as announced. The
@@ -249,6 +292,14 @@ impl SegmentDecoder {
 
     /// The payload of the segment that `filled` begins with, as it is stored; to be decompressed if
     /// [`SegmentHeader::is_compressed`]. Not copied.
+    ///
+    /// ```
+    /// # use shardwire_protocol::segment::{SegmentDecoder, SegmentFormat, SegmentHeader};
+    /// let header = SegmentHeader { stored_len: 2, decompressed_len: 0, is_self_contained: true };
+    /// let segment = [2, 0, 2, 0, 0, 0, 8, 9, 0, 0, 0, 0]; // sums are not looked at here
+    /// let decoder = SegmentDecoder::new(SegmentFormat::Plain);
+    /// assert_eq!(decoder.payload(&header, &segment), [8, 9]);
+    /// ```
     #[must_use]
     pub fn payload<'a>(&self, header: &SegmentHeader, filled: &'a [u8]) -> &'a [u8] {
         let start = self.format.header_len();

@@ -100,6 +100,17 @@ pub struct Assembly {
 }
 
 /// What to do with a payload.
+///
+/// ```
+/// use shardwire_protocol::deframer::Deframer;
+/// use shardwire_protocol::segment::{Assembly, Piece, SegmentHeader};
+///
+/// let header = SegmentHeader { stored_len: 9, decompressed_len: 0, is_self_contained: true };
+/// let mut assembly = Assembly::new(Deframer::default());
+/// let piece = assembly.accept(&header, &[0x85, 0, 0, 5, 2, 0, 0, 0, 0])?;
+/// assert_eq!(piece, Piece::Envelopes);
+/// # Ok::<(), shardwire_protocol::error::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Piece {
     /// It is made of whole envelopes, see [`Envelopes`].

@@ -36,6 +36,11 @@ impl SegmentEncoder {
     }
 
     /// The format of its segments.
+    ///
+    /// ```
+    /// # use shardwire_protocol::segment::{SegmentEncoder, SegmentFormat};
+    /// assert_eq!(SegmentEncoder::new(SegmentFormat::Lz4).format(), SegmentFormat::Lz4);
+    /// ```
     #[must_use]
     pub fn format(&self) -> SegmentFormat {
         if self.tables.is_some() { SegmentFormat::Lz4 } else { SegmentFormat::Plain }
