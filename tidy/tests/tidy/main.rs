@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod examples;
 mod layers;
 mod limits;
 mod links;
