@@ -661,7 +661,7 @@ mod tests {
     fn metadata() -> Arc<ResultMetadata> {
         const BODY: &[u8] = b"\0\0\0\x01\0\0\0\x02\0\x01k\0\x01t\
             \0\x01a\0\x09\0\x01b\0\x03\0\0\0\0";
-        let rows = RowsBody::parse(Reader::new(BODY), None).unwrap();
+        let rows = RowsBody::parse(Reader::new(BODY), &Agreed::default(), None).unwrap();
         let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
         Arc::new(ResultMetadata::parse(&raw).unwrap())
     }

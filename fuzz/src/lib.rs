@@ -12,6 +12,7 @@ pub mod requests;
 pub mod response;
 pub mod round_trip;
 pub mod rows;
+pub mod segment;
 
 #[cfg(test)]
 mod tests {
@@ -34,5 +35,6 @@ mod tests {
         assert!(run("response", crate::response::check) > 0);
         assert!(run("round_trip", crate::round_trip::check) > 0);
         assert!(run("rows", crate::rows::check) > 0);
+        assert!(run("segment", crate::segment::check) > 0);
     }
 }

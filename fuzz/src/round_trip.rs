@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
+use shardwire_protocol::response::Agreed;
 use shardwire_protocol::row::SerializeRow;
 use shardwire_protocol::rows::RowsBody;
 use shardwire_protocol::types::{ColumnSpec, ColumnType};
@@ -181,5 +182,5 @@ fn rows_body<R: SerializeRow>(row: &R, columns: &[ColumnSpec]) -> Vec<u8> {
 }
 
 fn parsed(body: &[u8]) -> RowsBody<'_> {
-    RowsBody::parse(Reader::new(body), None).unwrap()
+    RowsBody::parse(Reader::new(body), &Agreed::default(), None).unwrap()
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shardwire_protocol::error::DeserializeError;
+use shardwire_protocol::response::Agreed;
 use shardwire_protocol::row::{Cells, DeserializeRow};
 use shardwire_protocol::rows::RowsBody;
 use shardwire_protocol::types::{ColumnSpec, ColumnType};
@@ -38,7 +39,7 @@ pub fn check(data: &[u8]) {
     body.extend_from_slice(&u32::try_from(columns.len()).unwrap().to_be_bytes());
     body.extend_from_slice(&u32::from(rows_count).to_be_bytes());
     body.extend_from_slice(reader.remaining());
-    let Ok(rows) = RowsBody::parse(Reader::new(&body), None) else { return };
+    let Ok(rows) = RowsBody::parse(Reader::new(&body), &Agreed::default(), None) else { return };
     let rows = rows.rows::<AnyRow>(&columns).expect("any row fits any columns");
     let announced = rows.len();
     assert!(rows.count() <= announced);

@@ -57,8 +57,7 @@ impl Lz4Tables {
     }
 }
 
-/// Whether a block so long can become so long a content. Checked before anyone allocates that
-/// much: few bytes must not claim a large buffer.
+/// Whether a block so long can become so long a content: few bytes must not claim a large buffer.
 pub(crate) fn lz4_can_become(block_len: usize, content_len: usize) -> bool {
     content_len <= block_len.saturating_mul(RATIO_MAX)
 }
@@ -123,17 +122,12 @@ impl Lz4Encoder {
     /// # Allocation
     /// Only where `out` has to grow, and for the first large body.
     pub fn compress_body(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLarge> {
-        let max = u64::from(i32::MAX.cast_unsigned());
-        let len = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let too_large = TooLarge { what: "body to compress", len, max };
-        if len > max {
-            return Err(too_large);
-        }
+        check_compressible(body)?;
         let start = out.len();
         out.extend_from_slice(&saturating_u32(body.len()).to_be_bytes());
         if self.tables.append(body, out).is_none() {
             out.truncate(start);
-            return Err(too_large);
+            return Err(too_large_to_compress(body));
         }
         Ok(())
     }
@@ -155,14 +149,38 @@ impl Lz4Encoder {
 /// exceeds `max`.
 pub fn decompressed_len(body: &[u8], max: u32) -> Result<usize, FrameError> {
     let (announced, block) = split(body)?;
+    check_announced(announced, max, |len| lz4_can_become(block.len(), len))
+}
+
+/// The length that a body announces to have when decompressed, if it may be so long and, by
+/// `can_become`, its bytes can. Checked before anyone allocates that much.
+fn check_announced(
+    announced: u32,
+    max: u32,
+    can_become: impl FnOnce(usize) -> bool,
+) -> Result<usize, FrameError> {
     if announced > max {
         let (len, max) = (u64::from(announced), u64::from(max));
         return Err(TooLarge { what: "decompressed body", len, max }.into());
     }
     match usize::try_from(announced) {
-        Ok(len) if lz4_can_become(block.len(), len) => Ok(len),
+        Ok(len) if can_become(len) => Ok(len),
         _ => Err(Malformed::Compression { announced }.into()),
     }
+}
+
+/// Most that a compressed body can say of its length: 2 GiB - 1.
+fn check_compressible(body: &[u8]) -> Result<(), TooLarge> {
+    match i32::try_from(body.len()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(too_large_to_compress(body)),
+    }
+}
+
+#[cold]
+fn too_large_to_compress(body: &[u8]) -> TooLarge {
+    let len = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    TooLarge { what: "body to compress", len, max: u64::from(i32::MAX.cast_unsigned()) }
 }
 
 /// Decompresses a body into `out`, which has the length that [`decompressed_len`] tells.

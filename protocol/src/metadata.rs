@@ -10,8 +10,9 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{DeserializeError, Malformed};
+use crate::response::Agreed;
 use crate::row::DeserializeRow;
-use crate::types::{ColumnSpec, GlobalTable};
+use crate::types::{COLUMN_COUNT_MAX, ColumnSpec, GlobalTable};
 use crate::wire::Reader;
 
 /// Bits of the flags of result metadata (CQL v4 §4.2.5.2).
@@ -26,15 +27,50 @@ pub mod result_flags {
     pub const METADATA_CHANGED: u32 = 0x0008;
 }
 
+/// What result metadata begins with, before the columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResultHead<'a> {
+    pub(crate) flags: u32,
+    pub(crate) column_count: u32,
+    pub(crate) paging_state: Option<&'a [u8]>,
+    pub(crate) new_metadata_id: Option<&'a [u8]>,
+}
+
+impl<'a> ResultHead<'a> {
+    #[inline]
+    pub(crate) fn read(reader: &mut Reader<'a>, agreed: &Agreed) -> Result<Self, Malformed> {
+        let flags = reader.u32("result metadata flags")?;
+        let column_count = reader.u32("column count")?;
+        if column_count > COLUMN_COUNT_MAX {
+            let (count, max, offset) = (column_count, COLUMN_COUNT_MAX, reader.offset_u32());
+            return Err(Malformed::Count { what: "column count", count, max, offset });
+        }
+        let (mut paging_state, mut new_metadata_id) = (None, None);
+        if flags & result_flags::MORE_PAGES != 0 {
+            paging_state = reader.bytes("paging state")?;
+        }
+        // Where it was not agreed the bit has no meaning, and bits without one are passed over.
+        if flags & result_flags::METADATA_CHANGED != 0 && agreed.has_metadata_ids() {
+            new_metadata_id = Some(reader.short_bytes("new metadata id")?);
+            if flags & result_flags::NO_METADATA != 0 {
+                // A new id for columns that are not there: what to decode with is not known.
+                return Err(reader.unknown_code("result metadata flags", flags));
+            }
+        }
+        Ok(Self { flags, column_count, paging_state, new_metadata_id })
+    }
+}
+
 /// Column specifications as they lie in a frame, checked but not parsed.
 ///
 /// ```
+/// use shardwire_protocol::response::Agreed;
 /// use shardwire_protocol::rows::{RowsBody, RowsMetadata};
 /// use shardwire_protocol::wire::Reader;
 ///
 /// // One bigint named id, and no rows.
 /// let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
-/// let rows = RowsBody::parse(Reader::new(body), None)?;
+/// let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None)?;
 /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
 /// assert_eq!(raw.to_columns()?[0].name, "id");
 /// # Ok::<(), shardwire_protocol::error::Malformed>(())
@@ -84,10 +120,11 @@ impl<'a> RawColumns<'a> {
     /// How many columns there are.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
     /// # use shardwire_protocol::wire::Reader;
     /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
-    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// # let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None)?;
     /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
     /// assert_eq!(raw.count(), 1);
     /// # Ok::<(), shardwire_protocol::error::Malformed>(())
@@ -100,10 +137,11 @@ impl<'a> RawColumns<'a> {
     /// The specifications as the peer sent them.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
     /// # use shardwire_protocol::wire::Reader;
     /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
-    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// # let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None)?;
     /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
     /// assert_eq!(raw.bytes(), b"\0\x04shop\0\x05items\0\x02id\0\x02");
     /// # Ok::<(), shardwire_protocol::error::Malformed>(())
@@ -116,12 +154,13 @@ impl<'a> RawColumns<'a> {
     /// Parses the specifications.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
     /// use shardwire_protocol::types::ColumnType;
     /// # use shardwire_protocol::wire::Reader;
     ///
     /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
-    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// # let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None)?;
     /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
     /// assert_eq!(raw.to_columns()?[0].typ, ColumnType::Bigint);
     /// # Ok::<(), shardwire_protocol::error::Malformed>(())
@@ -141,17 +180,18 @@ impl<'a> RawColumns<'a> {
 /// The columns of a result.
 ///
 /// ```
+/// # use shardwire_protocol::response::Agreed;
 /// use shardwire_protocol::metadata::ResultMetadata;
 /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
 /// # use shardwire_protocol::wire::Reader;
 ///
 /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
-/// let rows = RowsBody::parse(Reader::new(body), None)?;
+/// let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None)?;
 /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
 /// let known = ResultMetadata::parse(&raw)?;
 ///
 /// // The next reply has the same columns: they need not be parsed again.
-/// let rows = RowsBody::parse(Reader::new(body), Some(&known))?;
+/// let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), Some(&known))?;
 /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
 /// assert!(known.matches(&raw));
 /// # Ok::<(), shardwire_protocol::error::Malformed>(())
@@ -189,11 +229,12 @@ impl ResultMetadata {
     /// Parses the columns and keeps their bytes, to know them again.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::metadata::ResultMetadata;
     /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
     /// # use shardwire_protocol::wire::Reader;
     /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
-    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// # let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None)?;
     /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
     /// assert_eq!(ResultMetadata::parse(&raw)?.columns[0].name, "id");
     /// # Ok::<(), shardwire_protocol::error::Malformed>(())
@@ -217,11 +258,12 @@ impl ResultMetadata {
     /// another type were read.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::metadata::ResultMetadata;
     /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
     /// # use shardwire_protocol::wire::Reader;
     /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
-    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// # let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None)?;
     /// # let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
     /// let metadata = ResultMetadata::parse(&raw)?; // one bigint
     /// assert!(metadata.check_row::<(i64,)>().is_ok());
@@ -248,11 +290,12 @@ impl ResultMetadata {
     /// Equal columns that were written differently do not match; no server changes its mind.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::metadata::ResultMetadata;
     /// # use shardwire_protocol::rows::{RowsBody, RowsMetadata};
     /// # use shardwire_protocol::wire::Reader;
     /// # let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x02\0\0\0\0";
-    /// # let rows = RowsBody::parse(Reader::new(body), None)?;
+    /// # let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None)?;
     /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
     /// assert!(ResultMetadata::parse(&raw)?.matches(&raw));
     /// assert!(!ResultMetadata::default().matches(&raw));

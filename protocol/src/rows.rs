@@ -10,14 +10,16 @@ use std::iter::FusedIterator;
 use std::marker::PhantomData;
 
 use crate::error::{DeserializeError, Malformed};
-use crate::metadata::{RawColumns, ResultMetadata, result_flags};
+use crate::metadata::{RawColumns, ResultHead, ResultMetadata, result_flags};
+use crate::response::Agreed;
 use crate::row::{Cells, DeserializeRow};
-use crate::types::{COLUMN_COUNT_MAX, ColumnSpec, GlobalTable};
+use crate::types::{ColumnSpec, GlobalTable};
 use crate::wire::Reader;
 
 /// A Rows result (CQL v4 §4.2.5.2), not yet decoded.
 ///
 /// ```
+/// use shardwire_protocol::response::Agreed;
 /// use shardwire_protocol::rows::{RowsBody, RowsMetadata};
 /// use shardwire_protocol::wire::Reader;
 ///
@@ -25,7 +27,7 @@ use crate::wire::Reader;
 /// // Columns sent along: one int named id. Then one row.
 /// let body = b"\0\0\0\x01\0\0\0\x01\0\x04shop\0\x05items\0\x02id\0\x09\
 ///     \0\0\0\x01\0\0\0\x04\0\0\0\x07";
-/// let rows = RowsBody::parse(Reader::new(body), None)?;
+/// let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None)?;
 /// let RowsMetadata::Present { raw } = rows.metadata else { panic!("no columns") };
 /// let columns = raw.to_columns()?;
 /// for row in rows.rows::<(i32,)>(&columns)? {
@@ -55,11 +57,13 @@ pub struct RowsBody<'a> {
 /// The columns of a Rows result.
 ///
 /// ```
+/// use shardwire_protocol::response::Agreed;
 /// use shardwire_protocol::rows::{RowsBody, RowsMetadata};
 /// use shardwire_protocol::wire::Reader;
 ///
 /// // The flag 4 says that the columns are left out; there is one, and no row.
-/// let rows = RowsBody::parse(Reader::new(&[0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0]), None)?;
+/// let body = [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0];
+/// let rows = RowsBody::parse(Reader::new(&body), &Agreed::default(), None)?;
 /// assert_eq!(rows.metadata, RowsMetadata::Skipped);
 /// # Ok::<(), shardwire_protocol::error::Malformed>(())
 /// ```
@@ -79,14 +83,16 @@ impl<'a> RowsBody<'a> {
     /// to find where they end.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::rows::RowsBody;
     /// # use shardwire_protocol::wire::Reader;
     /// // Columns left out. One column; one row, of an int.
     /// let body = [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7];
-    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// let rows = RowsBody::parse(Reader::new(&body), &Agreed::default(), None)?;
     /// assert_eq!((rows.column_count, rows.rows_count), (1, 1));
     ///
-    /// let error = RowsBody::parse(Reader::new(&body[..12]), None).unwrap_err();
+    /// let short = Reader::new(&body[..12]);
+    /// let error = RowsBody::parse(short, &Agreed::default(), None).unwrap_err();
     /// assert_eq!(error.to_string(), "row count is 1, at most 0 possible, at byte 12");
     /// # Ok::<(), shardwire_protocol::error::Malformed>(())
     /// ```
@@ -96,26 +102,12 @@ impl<'a> RowsBody<'a> {
     #[inline]
     pub fn parse(
         mut reader: Reader<'a>,
+        agreed: &Agreed,
         known: Option<&ResultMetadata>,
     ) -> Result<Self, Malformed> {
-        let flags = reader.u32("rows flags")?;
-        let column_count = reader.u32("column count")?;
-        if column_count > COLUMN_COUNT_MAX {
-            return Err(count_error("column count", column_count, COLUMN_COUNT_MAX, &reader));
-        }
-        let mut paging_state = None;
-        let mut new_metadata_id = None;
-        if flags & result_flags::MORE_PAGES != 0 {
-            paging_state = reader.bytes("paging state")?;
-        }
-        if flags & result_flags::METADATA_CHANGED != 0 {
-            new_metadata_id = Some(reader.short_bytes("new metadata id")?);
-        }
+        let ResultHead { flags, column_count, paging_state, new_metadata_id } =
+            ResultHead::read(&mut reader, agreed)?;
         let metadata = if flags & result_flags::NO_METADATA != 0 {
-            if new_metadata_id.is_some() {
-                // A new id for columns that are not there: what to decode with is not known.
-                return Err(reader.unknown_code("rows flags", flags));
-            }
             RowsMetadata::Skipped
         } else {
             let global_table = GlobalTable::from_flags(flags);
@@ -147,10 +139,11 @@ impl<'a> RowsBody<'a> {
     /// All cells of all rows: one `[bytes]` after the other.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::rows::RowsBody;
     /// # use shardwire_protocol::wire::Reader;
     /// let body = [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7];
-    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// let rows = RowsBody::parse(Reader::new(&body), &Agreed::default(), None)?;
     /// assert_eq!(rows.cells(), [0, 0, 0, 4, 0, 0, 0, 7]);
     /// # Ok::<(), shardwire_protocol::error::Malformed>(())
     /// ```
@@ -163,10 +156,11 @@ impl<'a> RowsBody<'a> {
     /// would begin at the first page, and never end.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::rows::RowsBody;
     /// # use shardwire_protocol::wire::Reader;
     /// let body = [0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 8, 9, 0, 0, 0, 0];
-    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// let rows = RowsBody::parse(Reader::new(&body), &Agreed::default(), None)?;
     /// assert!(rows.has_more_pages());
     /// assert_eq!(rows.paging_state, Some(&[8, 9][..]));
     /// # Ok::<(), shardwire_protocol::error::Malformed>(())
@@ -179,6 +173,7 @@ impl<'a> RowsBody<'a> {
     /// Walks the rows as `R`. `columns` are those of the statement, or of [`Self::metadata`].
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// # use shardwire_protocol::rows::RowsBody;
     /// use shardwire_protocol::types::{ColumnSpec, ColumnType};
     /// # use shardwire_protocol::wire::Reader;
@@ -188,7 +183,7 @@ impl<'a> RowsBody<'a> {
     /// # let id = ColumnSpec { keyspace: "k".into(), table: "t".into(), name: "id".into(), typ };
     /// # let columns = [id];
     /// let body = [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7];
-    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// let rows = RowsBody::parse(Reader::new(&body), &Agreed::default(), None)?;
     /// assert_eq!(rows.rows::<(i32,)>(&columns)?.next(), Some(Ok((7,))));
     /// let error = rows.rows::<(&str,)>(&columns).unwrap_err();
     /// assert_eq!(error.to_string(), "column 0: &str does not fit int");
@@ -212,6 +207,7 @@ impl<'a> RowsBody<'a> {
     /// rows are errors or wrong.
     ///
     /// ```
+    /// # use shardwire_protocol::response::Agreed;
     /// use shardwire_protocol::row::DeserializeRow;
     /// # use shardwire_protocol::rows::RowsBody;
     /// # use shardwire_protocol::types::{ColumnSpec, ColumnType};
@@ -223,7 +219,7 @@ impl<'a> RowsBody<'a> {
     /// # let columns = [id];
     /// <(i32,)>::type_check(&columns)?; // once per statement
     /// let body = [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7];
-    /// let rows = RowsBody::parse(Reader::new(&body), None)?;
+    /// let rows = RowsBody::parse(Reader::new(&body), &Agreed::default(), None)?;
     /// assert_eq!(rows.rows_of_checked_type(&columns)?.next(), Some(Ok((7_i32,))));
     /// # Ok(())
     /// # }

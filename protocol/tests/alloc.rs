@@ -24,10 +24,11 @@ use shardwire_meter::CountingAllocator;
 use shardwire_protocol::response::{Agreed, ResultBody};
 use shardwire_protocol::row::DeserializeRow;
 use shardwire_protocol::rows::RowsBody;
-use shardwire_protocol::types::{ColumnSpec, ColumnType};
+use shardwire_protocol::types::{ColumnSpec, ColumnType, UdtType};
 use shardwire_protocol::value::{
-    Counter, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid, CqlVarint,
-    CqlVarintBorrowed, DeserializeValue, ListView, MapView, RawValue,
+    Counter, CqlDate, CqlDecimal, CqlDecimalBorrowed, CqlDuration, CqlTime, CqlTimestamp,
+    CqlTimeuuid, CqlVarint, CqlVarintBorrowed, DeserializeValue, ListView, MapView, MaybeEmpty,
+    RawValue, TupleView, UdtView,
 };
 use shardwire_protocol::wire::Reader;
 use uuid::Uuid;
@@ -100,7 +101,7 @@ fn borrowed() -> Vec<Case> {
         Int, 1, int => i32, RawValue;
         Bigint, 1, bigint => i64, RawValue;
         Varint, 1, varint => CqlVarintBorrowed, RawValue;
-        Decimal, 1, decimal => RawValue;
+        Decimal, 1, decimal => CqlDecimalBorrowed, RawValue;
         Float, 1, int => f32, RawValue;
         Double, 1, bigint => f64, RawValue;
         CounterType, 1, bigint => Counter, RawValue;
@@ -133,7 +134,14 @@ fn borrowed() -> Vec<Case> {
         vector(Text, 2), 2, |i| vint_elements([text(i), text(i + 1)]) => ListView<&str>;
         vector(vector(Int, 2), 2), 4, |i| [int(i), int(i), int(i), int(i)].concat()
             => ListView<ListView<i32>>;
-        // The place for views of user-defined types, vectors as arrays, and borrowed decimals.
+        Blob, 1, bigint => [u8; 8];
+        Int, 1, int => MaybeEmpty<i32>;
+        vector(Float, 4), 4, |i| [int(i), int(i), int(i), int(i)].concat() => [f32; 4];
+        vector(Text, 2), 2, |i| vint_elements([text(i), text(i + 1)]) => [&str; 2];
+        tuple([Int, Text, Blob]), 3, |i| fields([int(i), text(i), text(i)]) => TupleView;
+        udt([("a", Int), ("b", Text)]), 2, |i| fields([int(i), text(i)]) => UdtView;
+        list(udt([("a", Int)])), 2, |i| elements([fields([int(i)]), fields([int(i)])])
+            => ListView<UdtView>;
     }
 }
 
@@ -308,7 +316,8 @@ macro_rules! innermost {
 innermost! {
     &str, Cow<'_, str>, String, Box<str>, Arc<str>, &[u8], Cow<'_, [u8]>, Vec<u8>, Box<[u8]>,
     Bytes, bool, i8, i16, i32, i64, f32, f64, Counter, CqlVarintBorrowed<'_>, CqlVarint, CqlDecimal,
-    CqlTimestamp, CqlDate, CqlTime, CqlDuration, Uuid, CqlTimeuuid, IpAddr, RawValue<'_>
+    CqlTimestamp, CqlDate, CqlTime, CqlDuration, Uuid, CqlTimeuuid, IpAddr, RawValue<'_>,
+    CqlDecimalBorrowed<'_>, MaybeEmpty<i32>, [u8; 8]
 }
 
 impl<T: Walk> Walk for Option<T> {
@@ -330,6 +339,30 @@ where
 {
     fn walk(self) -> u64 {
         self.into_iter().map(|entry| entry.expect("the sample is whole").walk()).sum()
+    }
+}
+
+impl Walk for UdtView<'_> {
+    fn walk(self) -> u64 {
+        self.into_iter().map(|field| field.expect("the sample is whole").cell.walk()).sum()
+    }
+}
+
+impl Walk for TupleView<'_> {
+    fn walk(self) -> u64 {
+        self.into_iter().map(|field| field.expect("the sample is whole").walk()).sum()
+    }
+}
+
+impl Walk for [f32; 4] {
+    fn walk(self) -> u64 {
+        self.map(Walk::walk).iter().sum()
+    }
+}
+
+impl Walk for [&str; 2] {
+    fn walk(self) -> u64 {
+        self.map(Walk::walk).iter().sum()
     }
 }
 
@@ -384,6 +417,11 @@ fn tuple<const N: usize>(fields: [ColumnType; N]) -> ColumnType {
 
 fn vector(element: ColumnType, dimensions: u16) -> ColumnType {
     ColumnType::Vector(Box::new(element), dimensions)
+}
+
+fn udt<const N: usize>(fields: [(&str, ColumnType); N]) -> ColumnType {
+    let fields = fields.map(|(name, typ)| (name.into(), typ)).into();
+    ColumnType::Udt(Box::new(UdtType { keyspace: "ks".into(), name: "udt".into(), fields }))
 }
 
 // ---- what cells hold; each differs from row to row ----

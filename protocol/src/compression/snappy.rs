@@ -5,6 +5,7 @@
 
 use snap::raw::{Decoder, Encoder, max_compress_len};
 
+use super::{check_announced, check_compressible, too_large_to_compress};
 use crate::error::{FrameError, Malformed, TooLarge};
 
 /// Most that a Snappy block can grow when decompressed: three bytes stand for 64 at most.
@@ -70,12 +71,7 @@ impl SnappyEncoder {
     /// # Allocation
     /// Only where `out` has to grow, and for the first body of more than a KiB.
     pub fn compress_body(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLarge> {
-        let max = u64::from(i32::MAX.cast_unsigned());
-        let len = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let too_large = TooLarge { what: "body to compress", len, max };
-        if len > max {
-            return Err(too_large);
-        }
+        check_compressible(body)?;
         let start = out.len();
         out.resize(start.saturating_add(max_compress_len(body.len())), 0);
         let block = out.get_mut(start..).unwrap_or_default();
@@ -87,7 +83,7 @@ impl SnappyEncoder {
             Err(_) => {
                 // The block has the most room it can need, so this does not happen.
                 out.truncate(start);
-                Err(too_large)
+                Err(too_large_to_compress(body))
             }
         }
     }
@@ -107,15 +103,7 @@ impl SnappyEncoder {
 /// exceeds `max`.
 pub fn decompressed_len(body: &[u8], max: u32) -> Result<usize, FrameError> {
     let (announced, elements) = split(body)?;
-    if announced > max {
-        let (len, max) = (u64::from(announced), u64::from(max));
-        return Err(TooLarge { what: "decompressed body", len, max }.into());
-    }
-    // Checked before anyone allocates that much: few bytes must not claim a large buffer.
-    match usize::try_from(announced) {
-        Ok(len) if len <= elements.len().saturating_mul(SNAPPY_RATIO_MAX) => Ok(len),
-        _ => Err(Malformed::Compression { announced }.into()),
-    }
+    check_announced(announced, max, |len| len <= elements.len().saturating_mul(SNAPPY_RATIO_MAX))
 }
 
 /// Decompresses a body into `out`, which has the length that [`decompressed_len`] tells.

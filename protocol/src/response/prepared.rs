@@ -3,9 +3,9 @@
 //! Next: `response/event.rs`.
 
 use crate::error::Malformed;
-use crate::metadata::{RawBindMetadata, RawColumns, result_flags};
+use crate::metadata::{RawBindMetadata, RawColumns, ResultHead, result_flags};
 use crate::response::Agreed;
-use crate::types::{COLUMN_COUNT_MAX, GlobalTable};
+use crate::types::GlobalTable;
 use crate::wire::Reader;
 
 /// A statement was prepared.
@@ -58,32 +58,20 @@ impl<'a> PreparedBody<'a> {
             None
         };
         let bind = RawBindMetadata::read(&mut reader)?;
-        let result = result_columns(&mut reader)?;
+        let result = result_columns(&mut reader, agreed)?;
         Ok(Self { id, result_metadata_id, bind, result })
     }
 }
 
 /// Result metadata, in the form that rows have but with nothing to page through.
-fn result_columns<'a>(reader: &mut Reader<'a>) -> Result<RawColumns<'a>, Malformed> {
-    let flags = reader.u32("result metadata flags")?;
-    let count = reader.u32("column count")?;
-    if count > COLUMN_COUNT_MAX {
-        let offset = reader.offset_u32();
-        return Err(Malformed::Count {
-            what: "column count",
-            count,
-            max: COLUMN_COUNT_MAX,
-            offset,
-        });
-    }
-    if flags & result_flags::MORE_PAGES != 0 {
-        reader.bytes("paging state")?; // of no use here, and not allowed; harmless
-    }
-    if flags & result_flags::METADATA_CHANGED != 0 {
-        reader.short_bytes("new metadata id")?; // the same
-    }
+fn result_columns<'a>(
+    reader: &mut Reader<'a>,
+    agreed: &Agreed,
+) -> Result<RawColumns<'a>, Malformed> {
+    // A paging state or a new id is of no use here, and not allowed; harmless.
+    let ResultHead { flags, column_count, .. } = ResultHead::read(reader, agreed)?;
     if flags & result_flags::NO_METADATA != 0 {
         return Ok(RawColumns::EMPTY);
     }
-    RawColumns::read(reader, GlobalTable::from_flags(flags), count, None)
+    RawColumns::read(reader, GlobalTable::from_flags(flags), column_count, None)
 }

@@ -78,7 +78,7 @@ impl<'a> ResultBody<'a> {
     ) -> Result<Self, Malformed> {
         match reader.u32("result kind")? {
             1 => Ok(Self::Void),
-            2 => RowsBody::parse(reader, known).map(Self::Rows),
+            2 => RowsBody::parse(reader, agreed, known).map(Self::Rows),
             kind => Self::parse_rare(kind, reader, agreed),
         }
     }

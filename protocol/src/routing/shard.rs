@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(ports(3, 65534..=65535, 0), [65535]);
         #[expect(clippy::reversed_empty_ranges, reason = "it must not panic")]
         let none = ports(3, 7..=3, 5);
-        assert_eq!(none, []);
+        assert!(none.is_empty());
     }
 
     proptest! {

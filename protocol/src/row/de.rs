@@ -246,11 +246,15 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
     /// ```
     ///
     /// # Errors
+    /// [`DeserializeError::WrongColumnCount`] when the row has no further cell, and
     /// [`DeserializeError::Malformed`] where the body ends within the cell.
     #[inline]
     pub fn skip(&mut self) -> Result<(), DeserializeError> {
+        if self.index >= self.columns.len() {
+            return Err(self.no_column()); // what follows is another row's
+        }
         self.reader.bytes("cell")?;
-        self.index = self.index.saturating_add(1).min(self.columns.len());
+        self.index += 1;
         Ok(())
     }
 

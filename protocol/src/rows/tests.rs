@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::TypeMismatch;
+use crate::header::Version;
 use crate::response::tests::{Build, build};
-use crate::types::ColumnType;
+use crate::types::{ColumnType, name_hash};
 use crate::value::{DeserializeValue, RawValue};
 
 /// What an application reads.
@@ -49,7 +50,8 @@ fn present() -> Build {
 }
 
 fn parse<'a>(body: &'a Build, known: Option<&ResultMetadata>) -> Result<RowsBody<'a>, Malformed> {
-    RowsBody::parse(Reader::new(&body.0), known)
+    // With ids of metadata, so that what comes with them is read.
+    RowsBody::parse(Reader::new(&body.0), &Agreed::on(Version::V5), known)
 }
 
 fn metadata(body: &Build) -> ResultMetadata {
@@ -251,7 +253,7 @@ fn hostile_counts_are_refused() {
     };
     for flags in [0, 1, 4] {
         let body = build().u32(flags).u32(0x7FFF_FFFF).raw(&[0; 64]);
-        assert_eq!(refused(body), ("column count", COLUMN_COUNT_MAX));
+        assert_eq!(refused(body), ("column count", crate::types::COLUMN_COUNT_MAX));
     }
     // Possible as a number, not in what is left.
     let body = build().u32(0).u32(65_535).raw(&[0; 64]);
@@ -274,6 +276,120 @@ fn changed_metadata_comes_with_an_id_and_columns() {
     assert_eq!(rows.new_metadata_id, Some(&[5][..]));
     let body = build().u32(12).u32(4).short_bytes(&[5]).u32(0);
     assert!(matches!(parse(&body, None), Err(Malformed::UnknownCode { code: 12, .. })));
+}
+
+#[test]
+fn ids_that_were_not_agreed_are_not_there() {
+    let v4 =
+        |body: &Build| RowsBody::parse(Reader::new(&body.0), &Agreed::default(), None).map(drop);
+    assert_eq!(v4(&specs(build().u32(9).u32(4)).u32(0)), Ok(()));
+    assert_eq!(v4(&build().u32(12).u32(4).u32(0)), Ok(()));
+    assert!(v4(&specs(build().u32(9).u32(4).short_bytes(&[5])).u32(0)).is_err());
+    let extended = Agreed { metadata_id: true, ..Agreed::default() };
+    let body = specs(build().u32(9).u32(4).short_bytes(&[5])).u32(0);
+    let rows = RowsBody::parse(Reader::new(&body.0), &extended, None).unwrap();
+    assert_eq!(rows.new_metadata_id, Some(&[5][..]));
+}
+
+/// A row by the names of its columns, which counts how often it had to look for them.
+#[derive(Debug, PartialEq)]
+struct ByName {
+    id: i32,
+    name: String,
+    looked: bool,
+}
+
+const ID: u64 = name_hash("id");
+const NAME: u64 = name_hash("name");
+
+impl<'frame> DeserializeRow<'frame> for ByName {
+    fn type_check(columns: &[ColumnSpec]) -> Result<(), DeserializeError> {
+        CHECKS.with(|checks| checks.set(checks.get() + 1));
+        for column in columns {
+            match &*column.name {
+                "id" => i32::type_check(&column.typ)?,
+                "name" => String::type_check(&column.typ)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_in_order(columns: &[ColumnSpec]) -> bool {
+        matches!(columns, [id, name] if (id.name.hash(), name.name.hash()) == (ID, NAME))
+    }
+
+    fn deserialize(cells: &mut Cells<'frame, '_>) -> Result<Self, DeserializeError> {
+        if cells.are_in_order() {
+            return Ok(Self { id: cells.value()?, name: cells.value()?, looked: false });
+        }
+        let (mut id, mut name) = (None, None);
+        while let Some(column) = cells.next_column() {
+            match column.name.hash() {
+                ID => id = Some(cells.value()?),
+                NAME => name = Some(cells.value()?),
+                _ => cells.skip()?,
+            }
+        }
+        let missing = || DeserializeError::bad_value("row without a column");
+        let (id, name) = (id.ok_or_else(missing)?, name.ok_or_else(missing)?);
+        Ok(Self { id, name, looked: true })
+    }
+}
+
+thread_local! {
+    static CHECKS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+#[test]
+fn columns_are_looked_for_only_out_of_order() {
+    let named = |names: &[(&str, ColumnType)]| -> Vec<ColumnSpec> {
+        let types: Vec<_> = names.iter().map(|(_, typ)| typ.clone()).collect();
+        let named = columns(&types).into_iter().zip(names);
+        named.map(|(column, (name, _))| ColumnSpec { name: (*name).into(), ..column }).collect()
+    };
+    let read = |columns: &[ColumnSpec], body: Build| -> Vec<ByName> {
+        let rows = parse(&body, None).unwrap();
+        rows.rows(columns).unwrap().map(Result::unwrap).collect()
+    };
+    let row = |looked| ByName { id: 7, name: "x".into(), looked };
+    let id: &[u8] = &[0, 0, 0, 7];
+
+    let columns = named(&[("id", ColumnType::Int), ("name", ColumnType::Text)]);
+    let body = build().u32(4).u32(2).u32(2).bytes(id).bytes(b"x").bytes(id).bytes(b"x");
+    assert_eq!(read(&columns, body), [row(false), row(false)]);
+
+    let columns =
+        named(&[("name", ColumnType::Text), ("more", ColumnType::Blob), ("id", ColumnType::Int)]);
+    let cells = |body: Build| body.bytes(b"x").bytes(b"?").bytes(id);
+    let body = cells(cells(build().u32(4).u32(3).u32(2)));
+    assert_eq!(read(&columns, body), [row(true), row(true)]);
+}
+
+#[test]
+fn a_row_type_is_checked_once_per_metadata() {
+    let known = metadata(&present());
+    let before = CHECKS.get();
+    for _ in 0..3 {
+        assert_eq!(known.check_row::<ByName>(), Ok(()));
+    }
+    assert_eq!(CHECKS.get() - before, 1);
+    // Another type, and the first again; what does not fit is said each time.
+    assert!(known.check_row::<(i32,)>().is_err());
+    assert_eq!(known.check_row::<Row<'_>>(), Ok(()));
+    assert_eq!(known.check_row::<ByName>(), Ok(()));
+    assert_eq!(CHECKS.get() - before, 2);
+    assert!(known.check_row::<(i32,)>().is_err());
+}
+
+#[test]
+fn a_row_ends_where_its_columns_do() {
+    let columns = columns(&[ColumnType::Int]);
+    let body = [0, 0, 0, 1, 7, 0, 0, 0, 1, 8];
+    let mut cells = Cells::new(Reader::new(&body), &columns);
+    assert_eq!(cells.skip(), Ok(()));
+    assert!(matches!(cells.skip(), Err(DeserializeError::WrongColumnCount { .. })));
+    assert_eq!(cells.finish().unwrap().remaining(), &body[5..]);
 }
 
 /// Contents of a nullable blob.

@@ -81,7 +81,11 @@ fn parse_class(rest: &mut &str, depth: u32) -> Option<ColumnType> {
         }
         "UserType" => {
             expect(rest, "(")?;
-            let keyspace = word(rest)?.into();
+            let keyspace = word(rest)?;
+            if !keyspace.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                return None; // no keyspace is called so: the name is another's
+            }
+            let keyspace = keyspace.into();
             expect(rest, ",")?;
             let name = text_from_hex(word(rest)?)?.into();
             let mut fields = Vec::new(); // no more than the name has letters
@@ -151,6 +155,7 @@ mod tests {
             let class = format!("UserType(ks,{wrong}:Int32Type)");
             assert!(matches!(parse(&class), ColumnType::Custom(_)), "{class}");
         }
+        assert!(matches!(parse("UserType(k\t,6e,6964:Int32Type)"), ColumnType::Custom(_)));
         let whole = "UserType(ks,6e,6964:Int32Type)";
         for len in 0..whole.len() {
             assert!(matches!(parse(&whole[..len]), ColumnType::Custom(_)), "{len}");

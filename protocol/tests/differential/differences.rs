@@ -4,7 +4,6 @@
 
 use shardwire_protocol::error::{FrameError, Malformed};
 use shardwire_protocol::header::Opcode;
-use shardwire_protocol::metadata::result_flags;
 use shardwire_protocol::types::ColumnType;
 
 use super::responses::{self, Agreement, Frame, is_a_limit};
@@ -26,7 +25,7 @@ struct Difference {
     example: (Opcode, u8, &'static [u8]),
 }
 
-const RESPONSES: [Difference; 12] = [
+const RESPONSES: [Difference; 11] = [
     Difference {
         title: "Events of unknown kind",
         applies: |outcome| {
@@ -79,15 +78,6 @@ const RESPONSES: [Difference; 12] = [
             Opcode::Result,
             0,
             b"\0\0\0\x02\0\0\0\x03\0\0\0\x01\xFF\xFF\xFF\xFF\0\x01k\0\x01t\0\x01c\0\x09\0\0\0\0",
-        ),
-    },
-    Difference {
-        title: "Metadata that changed, where that was not agreed",
-        applies: |outcome| !outcome.frame.agreement.metadata_id && outcome.has_changed_metadata(),
-        example: (
-            Opcode::Result,
-            0,
-            b"\0\0\0\x02\0\0\0\x09\0\0\0\x01\0\x01i\0\x01k\0\x01t\0\x01c\0\x09\0\0\0\0",
         ),
     },
     Difference {
@@ -228,8 +218,6 @@ const CELLS: [CellDifference; 3] = [
         applies: |typ, reading| {
             matches!(typ, ColumnType::Vector(element, _) if element.vector_element_len().is_none())
                 && reading.cell.ends_with(&[0])
-                && matches!(reading.ours, Some(Some(_)))
-                && reading.official.is_none()
         },
     },
 ];
@@ -265,18 +253,6 @@ impl Outcome<'_> {
         };
         matches!((self.ours, self.official), (Ok(ours), Ok(official))
             if plain(ours) == plain(official))
-    }
-
-    fn has_changed_metadata(&self) -> bool {
-        let Some(message) = responses::message(self.frame) else { return false };
-        match message {
-            [0, 0, 0, 2, _, _, _, flags, ..] => {
-                u32::from(*flags) & result_flags::METADATA_CHANGED != 0
-            }
-            // The flags of a result's metadata are somewhere behind the bind markers.
-            [0, 0, 0, 4, ..] => self.ours.is_err() || self.official.is_err(),
-            _ => false,
-        }
     }
 }
 

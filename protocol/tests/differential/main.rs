@@ -40,6 +40,24 @@ fn responses_mean_the_same() {
     random_inputs(1, 400, responses::check);
 }
 
+/// What is compared must not be refusals alone.
+#[test]
+fn most_responses_are_whole() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut whole = 0;
+    for _ in 0..2_000 {
+        let mut input = vec![0; random.usize(..=400)];
+        random.fill(&mut input);
+        whole += usize::from(responses::with_random_frame(&input, |frame| {
+            let ours = responses::ours(frame);
+            ours.is_ok()
+                && !differences::may_not_come_back(frame, &ours)
+                && responses::official(frame).is_ok()
+        }));
+    }
+    assert!(whole > 1_000, "{whole} of 2000");
+}
+
 #[test]
 fn garbage_is_refused_by_both() {
     random_inputs(2, 60, responses::check_garbage);

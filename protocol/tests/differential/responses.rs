@@ -56,10 +56,15 @@ pub(crate) struct Frame<'a> {
 
 /// Makes a response of `data`, possibly damages it, and shows it to both.
 pub(crate) fn check(data: &[u8]) {
+    with_random_frame(data, check_frame);
+}
+
+/// Gives the frame that is made of `data` to `f`.
+pub(crate) fn with_random_frame<T>(data: &[u8], f: impl FnOnce(Frame<'_>) -> T) -> T {
     let mut source = Source::new(data);
     let (opcode, flags, agreement) = head(&mut source);
     let body = frames::random(&mut source, opcode, flags);
-    check_frame(Frame { opcode, flags, agreement, body: &body });
+    f(Frame { opcode, flags, agreement, body: &body })
 }
 
 /// Shows `data` to both as it is.

@@ -277,5 +277,8 @@ pub(crate) fn check_any_cell(data: &[u8]) {
     };
     let mut cell = (content.len() as u32).to_be_bytes().to_vec();
     cell.append(&mut content);
+    if source.below(16) == 15 {
+        cell = (-1_i32).to_be_bytes().to_vec(); // null
+    }
     check_random_cell(choice, &cell);
 }

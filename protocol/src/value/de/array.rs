@@ -49,10 +49,6 @@ impl<'frame, T: DeserializeValue<'frame>, const N: usize> DeserializeValue<'fram
         typ: &'frame ColumnType,
         cell: Option<&'frame [u8]>,
     ) -> Result<Self, DeserializeError> {
-        // An array has no place for a null, other than a collection that may be empty.
-        if cell.is_none() {
-            return Err(DeserializeError::unexpected_null::<Self>());
-        }
         let view = ListView::<T>::deserialize(typ, cell)?;
         if view.len() != N {
             return Err(DeserializeError::bad_value("number of elements of an array"));

@@ -1,8 +1,9 @@
 //! Lists, sets, maps and vectors: walked in place, or collected.
 //!
 //! [`ListView`] and [`MapView`] hold the collection's bytes and decode an element when it is asked
-//! for; the owned collections are collected from them. A null collection reads as an empty one:
-//! servers do not keep the two apart unless the column is frozen, and then `Option` tells.
+//! for; the owned collections are collected from them. A null list, set or map reads as an empty
+//! one: servers do not keep the two apart unless the column is frozen, and then `Option` tells. A
+//! null vector is an error, since a vector is never empty.
 //!
 //! Next: `value/de/owned.rs`.
 
@@ -287,7 +288,9 @@ impl<'frame, T: DeserializeValue<'frame>> DeserializeValue<'frame> for ListView<
         };
         let mut reader = Reader::new(cell.unwrap_or_default());
         let (count, framing) = match (cell, dimensions) {
-            (None, _) => (0, Framing::Bytes),
+            (None, None) => (0, Framing::Bytes),
+            // Of no elements there is none: what is not there is no vector.
+            (None, Some(_)) => return Err(DeserializeError::unexpected_null::<Self>()),
             (Some(_), None) => (read_count(&mut reader, 4)?, Framing::Bytes), // 4: its length
             (Some(content), Some(dimensions)) => {
                 let count = usize::from(dimensions);

@@ -183,7 +183,7 @@ fn null_needs_a_place() {
     assert_eq!(read::<Option<Vec<i32>>>(&list(ColumnType::Int), None), Ok(None));
     let no_map = read::<BTreeMap<i32, i32>>(&map(ColumnType::Int, ColumnType::Int), None);
     assert_eq!(no_map, Ok(BTreeMap::new()));
-    assert!(read::<Vec<i32>>(&vector(ColumnType::Int, 3), None).unwrap().is_empty());
+    assert!(read::<Vec<i32>>(&vector(ColumnType::Int, 3), None).is_err());
 }
 
 #[test]
@@ -265,6 +265,15 @@ fn vectors() {
         [Vec<Vec<i32>>],
         expect!["[[1, 2], [3, 4]]"]
     );
+    // No vector has no elements, so that none is not there either.
+    let floats = vector(ColumnType::Float, 2);
+    assert!(matches!(
+        read::<Vec<f32>>(&floats, None),
+        Err(DeserializeError::UnexpectedNull { .. })
+    ));
+    assert!(read::<ListView<f32>>(&floats, None).is_err());
+    assert!(read::<[f32; 2]>(&floats, None).is_err());
+    assert_eq!(read::<Option<Vec<f32>>>(&floats, None), Ok(None));
 }
 
 #[test]
