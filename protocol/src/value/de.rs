@@ -9,8 +9,8 @@
 //! error or a wrong value, never a panic. What a Rust type accepts is what the official driver
 //! accepts:
 //!
-//! - a null is an error unless the type is an [`Option`], or the column a list, set or map (of which
-//!   CQL knows no difference between null and empty);
+//! - a null is an error unless the type is an [`Option`], or the column a list, set or map (of
+//!   which CQL knows no difference between null and empty);
 //! - a cell of zero length is an error for every type whose content has a fixed length, also
 //!   inside an [`Option`]: it is neither null nor a value. Such cells are left over from Thrift.
 //!
