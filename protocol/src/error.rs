@@ -291,14 +291,41 @@ impl fmt::Display for CqlTypeName {
 /// let mismatch = i64::type_check(&ColumnType::Int).unwrap_err();
 /// assert_eq!(mismatch.to_string(), "column 0: i64 does not fit int");
 /// ```
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TypeMismatch {
     /// Index of the column or bind marker; filled in by the row.
     pub column: u16,
+    /// The field of a user-defined type, where it is about one: the innermost.
+    pub field: Option<&'static str>,
     /// The column's type; of a nested type the part that did not fit.
     pub cql: CqlTypeName,
     /// The Rust type.
     pub rust: &'static str,
+    /// What does not fit.
+    pub reason: MismatchReason,
+}
+
+/// In what way types do not fit each other.
+///
+/// ```
+/// use shardwire_protocol::error::{MismatchReason, TypeMismatch};
+/// use shardwire_protocol::types::ColumnType;
+///
+/// let mismatch = TypeMismatch::of::<i64>(&ColumnType::Int);
+/// assert_eq!(mismatch.reason, MismatchReason::Type);
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MismatchReason {
+    /// They are different kinds of things.
+    Type,
+    /// The user-defined type has not the field that the Rust type has.
+    NoSuchField,
+    /// The user-defined type has at this index a field that the Rust type has not.
+    ExcessField(u16),
+    /// The user-defined type has another field in this one's place.
+    FieldOrder,
 }
 
 impl TypeMismatch {
@@ -312,7 +339,42 @@ impl TypeMismatch {
     /// ```
     #[cold]
     pub fn of<T: ?Sized>(cql: &crate::types::ColumnType) -> Self {
-        Self { column: 0, cql: cql.type_name(), rust: core::any::type_name::<T>() }
+        Self {
+            column: 0,
+            field: None,
+            cql: cql.type_name(),
+            rust: core::any::type_name::<T>(),
+            reason: MismatchReason::Type,
+        }
+    }
+
+    /// The same mismatch, for another reason.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::{MismatchReason, TypeMismatch};
+    /// # use shardwire_protocol::types::ColumnType;
+    /// let mismatch = TypeMismatch::of::<u64>(&ColumnType::Bigint);
+    /// let mismatch = mismatch.because(MismatchReason::NoSuchField).at_field("street");
+    /// assert_eq!(mismatch.to_string(), "column 0: bigint has no field street, which u64 has");
+    /// ```
+    #[must_use]
+    pub fn because(self, reason: MismatchReason) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// The same mismatch, in a field of a user-defined type. One that names a field already, of a
+    /// type within this one, keeps it.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::TypeMismatch;
+    /// # use shardwire_protocol::types::ColumnType;
+    /// let mismatch = TypeMismatch::of::<u64>(&ColumnType::Bigint);
+    /// let mismatch = mismatch.at_field("number").at_field("address");
+    /// assert_eq!(mismatch.to_string(), "column 0, field number: u64 does not fit bigint");
+    /// ```
+    #[must_use]
+    pub fn at_field(self, name: &'static str) -> Self {
+        Self { field: self.field.or(Some(name)), ..self }
     }
 
     /// The same mismatch, in another column. Columns past 65,535 are reported as that.
@@ -331,7 +393,22 @@ impl TypeMismatch {
 
 impl fmt::Display for TypeMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "column {}: {} does not fit {}", self.column, self.rust, self.cql)
+        let Self { column, field, cql, rust, reason } = *self;
+        let name = field.unwrap_or("?");
+        match reason {
+            MismatchReason::Type => {
+                write!(f, "{}: {rust} does not fit {cql}", Place { column, field })
+            }
+            MismatchReason::NoSuchField => {
+                write!(f, "column {column}: {cql} has no field {name}, which {rust} has")
+            }
+            MismatchReason::ExcessField(index) => {
+                write!(f, "column {column}: {rust} has no field for the {cql}'s field {index}")
+            }
+            MismatchReason::FieldOrder => {
+                write!(f, "column {column}: {cql} has another field where {rust} has {name}")
+            }
+        }
     }
 }
 
@@ -378,6 +455,8 @@ pub enum SerializeError {
     BadValue {
         /// Index of the bind marker.
         column: u16,
+        /// The field of a user-defined type, where it is about one: the innermost.
+        field: Option<&'static str>,
         /// What is wrong with it.
         what: &'static str,
     },
@@ -392,6 +471,16 @@ pub enum SerializeError {
         column: u16,
         /// Its length in bytes.
         len: u32,
+    },
+    /// A row type that binds by name has a field that none of the bind markers is named like.
+    NoMarkerForField {
+        /// What the field is bound as.
+        field: &'static str,
+    },
+    /// A row type that binds by name, or in an order that it insists on, has no value for a marker.
+    NoValueForMarker {
+        /// Index of the bind marker.
+        column: u16,
     },
     /// The message has no place for a field in this version of the protocol.
     NotInMessage {
@@ -447,9 +536,11 @@ impl SerializeError {
             Self::BadValue { column, .. }
             | Self::KeyColumnNull { column }
             | Self::KeyTooLong { column, .. }
+            | Self::NoValueForMarker { column }
             | Self::ValueTooLong { column, .. } => Some(*column),
             Self::Type(mismatch) => Some(mismatch.column),
             Self::Length(_)
+            | Self::NoMarkerForField { .. }
             | Self::NotInMessage { .. }
             | Self::PartTooLong { .. }
             | Self::WrongValueCount { .. } => None,
@@ -460,7 +551,7 @@ impl SerializeError {
     ///
     /// ```
     /// # use shardwire_protocol::error::SerializeError;
-    /// let error = SerializeError::BadValue { column: 0, what: "year" };
+    /// let error = SerializeError::bad_value("year");
     /// assert_eq!(error.at_column(2).column(), Some(2));
     /// ```
     #[cold]
@@ -468,16 +559,50 @@ impl SerializeError {
     pub fn at_column(self, index: usize) -> Self {
         let column = column_index(index);
         match self {
-            Self::BadValue { what, .. } => Self::BadValue { column, what },
+            Self::BadValue { field, what, .. } => Self::BadValue { column, field, what },
             Self::KeyColumnNull { .. } => Self::KeyColumnNull { column },
             Self::KeyTooLong { len, .. } => Self::KeyTooLong { column, len },
             Self::Type(mismatch) => Self::Type(mismatch.at_column(index)),
             Self::ValueTooLong { len, .. } => Self::ValueTooLong { column, len },
+            Self::NoValueForMarker { .. } => Self::NoValueForMarker { column },
             Self::PartTooLong { .. }
             | Self::Length(_)
+            | Self::NoMarkerForField { .. }
             | Self::NotInMessage { .. }
             | Self::WrongValueCount { .. } => self,
         }
+    }
+
+    /// The same error, in a field of a user-defined type, where it can name one. One that does
+    /// already, of a type within this one, keeps it.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::SerializeError;
+    /// let error = SerializeError::bad_value("year after 9999").at_field("built");
+    /// assert_eq!(error.to_string(), "column 0, field built: year after 9999");
+    /// ```
+    #[cold]
+    #[must_use]
+    pub fn at_field(self, name: &'static str) -> Self {
+        match self {
+            Self::BadValue { column, field, what } => {
+                Self::BadValue { column, field: field.or(Some(name)), what }
+            }
+            Self::Type(mismatch) => Self::Type(mismatch.at_field(name)),
+            other => other,
+        }
+    }
+
+    /// A value that its column's type cannot hold, in column 0 until a row says otherwise.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::SerializeError;
+    /// assert_eq!(SerializeError::bad_value("odd").to_string(), "column 0: odd");
+    /// ```
+    #[cold]
+    #[must_use]
+    pub fn bad_value(what: &'static str) -> Self {
+        Self::BadValue { column: 0, field: None, what }
     }
 
     /// The error for `got` values bound to `expected` markers.
@@ -497,7 +622,9 @@ impl SerializeError {
 impl fmt::Display for SerializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadValue { column, what } => write!(f, "column {column}: {what}"),
+            Self::BadValue { column, field, what } => {
+                write!(f, "{}: {what}", Place { column: *column, field: *field })
+            }
             Self::KeyColumnNull { column } => {
                 write!(f, "column {column} is part of the partition key and has no value")
             }
@@ -508,6 +635,12 @@ impl fmt::Display for SerializeError {
                 write!(f, "{what}: {len} given, at most {max} possible")
             }
             Self::Length(mismatch) => write!(f, "serializer: {mismatch}"),
+            Self::NoMarkerForField { field } => {
+                write!(f, "the statement has no bind marker for field {field}")
+            }
+            Self::NoValueForMarker { column } => {
+                write!(f, "column {column}: the row type has no field of that name there")
+            }
             Self::Type(mismatch) => mismatch.fmt(f),
             Self::NotInMessage { what, opcode, version } => {
                 write!(f, "{what}: {opcode} of protocol version {} has none", version.as_u8())
@@ -532,7 +665,7 @@ impl Error for SerializeError {}
 /// use shardwire_protocol::value::DeserializeValue;
 ///
 /// let error = i32::deserialize(&ColumnType::Int, None).unwrap_err();
-/// assert_eq!(error, DeserializeError::UnexpectedNull { column: 0, rust: "i32" });
+/// assert_eq!(error, DeserializeError::unexpected_null::<i32>());
 /// assert_eq!(error.to_string(), "column 0 is null, which i32 cannot be");
 /// ```
 #[non_exhaustive]
@@ -542,17 +675,31 @@ pub enum DeserializeError {
     BadValue {
         /// Index of the column.
         column: u16,
+        /// The field of a user-defined type, where it is about one: the innermost.
+        field: Option<&'static str>,
         /// What is wrong with it.
         what: &'static str,
     },
     /// The rows' bytes are not CQL.
     Malformed(Malformed),
+    /// A row type that reads by name has a field that none of the columns is named like.
+    NoColumnForField {
+        /// What the field's column is called.
+        field: &'static str,
+    },
+    /// A row type that reads by name, or in an order that it insists on, has no field for a column.
+    NoFieldForColumn {
+        /// Index of the column.
+        column: u16,
+    },
     /// A Rust type does not fit its column.
     Type(TypeMismatch),
     /// The cell is null and the Rust type has no place for that; `Option` has.
     UnexpectedNull {
         /// Index of the column.
         column: u16,
+        /// The field of a user-defined type, where it is about one: the innermost.
+        field: Option<&'static str>,
         /// The Rust type.
         rust: &'static str,
     },
@@ -576,9 +723,13 @@ impl DeserializeError {
     #[must_use]
     pub fn column(&self) -> Option<u16> {
         match self {
-            Self::BadValue { column, .. } | Self::UnexpectedNull { column, .. } => Some(*column),
+            Self::BadValue { column, .. }
+            | Self::NoFieldForColumn { column }
+            | Self::UnexpectedNull { column, .. } => Some(*column),
             Self::Type(mismatch) => Some(mismatch.column),
-            Self::Malformed(_) | Self::WrongColumnCount { .. } => None,
+            Self::Malformed(_) | Self::NoColumnForField { .. } | Self::WrongColumnCount { .. } => {
+                None
+            }
         }
     }
 
@@ -592,7 +743,7 @@ impl DeserializeError {
     #[cold]
     #[must_use]
     pub fn unexpected_null<T: ?Sized>() -> Self {
-        Self::UnexpectedNull { column: 0, rust: core::any::type_name::<T>() }
+        Self::UnexpectedNull { column: 0, field: None, rust: core::any::type_name::<T>() }
     }
 
     /// Content that is no value of its type, in column 0 until a row says otherwise.
@@ -605,7 +756,7 @@ impl DeserializeError {
     #[cold]
     #[must_use]
     pub fn bad_value(what: &'static str) -> Self {
-        Self::BadValue { column: 0, what }
+        Self::BadValue { column: 0, field: None, what }
     }
 
     /// The error for a row type of `expected` columns and a result of `got`.
@@ -632,10 +783,39 @@ impl DeserializeError {
     pub fn at_column(self, index: usize) -> Self {
         let column = column_index(index);
         match self {
-            Self::BadValue { what, .. } => Self::BadValue { column, what },
+            Self::BadValue { field, what, .. } => Self::BadValue { column, field, what },
+            Self::NoFieldForColumn { .. } => Self::NoFieldForColumn { column },
             Self::Type(mismatch) => Self::Type(mismatch.at_column(index)),
-            Self::UnexpectedNull { rust, .. } => Self::UnexpectedNull { column, rust },
-            Self::Malformed(_) | Self::WrongColumnCount { .. } => self,
+            Self::UnexpectedNull { field, rust, .. } => {
+                Self::UnexpectedNull { column, field, rust }
+            }
+            Self::Malformed(_) | Self::NoColumnForField { .. } | Self::WrongColumnCount { .. } => {
+                self
+            }
+        }
+    }
+
+    /// The same error, in a field of a user-defined type, where it can name one. One that does
+    /// already, of a type within this one, keeps it.
+    ///
+    /// ```
+    /// # use shardwire_protocol::error::DeserializeError;
+    /// let error = DeserializeError::unexpected_null::<u8>().at_field("number");
+    /// assert_eq!(error.to_string(), "column 0, field number is null, which u8 cannot be");
+    /// ```
+    #[cold]
+    #[must_use]
+    pub fn at_field(self, name: &'static str) -> Self {
+        let or_name = |field: Option<&'static str>| field.or(Some(name));
+        match self {
+            Self::BadValue { column, field, what } => {
+                Self::BadValue { column, field: or_name(field), what }
+            }
+            Self::Type(mismatch) => Self::Type(mismatch.at_field(name)),
+            Self::UnexpectedNull { column, field, rust } => {
+                Self::UnexpectedNull { column, field: or_name(field), rust }
+            }
+            other => other,
         }
     }
 }
@@ -643,11 +823,20 @@ impl DeserializeError {
 impl fmt::Display for DeserializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadValue { column, what } => write!(f, "column {column}: {what}"),
+            Self::BadValue { column, field, what } => {
+                write!(f, "{}: {what}", Place { column: *column, field: *field })
+            }
             Self::Malformed(error) => error.fmt(f),
+            Self::NoColumnForField { field } => {
+                write!(f, "the result has no column for field {field}")
+            }
+            Self::NoFieldForColumn { column } => {
+                write!(f, "column {column}: the row type has no field of that name there")
+            }
             Self::Type(mismatch) => mismatch.fmt(f),
-            Self::UnexpectedNull { column, rust } => {
-                write!(f, "column {column} is null, which {rust} cannot be")
+            Self::UnexpectedNull { column, field, rust } => {
+                let place = Place { column: *column, field: *field };
+                write!(f, "{place} is null, which {rust} cannot be")
             }
             Self::WrongColumnCount { expected, got } => {
                 write!(f, "row type has {expected} columns, the result {got}")
@@ -681,6 +870,22 @@ from_leaf! {
     TypeMismatch => DeserializeError::Type,
 }
 
+/// Where in a row a value stands.
+struct Place {
+    column: u16,
+    field: Option<&'static str>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "column {}", self.column)?;
+        match self.field {
+            Some(field) => write!(f, ", field {field}"),
+            None => Ok(()),
+        }
+    }
+}
+
 fn column_index(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX)
 }
@@ -691,8 +896,8 @@ pub(crate) fn saturating_u32(n: usize) -> u32 {
 
 const _: () = assert!(size_of::<Malformed>() <= 32);
 const _: () = assert!(size_of::<FrameError>() <= 40);
-const _: () = assert!(size_of::<SerializeError>() <= 48);
-const _: () = assert!(size_of::<DeserializeError>() <= 48);
+const _: () = assert!(size_of::<SerializeError>() <= 64);
+const _: () = assert!(size_of::<DeserializeError>() <= 64);
 
 #[cfg(test)]
 mod tests {
@@ -709,7 +914,7 @@ mod tests {
             FrameError::from(Unsupported::Version(66)).to_string(),
             FrameError::from(TooLarge { what: "body", len: 1 << 31, max: 1 << 28 }).to_string(),
             SerializeError::from(LengthMismatch { announced: 4, written: 5 }).to_string(),
-            SerializeError::BadValue { column: 0, what: "odd" }.at_column(3).to_string(),
+            SerializeError::bad_value("odd").at_column(3).to_string(),
             SerializeError::NotInMessage {
                 what: "keyspace",
                 opcode: Opcode::Query,

@@ -304,7 +304,7 @@ impl SerializeValue for CqlDuration {
         let negative = self.months < 0 || self.days < 0 || self.nanoseconds < 0;
         if positive && negative {
             let what = "the parts of a duration must have one sign";
-            return Err(SerializeError::BadValue { column: 0, what });
+            return Err(SerializeError::bad_value(what));
         }
         ValueLen::bytes(
             vint_len(i64::from(self.months))

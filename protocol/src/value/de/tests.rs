@@ -168,7 +168,7 @@ fn scalars_of_variable_length() {
 
 #[test]
 fn null_needs_a_place() {
-    let null = DeserializeError::UnexpectedNull { column: 0, rust: "i32" };
+    let null = DeserializeError::unexpected_null::<i32>();
     assert_eq!(read::<i32>(&ColumnType::Int, None), Err(null));
     assert_eq!(read::<Option<i32>>(&ColumnType::Int, None), Ok(None));
     assert!(read::<&str>(&ColumnType::Text, None).is_err());

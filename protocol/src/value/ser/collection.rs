@@ -42,7 +42,7 @@ pub(super) fn element_len(
     match element.value_len(typ)? {
         ValueLen::Unset => {
             let what = "a part of a collection or tuple cannot be unset";
-            Err(SerializeError::BadValue { column: 0, what })
+            Err(SerializeError::bad_value(what))
         }
         len => Ok(len.encoded_len()),
     }
@@ -57,7 +57,7 @@ fn content_len(
         ValueLen::Bytes(len) => Ok(usize::try_from(len).unwrap_or(usize::MAX)),
         ValueLen::Null | ValueLen::Unset => {
             let what = "an element of a vector cannot be null or unset";
-            Err(SerializeError::BadValue { column: 0, what })
+            Err(SerializeError::bad_value(what))
         }
     }
 }
@@ -70,7 +70,7 @@ fn sequence_len<'v, T: SerializeValue + 'v>(
         && values.len() != usize::from(*dimensions)
     {
         let what = "another number of elements than the vector has dimensions";
-        return Err(SerializeError::BadValue { column: 0, what });
+        return Err(SerializeError::bad_value(what));
     }
     let (element_typ, framing) = elements_of(typ);
     let mut len = if let Framing::Values = framing { 4_usize } else { 0 };
@@ -80,7 +80,7 @@ fn sequence_len<'v, T: SerializeValue + 'v>(
             Framing::Fixed(fixed_len) => {
                 if content_len(value, element_typ)? != fixed_len {
                     let what = "an element of a vector has not the length of its type";
-                    return Err(SerializeError::BadValue { column: 0, what });
+                    return Err(SerializeError::bad_value(what));
                 }
                 fixed_len
             }
