@@ -125,9 +125,5 @@ struct Readme;
 /// # Ok(()) });
 /// ```
 pub mod implement {
-    pub use shardwire_protocol::error::{DeserializeError, SerializeError, TypeMismatch};
-    pub use shardwire_protocol::routing::KeySink;
-    pub use shardwire_protocol::row::Cells;
-    pub use shardwire_protocol::value::ValueLen;
-    pub use shardwire_protocol::wire::Writer;
+    pub use shardwire_protocol::implement::*;
 }

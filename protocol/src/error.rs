@@ -355,7 +355,7 @@ impl TypeMismatch {
     /// # use shardwire_protocol::types::ColumnType;
     /// let mismatch = TypeMismatch::of::<u64>(&ColumnType::Bigint);
     /// let mismatch = mismatch.because(MismatchReason::NoSuchField).at_field("street");
-    /// assert_eq!(mismatch.to_string(), "column 0: bigint has no field street, which u64 has");
+    /// assert_eq!(mismatch.to_string(), "column 0: bigint has no field street of u64");
     /// ```
     #[must_use]
     pub fn because(self, reason: MismatchReason) -> Self {
@@ -394,19 +394,20 @@ impl TypeMismatch {
 impl fmt::Display for TypeMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { column, field, cql, rust, reason } = *self;
-        let name = field.unwrap_or("?");
         match reason {
             MismatchReason::Type => {
                 write!(f, "{}: {rust} does not fit {cql}", Place { column, field })
             }
-            MismatchReason::NoSuchField => {
-                write!(f, "column {column}: {cql} has no field {name}, which {rust} has")
-            }
+            MismatchReason::NoSuchField => match field {
+                Some(field) => write!(f, "column {column}: {cql} has no field {field} of {rust}"),
+                None => write!(f, "column {column}: {cql} has fewer fields than {rust}"),
+            },
             MismatchReason::ExcessField(index) => {
                 write!(f, "column {column}: {rust} has no field for the {cql}'s field {index}")
             }
             MismatchReason::FieldOrder => {
-                write!(f, "column {column}: {cql} has another field where {rust} has {name}")
+                let field = field.unwrap_or("another");
+                write!(f, "column {column}: {cql} has another field where {rust} has {field}")
             }
         }
     }
@@ -886,7 +887,7 @@ impl fmt::Display for Place {
     }
 }
 
-fn column_index(index: usize) -> u16 {
+pub(crate) fn column_index(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX)
 }
 

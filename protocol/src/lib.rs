@@ -49,6 +49,10 @@ pub mod value;
 
 pub mod row;
 
+pub mod fields;
+
+pub mod implement;
+
 // From a row to the shard that owns it.
 pub mod routing;
 

@@ -46,6 +46,10 @@ use crate::wire::Reader;
 /// assert_eq!(rows.next(), Some(Ok(Item { id: 7, name: "lamp" })));
 /// # Ok::<(), DeserializeError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a row",
+    note = "derive `DeserializeRow` for structs; a single column is the tuple `(T,)`"
+)]
 pub trait DeserializeRow<'frame>: Sized {
     /// Whether rows of these columns can be read as `Self`: once per result, not once per row.
     ///
@@ -231,6 +235,21 @@ impl<'frame, 'meta: 'frame> Cells<'frame, 'meta> {
         self.columns.get(self.index)
     }
 
+    /// Whether at least that many bytes of the body are left: a row with fewer than its values take
+    /// is found with one comparison.
+    ///
+    /// ```
+    /// # use shardwire_protocol::row::Cells;
+    /// # use shardwire_protocol::wire::Reader;
+    /// let cells = Cells::new(Reader::new(&[0; 8]), &[]);
+    /// assert!(cells.has_bytes(8) && !cells.has_bytes(9));
+    /// ```
+    #[inline(always)]
+    #[must_use]
+    pub fn has_bytes(&self, len: usize) -> bool {
+        self.reader.remaining().len() >= len
+    }
+
     /// Passes over the next cell.
     ///
     /// ```
@@ -343,7 +362,7 @@ macro_rules! tuples {
             fn deserialize_sound(cells: &mut Cells<'frame, '_>) -> Option<Self> {
                 // No less can hold a row of these: one comparison, which the compiler then knows
                 // the outcome of some later ones from.
-                if cells.reader.remaining().len() < const { 0 $(+ $value::CELL_LEN_MIN)+ } {
+                if !cells.has_bytes(const { 0 $(+ $value::CELL_LEN_MIN)+ }) {
                     return None;
                 }
                 Some(($(cells.sound_value::<$value>()?,)+))

@@ -7,3 +7,4 @@ mod ser;
 
 pub use de::{Cells, DeserializeRow};
 pub use ser::{SerializeRow, type_at};
+pub use shardwire_protocol_derive::{DeserializeRow, SerializeRow};

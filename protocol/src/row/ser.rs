@@ -30,6 +30,10 @@ use crate::wire::Writer;
 /// assert!((7_i64,).type_check(&markers).is_err());
 /// # Ok::<(), shardwire_protocol::error::SerializeError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be bound as the values of a statement",
+    note = "derive `SerializeRow` for structs; a single value is the tuple `(value,)`"
+)]
 pub trait SerializeRow {
     /// Whether number and types of the values fit the markers.
     ///

@@ -73,6 +73,10 @@ pub use view::{Field, TupleIter, TupleView, UdtIter, UdtView};
 /// assert_eq!(Digits::deserialize(&ColumnType::Text, Some(b"42")), Ok(Digits(42)));
 /// assert!(Digits::deserialize(&ColumnType::Text, Some(b"lamp")).is_err());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a CQL value",
+    note = "derive `DeserializeValue` for structs that are user-defined types, or `transparent` ones"
+)]
 pub trait DeserializeValue<'frame>: Sized {
     /// How few bytes a cell takes that can be read, its length included. A row with less left than
     /// its values need is found with one comparison.

@@ -21,6 +21,7 @@ pub use de::{
 pub use literal::DIGITS_LEN_MAX;
 pub use number::{Counter, CqlDecimal, CqlDecimalBorrowed, CqlVarint, CqlVarintBorrowed};
 pub use ser::{SerializeValue, ValueLen};
+pub use shardwire_protocol_derive::{DeserializeValue, SerializeValue};
 pub use time::{CqlDate, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid};
 
 #[cfg(test)]

@@ -122,6 +122,10 @@ impl ValueLen {
 /// Digits(42).write_value(&ColumnType::Text, &mut Writer::new(&mut value));
 /// assert_eq!(value, *b"\0\0\0\x0242");
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be bound as a CQL value",
+    note = "derive `SerializeValue` for structs that are user-defined types, or `transparent` ones"
+)]
 pub trait SerializeValue {
     /// Whether values of this Rust type fit a column of type `typ`. Depends on nothing else.
     ///

@@ -27,6 +27,12 @@ const LAYERS: &[Layer] = &[
         never: &["tokio", "mio", "socket2", "rustix", "futures", "tracing"],
     },
     Layer {
+        name: "shardwire-protocol-derive",
+        ours: &[],
+        others: Some(&["proc-macro2", "quote", "syn"]),
+        never: &["tokio", "mio", "socket2"],
+    },
+    Layer {
         name: "shardwire-sync",
         ours: &[],
         others: Some(&["loom"]),
