@@ -266,7 +266,39 @@ mod tests {
         );
     }
 
+    /// Header and body, as a server sends them.
+    fn frame() -> impl Strategy<Value = (ResponseHeader, Vec<u8>)> {
+        let version = prop::sample::select(&[Version::V3, Version::V4, Version::V5]);
+        let opcode = prop::sample::select(&[Opcode::Error, Opcode::Result, Opcode::Event]);
+        let body = prop::collection::vec(any::<u8>(), 0..40);
+        (version, any::<u8>(), any::<i16>(), opcode, body).prop_map(
+            |(version, flags, stream, opcode, body)| {
+                let body_len = u32::try_from(body.len()).unwrap();
+                (ResponseHeader { version, flags, stream, opcode, body_len }, body)
+            },
+        )
+    }
+
     proptest! {
+        #[test]
+        fn frames_survive(
+            frames in proptest::collection::vec(frame(), 0..5),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let mut bytes = Vec::new();
+            for (header, body) in &frames {
+                let mut head = [0; HEADER_LEN];
+                header.encode(&mut head);
+                bytes.extend_from_slice(&head);
+                bytes.extend_from_slice(body);
+            }
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect();
+            prop_assert_eq!(feed(&pieces), (frames, 0));
+        }
+
         #[test]
         fn never_panics_nor_claims_more_than_there_is(
             bytes in proptest::collection::vec(any::<u8>(), 0..40), max: u32,

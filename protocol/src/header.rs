@@ -310,6 +310,7 @@ const DIRECTION: u8 = 0x80;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const REQUEST: [u8; 9] = [4, 0, 0, 7, 0x0A, 0, 0, 1, 2];
 
@@ -352,11 +353,101 @@ mod tests {
     }
 
     #[test]
-    fn every_opcode_survives() {
-        let known = (0..=255u8).filter_map(|number| Opcode::from_u8(number).ok());
-        assert_eq!(known.clone().count(), 16);
-        for opcode in known {
-            assert_eq!(Opcode::from_u8(opcode.as_u8()), Ok(opcode));
+    fn opcodes_have_these_numbers() {
+        let table = [
+            (0x00, "ERROR"),
+            (0x01, "STARTUP"),
+            (0x02, "READY"),
+            (0x03, "AUTHENTICATE"),
+            (0x05, "OPTIONS"),
+            (0x06, "SUPPORTED"),
+            (0x07, "QUERY"),
+            (0x08, "RESULT"),
+            (0x09, "PREPARE"),
+            (0x0A, "EXECUTE"),
+            (0x0B, "REGISTER"),
+            (0x0C, "EVENT"),
+            (0x0D, "BATCH"),
+            (0x0E, "AUTH_CHALLENGE"),
+            (0x0F, "AUTH_RESPONSE"),
+            (0x10, "AUTH_SUCCESS"),
+        ];
+        for number in 0..=255 {
+            match table.iter().find(|(known, _)| *known == number) {
+                Some((_, name)) => {
+                    let opcode = Opcode::from_u8(number).unwrap();
+                    assert_eq!((opcode.as_u8(), opcode.to_string()), (number, (*name).to_owned()));
+                }
+                None => assert_eq!(
+                    Opcode::from_u8(number),
+                    Err(Malformed::UnknownOpcode(number)),
+                    "{number}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn flags_are_one_bit_each() {
+        let flags = [
+            flags::COMPRESSION,
+            flags::TRACING,
+            flags::CUSTOM_PAYLOAD,
+            flags::WARNING,
+            flags::USE_BETA,
+        ];
+        assert_eq!(flags, [0x01, 0x02, 0x04, 0x08, 0x10]);
+    }
+
+    #[test]
+    fn versions_have_a_number_and_a_direction() {
+        let versions = [(Version::V3, 0x03, 0x83), (Version::V4, 0x04, 0x84)];
+        for (version, request, response) in versions.into_iter().chain([(Version::V5, 5, 0x85)]) {
+            let with = |number: u8| {
+                let mut bytes = REQUEST;
+                bytes[0] = number;
+                bytes
+            };
+            assert_eq!(RequestHeader::decode(&with(request)).unwrap().version, version);
+            assert_eq!(ResponseHeader::decode(&with(response)).unwrap().version, version);
+            assert!(RequestHeader::decode(&with(response)).is_err());
+            assert!(ResponseHeader::decode(&with(request)).is_err());
+        }
+        let known = (0..=255).filter(|number| Version::from_u8(*number).is_ok());
+        assert!(known.eq([3, 4, 5]));
+    }
+
+    proptest! {
+        #[test]
+        fn headers_survive(
+            version in prop::sample::select(&[Version::V3, Version::V4, Version::V5]),
+            flags: u8,
+            stream: i16,
+            number in 0_u8..=0x10,
+            body_len in 0..=BODY_LEN_MAX,
+        ) {
+            let Ok(opcode) = Opcode::from_u8(number) else { return Ok(()) };
+            let mut bytes = [0; HEADER_LEN];
+            let request = RequestHeader { version, flags, stream, opcode, body_len };
+            request.encode(&mut bytes);
+            prop_assert_eq!(RequestHeader::decode(&bytes), Ok(request));
+            let response = ResponseHeader { version, flags, stream, opcode, body_len };
+            response.encode(&mut bytes);
+            prop_assert_eq!(ResponseHeader::decode(&bytes), Ok(response));
+        }
+
+        /// What is taken is written again as the same bytes.
+        #[test]
+        fn any_bytes(bytes: [u8; HEADER_LEN]) {
+            let mut again = [0; HEADER_LEN];
+            if let Ok(header) = RequestHeader::decode(&bytes) {
+                header.encode(&mut again);
+                prop_assert_eq!(again, bytes);
+            }
+            if let Ok(header) = ResponseHeader::decode(&bytes) {
+                header.encode(&mut again);
+                prop_assert_eq!(again, bytes);
+            }
         }
     }
 }
