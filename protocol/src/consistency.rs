@@ -177,10 +177,37 @@ mod tests {
         for number in 0..=10 {
             assert_eq!(Consistency::from_u16(number).map(Consistency::as_u16), Some(number));
         }
-        assert_eq!(Consistency::from_u16(11), None);
+        for number in 11..=u16::MAX {
+            assert_eq!(Consistency::from_u16(number), None);
+        }
         assert_eq!(SerialConsistency::from_u16(8), Some(SerialConsistency::Serial));
-        assert_eq!(SerialConsistency::from_u16(10), None);
+        let serial: Vec<u16> =
+            (0..20).filter(|number| SerialConsistency::from_u16(*number).is_some()).collect();
+        assert_eq!(serial, [8, 9]);
+        for number in serial {
+            let level = SerialConsistency::from_u16(number).unwrap();
+            assert_eq!((level.as_u16(), Consistency::from(level).as_u16()), (number, number));
+        }
         assert_eq!(Consistency::default().to_string(), "LOCAL_QUORUM");
         assert_eq!(SerialConsistency::default().to_string(), "LOCAL_SERIAL");
+    }
+    #[test]
+    fn levels_have_these_numbers() {
+        let names: Vec<String> =
+            (0..=10).map(|number| Consistency::from_u16(number).unwrap().to_string()).collect();
+        let expected = [
+            "ANY",
+            "ONE",
+            "TWO",
+            "THREE",
+            "QUORUM",
+            "ALL",
+            "LOCAL_QUORUM",
+            "EACH_QUORUM",
+            "SERIAL",
+            "LOCAL_SERIAL",
+            "LOCAL_ONE",
+        ];
+        assert_eq!(names, expected);
     }
 }

@@ -1,7 +1,8 @@
 //! Tests of the notations: golden bytes, truncation, round trips.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
@@ -39,6 +40,109 @@ fn unsigned_vint_vectors() {
             assert!(Reader::new(&bytes[..len]).unsigned_vint("v").is_err());
         }
     }
+}
+
+#[test]
+fn vint_vectors() {
+    let vectors: [(i64, &[u8]); 11] = [
+        (0, &[0]),
+        (-1, &[1]),
+        (1, &[2]),
+        (-2, &[3]),
+        (-64, &[0x7F]),
+        (64, &[0x80, 0x80]),
+        (-65, &[0x80, 0x81]),
+        (-1_000_000_000, &[0xF0, 0x77, 0x35, 0x93, 0xFF]),
+        (1 << 55, &[0xFF, 1, 0, 0, 0, 0, 0, 0, 0]),
+        (i64::MAX, &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE]),
+        (i64::MIN, &[0xFF; 9]),
+    ];
+    for (value, bytes) in vectors {
+        assert_eq!(vint_len(value), bytes.len(), "{value}");
+        assert_eq!(written(bytes.len(), |out| out.put_vint(value)), bytes);
+        let mut reader = Reader::new(bytes);
+        assert_eq!(reader.vint("v"), Ok(value));
+        assert!(reader.remaining().is_empty());
+    }
+}
+
+/// Each notation: its bytes, what is read of them, and an error for each beginning of them.
+#[test]
+fn golden_notations() {
+    use expect_test::{Expect, expect};
+    use std::fmt::Debug;
+
+    #[track_caller]
+    fn check<'a, T: Debug>(
+        bytes: &'a [u8],
+        read: impl Fn(&mut Reader<'a>) -> Result<T, Malformed>,
+        expected: Expect,
+    ) {
+        let mut reader = Reader::with_offset(bytes, 100);
+        expected.assert_eq(&format!("{:?}", read(&mut reader).unwrap()));
+        assert!(reader.remaining().is_empty());
+        assert_eq!(reader.offset(), 100 + bytes.len());
+        for len in 0..bytes.len() {
+            let cut = read(&mut Reader::new(&bytes[..len]));
+            assert!(matches!(cut, Err(Malformed::Truncated { what: "f", .. })), "{len}: {cut:?}");
+        }
+    }
+    fn all<T: Iterator<Item: Debug>>(items: T) -> Vec<T::Item> {
+        items.collect()
+    }
+
+    check(b"\xFE", |reader| reader.u8("f"), expect!["254"]);
+    check(b"\xFE\x01", |reader| reader.u16("f"), expect!["65025"]);
+    check(b"\xFF\xFF\xFF\xFE", |reader| reader.i32("f"), expect!["-2"]);
+    check(b"\x80\0\0\x01", |reader| reader.u32("f"), expect!["2147483649"]);
+    check(b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFE", |reader| reader.i64("f"), expect!["-2"]);
+    check(b"\0\x03a\xC3\xA9", |reader| reader.string("f"), expect![[r#""aé""#]]);
+    check(b"\0\0\0\x03a\xC3\xA9", |reader| reader.long_string("f"), expect![[r#""aé""#]]);
+    check(b"\0\x02\0\xFF", |reader| reader.short_bytes("f"), expect!["[0, 255]"]);
+    check(b"\0\0\0\x02\0\xFF", |reader| reader.bytes("f"), expect!["Some([0, 255])"]);
+    check(b"\0\0\0\0", |reader| reader.bytes("f"), expect!["Some([])"]);
+    check(b"\xFF\xFF\xFF\xFF", |reader| reader.bytes("f"), expect!["None"]);
+    check(b"\0\0", |reader| reader.string_list("f").map(all), expect!["[]"]);
+    check(
+        b"\0\x02\0\x01a\0\0",
+        |reader| reader.string_list("f").map(all),
+        expect![[r#"["a", ""]"#]],
+    );
+    check(
+        b"\0\x02\0\x01a\0\x01b\0\0\0\x01c",
+        |reader| reader.string_map("f").map(all),
+        expect![[r#"[("a", "b"), ("", "c")]"#]],
+    );
+    check(
+        b"\0\x02\0\x01a\0\x02\0\x01b\0\x01c\0\x01d\0\0",
+        |reader| {
+            let map = reader.string_multimap("f")?;
+            Ok(all(map.map(|(key, values)| (key, all(values)))))
+        },
+        expect![[r#"[("a", ["b", "c"]), ("d", [])]"#]],
+    );
+    check(
+        b"\0\x02\0\x01a\0\0\0\x01b\0\x01c\xFF\xFF\xFF\xFF",
+        |reader| reader.bytes_map("f").map(all),
+        expect![[r#"[("a", Some([98])), ("c", None)]"#]],
+    );
+    check(b"\x04\x7F\0\0\x01\0\0\x23\x52", |reader| reader.inet("f"), expect!["127.0.0.1:9042"]);
+    check(
+        b"\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\xFF\xFF",
+        |reader| reader.inet("f"),
+        expect!["[::1]:65535"],
+    );
+    check(b"\x04\x0A\0\0\x07", |reader| reader.ip_addr("f"), expect!["10.0.0.7"]);
+    check(
+        b"\x11\x11\x11\x11\x22\x22\x43\x33\x84\x44\x55\x55\x55\x55\x55\x55",
+        |reader| reader.uuid("f"),
+        expect!["11111111-2222-4333-8444-555555555555"],
+    );
+    check(b"\0\x06", |reader| reader.consistency("f"), expect!["LocalQuorum"]);
+    check(b"\xC3\xE8\0", |reader| reader.unsigned_vint("f"), expect!["256000"]);
+    check(b"\xC3\xE8\x01", |reader| reader.vint("f"), expect!["-128001"]);
+    check(b"\x01\x02\x03", |reader| reader.array::<3>("f"), expect!["[1, 2, 3]"]);
+    check(b"\x01\x02\x03", |reader| reader.take(3, "f"), expect!["[1, 2, 3]"]);
 }
 
 #[test]
@@ -178,7 +282,17 @@ enum Field {
     LongText(String),
     Bytes(Option<Vec<u8>>),
     Vint(i64),
+    UnsignedVint(u64),
     Array([u8; 16]),
+    ShortBytes(Vec<u8>),
+    List(Vec<String>),
+    Map(Vec<(String, String)>),
+    Multimap(Vec<(String, Vec<String>)>),
+    BytesMap(Vec<(String, Option<Vec<u8>>)>),
+    Inet(SocketAddr),
+    Address(IpAddr),
+    Uuid(Uuid),
+    Consistency(Consistency),
 }
 
 impl Field {
@@ -192,7 +306,37 @@ impl Field {
             Self::LongText(text) => 4 + text.len(),
             Self::Bytes(bytes) => 4 + bytes.as_ref().map_or(0, Vec::len),
             Self::Vint(value) => vint_len(*value),
+            Self::UnsignedVint(value) => unsigned_vint_len(*value),
             Self::Array(_) => 20,
+            Self::ShortBytes(bytes) => 2 + bytes.len(),
+            Self::List(texts) => list_len(texts),
+            Self::Map(pairs) => {
+                2 + pairs.iter().map(|(key, value)| 4 + key.len() + value.len()).sum::<usize>()
+            }
+            Self::Multimap(pairs) => {
+                let pair_len = |(key, list): &(String, Vec<_>)| 2 + key.len() + list_len(list);
+                2 + pairs.iter().map(pair_len).sum::<usize>()
+            }
+            Self::BytesMap(pairs) => {
+                let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+                2 + pairs.iter().map(|(key, bytes)| 6 + key.len() + len(bytes)).sum::<usize>()
+            }
+            Self::Inet(address) => {
+                if address.is_ipv4() {
+                    9
+                } else {
+                    21
+                }
+            }
+            Self::Address(address) => {
+                if address.is_ipv4() {
+                    5
+                } else {
+                    17
+                }
+            }
+            Self::Uuid(_) => 16,
+            Self::Consistency(_) => 2,
         }
     }
 
@@ -207,7 +351,42 @@ impl Field {
             Self::Bytes(None) => out.put_i32(-1),
             Self::Bytes(Some(bytes)) => out.put_bytes(bytes),
             Self::Vint(value) => out.put_vint(*value),
+            Self::UnsignedVint(value) => out.put_unsigned_vint(*value),
             Self::Array(bytes) => out.put_fixed_value(*bytes),
+            Self::ShortBytes(bytes) => out.put_short_bytes(bytes),
+            Self::List(texts) => put_list(texts, out),
+            Self::Map(pairs) => {
+                out.put_u16(u16::try_from(pairs.len()).unwrap());
+                for (key, value) in pairs {
+                    out.put_string(key);
+                    out.put_string(value);
+                }
+            }
+            Self::Multimap(pairs) => {
+                out.put_u16(u16::try_from(pairs.len()).unwrap());
+                for (key, values) in pairs {
+                    out.put_string(key);
+                    put_list(values, out);
+                }
+            }
+            Self::BytesMap(pairs) => {
+                out.put_u16(u16::try_from(pairs.len()).unwrap());
+                for (key, bytes) in pairs {
+                    out.put_string(key);
+                    Self::Bytes(bytes.clone()).write(out);
+                }
+            }
+            Self::Inet(address) => out.put_inet(*address),
+            Self::Address(IpAddr::V4(address)) => {
+                out.put_u8(4);
+                out.put_array(address.octets());
+            }
+            Self::Address(IpAddr::V6(address)) => {
+                out.put_u8(16);
+                out.put_array(address.octets());
+            }
+            Self::Uuid(uuid) => out.put_uuid(*uuid),
+            Self::Consistency(level) => out.put_consistency(*level),
         }
     }
 
@@ -222,10 +401,44 @@ impl Field {
             Self::LongText(text) => assert_eq!(reader.long_string("f")?, text),
             Self::Bytes(bytes) => assert_eq!(reader.bytes("f")?, bytes.as_deref()),
             Self::Vint(value) => assert_eq!(reader.vint("f")?, *value),
+            Self::UnsignedVint(value) => assert_eq!(reader.unsigned_vint("f")?, *value),
             Self::Array(bytes) => assert_eq!(reader.bytes("f")?, Some(&bytes[..])),
+            Self::ShortBytes(bytes) => assert_eq!(reader.short_bytes("f")?, bytes),
+            Self::List(texts) => assert!(reader.string_list("f")?.eq(texts)),
+            Self::Map(pairs) => {
+                let map = reader.string_map("f")?;
+                assert_eq!(map.len(), pairs.len());
+                assert!(map.eq(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))));
+            }
+            Self::Multimap(pairs) => {
+                let map = reader.string_multimap("f")?;
+                assert_eq!(map.len(), pairs.len());
+                for ((key, values), (written_key, written)) in map.zip(pairs) {
+                    assert_eq!(key, written_key);
+                    assert!(values.eq(written));
+                }
+            }
+            Self::BytesMap(pairs) => {
+                let map = reader.bytes_map("f")?;
+                assert_eq!(map.len(), pairs.len());
+                assert!(map.eq(pairs.iter().map(|(key, value)| (key.as_str(), value.as_deref()))));
+            }
+            Self::Inet(address) => assert_eq!(reader.inet("f")?, *address),
+            Self::Address(address) => assert_eq!(reader.ip_addr("f")?, *address),
+            Self::Uuid(uuid) => assert_eq!(reader.uuid("f")?, *uuid),
+            Self::Consistency(level) => assert_eq!(reader.consistency("f")?, *level),
         }
         Ok(())
     }
+}
+
+fn list_len(texts: &[String]) -> usize {
+    2 + texts.iter().map(|text| 2 + text.len()).sum::<usize>()
+}
+
+fn put_list(texts: &[String], out: &mut Writer<'_>) {
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    out.put_string_list(&texts);
 }
 
 fn field() -> impl Strategy<Value = Field> {
@@ -238,13 +451,24 @@ fn field() -> impl Strategy<Value = Field> {
         ".{0,20}".prop_map(Field::LongText),
         any::<Option<Vec<u8>>>().prop_map(Field::Bytes),
         (any::<i64>(), 0..64).prop_map(|(value, shift)| Field::Vint(value >> shift)),
+        (any::<u64>(), 0..64).prop_map(|(value, shift)| Field::UnsignedVint(value >> shift)),
         any::<[u8; 16]>().prop_map(Field::Array),
+        vec(any::<u8>(), 0..20).prop_map(Field::ShortBytes),
+        vec(".{0,4}", 0..4).prop_map(Field::List),
+        vec((".{0,4}", ".{0,4}"), 0..4).prop_map(Field::Map),
+        vec((".{0,4}", vec(".{0,4}", 0..3)), 0..3).prop_map(Field::Multimap),
+        vec((".{0,4}", proptest::option::of(vec(any::<u8>(), 0..9))), 0..4)
+            .prop_map(Field::BytesMap),
+        any::<(IpAddr, u16)>().prop_map(|address| Field::Inet(address.into())),
+        any::<IpAddr>().prop_map(Field::Address),
+        any::<u128>().prop_map(|id| Field::Uuid(Uuid::from_u128(id))),
+        (0_u16..=10).prop_map(|level| Field::Consistency(Consistency::from_u16(level).unwrap())),
     ]
 }
 
 proptest! {
     #[test]
-    fn round_trip(fields in proptest::collection::vec(field(), 0..8)) {
+    fn round_trip(fields in vec(field(), 0..8)) {
         let len = fields.iter().map(Field::len).sum();
         let bytes = written(len, |out| fields.iter().for_each(|field| field.write(out)));
         let mut reader = Reader::new(&bytes);
