@@ -12,6 +12,8 @@ use crate::error::{CqlTypeName, Malformed};
 use crate::wire::Reader;
 
 mod class;
+#[cfg(test)]
+mod codec_tests;
 mod name;
 
 pub use name::{Name, name_hash};
