@@ -13,7 +13,7 @@ use crate::wire::Reader;
 
 mod class;
 #[cfg(test)]
-mod codec_tests;
+pub(crate) mod codec_tests;
 mod name;
 
 pub use name::{Name, name_hash};

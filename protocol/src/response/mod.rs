@@ -14,6 +14,8 @@ use crate::metadata::ResultMetadata;
 use crate::wire::{BytesMap, Reader, StringList};
 
 mod authenticate;
+#[cfg(test)]
+mod codec_tests;
 mod error;
 mod event;
 mod prepared;

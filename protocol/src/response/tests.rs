@@ -60,7 +60,7 @@ pub(crate) fn build() -> Build {
     Build::default()
 }
 
-fn header(opcode: Opcode, flags: u8) -> ResponseHeader {
+pub(super) fn header(opcode: Opcode, flags: u8) -> ResponseHeader {
     ResponseHeader { version: Version::V4, flags, stream: 1, opcode, body_len: 0 }
 }
 
@@ -68,12 +68,17 @@ fn agreed() -> Agreed {
     agreed_on(Version::V4)
 }
 
-fn agreed_on(version: Version) -> Agreed {
+pub(super) fn agreed_on(version: Version) -> Agreed {
     Agreed { rate_limit_error: Some(0xF000), ..Agreed::on(version) }
 }
 
 /// Everything that a body says, walked to its end.
-fn show(opcode: Opcode, flags: u8, agreed: &Agreed, bytes: &[u8]) -> Result<String, FrameError> {
+pub(super) fn show(
+    opcode: Opcode,
+    flags: u8,
+    agreed: &Agreed,
+    bytes: &[u8],
+) -> Result<String, FrameError> {
     let header = ResponseHeader { version: agreed.version, ..header(opcode, flags) };
     let body = Body::parse(&header, bytes)?;
     let mut text = String::new();
@@ -186,7 +191,7 @@ fn show_rows(rows: &RowsBody<'_>) -> Result<String, Malformed> {
 
 /// A golden body of all versions.
 #[track_caller]
-fn check(opcode: Opcode, flags: u8, body: Build, expected: Expect) {
+pub(super) fn check(opcode: Opcode, flags: u8, body: Build, expected: Expect) {
     for version in [Version::V3, Version::V4] {
         check_in(&agreed_on(version), opcode, flags, body.clone(), &expected);
     }
@@ -208,7 +213,7 @@ fn of_another_form(opcode: Opcode, body: &[u8]) -> bool {
 
 /// A golden body: shown as expected, an error when cut anywhere, the same with a tail.
 #[track_caller]
-fn check_in(agreed: &Agreed, opcode: Opcode, flags: u8, body: Build, expected: &Expect) {
+pub(super) fn check_in(agreed: &Agreed, opcode: Opcode, flags: u8, body: Build, expected: &Expect) {
     let shown = show(opcode, flags, agreed, &body.0).unwrap();
     expected.assert_eq(&shown);
     for len in 0..body.0.len() {
@@ -337,7 +342,7 @@ fn results_of_definitions() {
     check(Opcode::Result, 0, body, expect![[r#"Created in "ks": Table { name: "t" }"#]]);
 }
 
-fn error(code: u32) -> Build {
+pub(super) fn error(code: u32) -> Build {
     build().u32(code).string("no")
 }
 

@@ -40,7 +40,7 @@ fn put_string(text: &str, out: &mut Vec<u8>) {
 }
 
 /// The type as a server sends it.
-fn put_type(typ: &ColumnType, out: &mut Vec<u8>) {
+pub(crate) fn put_type(typ: &ColumnType, out: &mut Vec<u8>) {
     let put_count =
         |len: usize, out: &mut Vec<u8>| out.extend(u16::try_from(len).unwrap().to_be_bytes());
     match typ {
@@ -115,7 +115,7 @@ fn parse(bytes: &[u8]) -> Result<ColumnType, Malformed> {
 }
 
 /// Types of at most `depth` levels, none of them custom.
-fn types(depth: u32) -> impl Strategy<Value = ColumnType> {
+pub(crate) fn types(depth: u32) -> impl Strategy<Value = ColumnType> {
     let native = prop::sample::select(NATIVE.map(|(_, typ, _)| typ).to_vec());
     native.prop_recursive(depth, 12, 3, |inner| {
         let list = |typ| ColumnType::List(Box::new(typ));
