@@ -14,16 +14,20 @@ mod responses;
 mod source;
 #[path = "../../protocol/tests/differential/types.rs"]
 mod types;
+#[path = "../../protocol/tests/differential/udts.rs"]
+mod udts;
 #[path = "../../protocol/tests/differential/values.rs"]
 mod values;
 
-/// Responses made of the bytes, or the bytes as a response; values, or cells.
+/// Responses made of the bytes, or the bytes as a response; values, or cells; user-defined types.
 pub fn check(data: &[u8]) {
     let Some((choice, data)) = data.split_first() else { return };
-    match choice % 4 {
-        0 => responses::check(data),
+    match choice % 8 {
+        0 | 4 => responses::check(data),
         1 => responses::check_garbage(data),
         2 => values::check(data),
+        5 => udts::check_any_cell(data),
+        6 => udts::check(data),
         _ => values::check_any_cell(data),
     }
 }

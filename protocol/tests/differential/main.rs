@@ -5,7 +5,7 @@
 //! specification and a test; the list is repeated for readers in `docs/DIFFERENCES.md`.
 //!
 //! Reading order: `source.rs`, `frames.rs`, `responses.rs`, `differences.rs`, `types.rs`,
-//! `values.rs`, `routing.rs`.
+//! `values.rs`, `udts.rs`, `routing.rs`.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -20,6 +20,7 @@ mod responses;
 mod routing;
 mod source;
 mod types;
+mod udts;
 mod values;
 
 /// Random inputs of each kind; a seed reproduces them.
@@ -71,4 +72,14 @@ fn values_are_written_and_read_alike() {
 #[test]
 fn cells_are_read_alike() {
     random_inputs(5, 80, values::check_any_cell);
+}
+
+#[test]
+fn user_defined_types_are_written_and_read_alike() {
+    random_inputs(6, 400, udts::check);
+}
+
+#[test]
+fn fields_are_found_alike() {
+    random_inputs(7, 100, udts::check_any_cell);
 }

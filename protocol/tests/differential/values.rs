@@ -24,7 +24,7 @@ use super::source::Source;
 use super::types::to_official;
 
 /// Length and content, as this codec writes them.
-fn our_bytes(typ: &ColumnType, value: &impl SerializeValue) -> Option<Vec<u8>> {
+pub(crate) fn our_bytes(typ: &ColumnType, value: &impl SerializeValue) -> Option<Vec<u8>> {
     let mut out = vec![0; value.value_len(typ).ok()?.encoded_len()];
     let mut writer = Writer::new(&mut out);
     value.write_value(typ, &mut writer);
@@ -33,7 +33,7 @@ fn our_bytes(typ: &ColumnType, value: &impl SerializeValue) -> Option<Vec<u8>> {
 }
 
 /// The same of the official codec.
-fn official_bytes(typ: &ColumnType, value: &impl OfficialSerialize) -> Option<Vec<u8>> {
+pub(crate) fn official_bytes(typ: &ColumnType, value: &impl OfficialSerialize) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     value.serialize(&to_official(typ), CellWriter::new(&mut out)).ok()?;
     Some(out)
