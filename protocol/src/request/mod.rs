@@ -12,6 +12,8 @@ use crate::wire::Writer;
 mod auth_response;
 mod batch;
 mod execute;
+#[cfg(test)]
+mod field_tests;
 mod options;
 mod parameters;
 mod payload;

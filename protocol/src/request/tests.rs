@@ -15,7 +15,7 @@ fn encode<R: Request + ?Sized>(request: &R, version: Version) -> Vec<u8> {
 
 /// The frame in this version is made of these parts; no slice of another length is taken.
 #[track_caller]
-fn check_in<R: Request + ?Sized>(version: Version, request: &R, parts: &[&[u8]]) {
+pub(super) fn check_in<R: Request + ?Sized>(version: Version, request: &R, parts: &[&[u8]]) {
     let body = parts.concat();
     let mut frame = vec![version.as_u8(), request.header_flags(), 0, 7, R::OPCODE.as_u8()];
     frame.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
@@ -28,20 +28,20 @@ fn check_in<R: Request + ?Sized>(version: Version, request: &R, parts: &[&[u8]])
 }
 
 #[track_caller]
-fn check<R: Request + ?Sized>(request: &R, parts: &[&[u8]]) {
+pub(super) fn check<R: Request + ?Sized>(request: &R, parts: &[&[u8]]) {
     check_in(Version::V3, request, parts);
     check_in(Version::V4, request, parts);
 }
 
 #[track_caller]
-fn check_all<R: Request + ?Sized>(request: &R, parts: &[&[u8]]) {
+pub(super) fn check_all<R: Request + ?Sized>(request: &R, parts: &[&[u8]]) {
     check(request, parts);
     check_in(Version::V5, request, parts);
 }
 
 /// Neither measured nor written, whatever the length of the slice.
 #[track_caller]
-fn refused<R: Request + ?Sized>(request: &R, version: Version, what: &'static str) {
+pub(super) fn refused<R: Request + ?Sized>(request: &R, version: Version, what: &'static str) {
     let error = SerializeError::NotInMessage { what, opcode: R::OPCODE, version };
     assert_eq!(frame_len(request, version), Err(error));
     for len in 0..200 {
