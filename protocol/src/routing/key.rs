@@ -351,6 +351,8 @@ mod tests {
     #[test]
     fn keys_of_one_column() {
         check(&(1,), &[0], -4_069_959_284_402_364_209);
+        check(&(0,), &[0], -3_485_513_579_396_041_028);
+        check(&(0_i64,), &[0], 2_945_182_322_382_062_539);
         check(&(1_i64,), &[0], 6_292_367_497_774_912_474);
         check(&(-1_i64,), &[0], 7_071_048_584_287_372_947);
         check(&(true,), &[0], 8_849_112_093_580_131_862);
@@ -370,6 +372,13 @@ mod tests {
             0x43, 0x27, 0x52, 0x9F, 0xB6, 0x45, 0xDD, 0x00, 0xB8, 0x83, 0xEC, 0x39, 0xAE, 0x44,
             0x8B, 0xB8,
         ];
+        // Each part is its length, its bytes and a zero.
+        let mut key = Vec::new();
+        write_key_of_row(&("ab", 1, "c"), &[0, 1, 2], &[], &mut key).unwrap();
+        assert_eq!(key, b"\0\x02ab\0\0\x04\0\0\0\x01\0\0\x01c\0");
+        key.clear();
+        write_key_of_row(&("ab", 1, "c"), &[2], &[], &mut key).unwrap();
+        assert_eq!(key, b"c", "one part is its bytes alone");
         // The suite's vector ends in the middle of a column: two of its parts, then the rest.
         let key = [&[0, 16][..], &uuid, &[0, 0, 4, 0, 6, 0x6A, 0x6B, 0]].concat();
         assert_eq!(token_of_key(&key, Partitioner::Murmur3), Token(-9_223_371_632_693_506_265));

@@ -83,3 +83,39 @@ pub(super) fn cdc(head: &[u8]) -> Token {
         None => Token(i64::MIN),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitioners_are_known_by_the_end_of_their_class() {
+        let names = [
+            ("org.apache.cassandra.dht.Murmur3Partitioner", Some(Partitioner::Murmur3)),
+            ("Murmur3Partitioner", Some(Partitioner::Murmur3)),
+            ("com.scylladb.dht.CDCPartitioner", Some(Partitioner::Cdc)),
+            ("CDCPartitioner", Some(Partitioner::Cdc)),
+            ("org.apache.cassandra.dht.RandomPartitioner", None),
+            ("CDCPartitioner2", None),
+            ("", None),
+        ];
+        for (name, partitioner) in names {
+            assert_eq!(Partitioner::from_class_name(name), partitioner, "{name}");
+        }
+        assert_eq!(Partitioner::default(), Partitioner::Murmur3, "where none is named");
+    }
+
+    /// Only a hash is kept away from the ring's open end.
+    #[test]
+    fn the_lowest_token() {
+        assert_eq!(Token::of_hash(i64::MIN), Token(i64::MAX));
+        assert_eq!(Token::of_hash(i64::MIN + 1), Token(i64::MIN + 1));
+        assert_eq!(cdc(&i64::MIN.to_be_bytes()), Token(i64::MIN));
+        for len in 0..8 {
+            assert_eq!(cdc(&[1; 8][..len]), Token(i64::MIN), "{len}");
+        }
+        // Of a stream's id, sixteen bytes, the first half.
+        let id: Vec<u8> = (0..16).collect();
+        assert_eq!(cdc(&id), Token(0x0001_0203_0405_0607));
+    }
+}

@@ -1,5 +1,8 @@
 //! Tests of SUPPORTED: what servers say, what they leave out, and nonsense.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 use crate::header::{Opcode, ResponseHeader, Version};
 use crate::response::tests::build;
@@ -146,4 +149,131 @@ fn incomplete_or_absurd_shards_are_none() {
         ("SCYLLA_HOST_ID", &["me"]),
     ]);
     assert_eq!(absurd, Supported::default());
+}
+
+/// One of ScyllaDB's extensions is enough; what Cassandra may say as well is not.
+#[test]
+fn what_makes_a_node_scylla() {
+    let alone: [(&str, &[&str]); 8] = [
+        ("SCYLLA_SHARD_AWARE_PORT", &["19042"]),
+        ("SCYLLA_LWT_ADD_METADATA_MARK", &["LWT_OPTIMIZATION_META_BIT_MASK=2147483648"]),
+        ("SCYLLA_RATE_LIMIT_ERROR", &["ERROR_CODE=61440"]),
+        ("TABLETS_ROUTING_V1", &[""]),
+        ("TABLETS_ROUTING_V1", &[]),
+        ("TABLETS_ROUTING_V2_EXPERIMENTAL", &[""]),
+        ("TABLETS_ROUTING_V2_EXPERIMENTAL_V2", &[""]),
+        ("SCYLLA_USE_METADATA_ID", &[""]),
+    ];
+    for option in alone {
+        assert!(parse(&[option]).is_scylla(), "{option:?}");
+    }
+    assert!(parse(&SHARDS).is_scylla());
+    for part in SHARDS {
+        assert!(!parse(&[part]).is_scylla(), "{part:?}");
+    }
+    assert!(!parse(&[("COMPRESSION", &["lz4"]), ("CQL_VERSION", &["3.4.7"])]).is_scylla());
+}
+
+/// Values come with a name before them, or bare.
+#[test]
+fn numbers_of_extensions() {
+    let mark = |value| parse(&[("SCYLLA_LWT_ADD_METADATA_MARK", &[value])]).lwt_mark;
+    assert_eq!(mark("LWT_OPTIMIZATION_META_BIT_MASK=2147483648"), Some(0x8000_0000));
+    assert_eq!(mark("LWT_OPTIMIZATION_META_BIT_MASK=1"), Some(1));
+    assert_eq!(mark("2147483648"), Some(0x8000_0000));
+    let code = |value| parse(&[("SCYLLA_RATE_LIMIT_ERROR", &[value])]).rate_limit_error;
+    assert_eq!(code("ERROR_CODE=61440"), Some(0xF000));
+    assert_eq!(code("ERROR_CODE=17"), Some(17));
+    for odd in ["", "4294967296", "-1x", "ERROR=1", "0x10"] {
+        assert_eq!((mark(odd), code(odd)), (None, None), "{odd}");
+    }
+    assert_eq!(parse(&[("SCYLLA_SHARD_AWARE_PORT", &["65535"])]).shard_aware_port, Some(65535));
+    for (names, lz4, snappy) in [
+        (&["lz4", "snappy"][..], true, true),
+        (&["Lz4"], true, false),
+        (&["SNAPPY"], false, true),
+        (&["zstd"], false, false),
+        (&[], false, false),
+    ] {
+        let supported = parse(&[("COMPRESSION", names)]);
+        assert_eq!((supported.lz4, supported.snappy), (lz4, snappy), "{names:?}");
+    }
+}
+
+const KEYS: [&str; 17] = [
+    key::COMPRESSION,
+    key::CQL_VERSION,
+    key::LWT_ADD_METADATA_MARK,
+    key::RATE_LIMIT_ERROR,
+    key::PARTITIONER,
+    key::PROTOCOL_VERSIONS,
+    key::HOST_ID,
+    key::NR_SHARDS,
+    key::SHARD,
+    key::SHARD_AWARE_PORT,
+    key::SHARD_AWARE_PORT_SSL,
+    key::SHARDING_ALGORITHM,
+    key::SHARDING_IGNORE_MSB,
+    key::TABLETS_ROUTING_V1,
+    key::TABLETS_ROUTING_V2_EXPERIMENTAL,
+    key::TABLETS_ROUTING_V2_EXPERIMENTAL_V2,
+    key::USE_METADATA_ID,
+];
+
+proptest! {
+    #[test]
+    fn what_is_said_is_understood(
+        (shard, nr_shards, ignore_msb) in (any::<u16>(), 1_u16.., 0_u8..64),
+        (port, port_tls) in (1_u16.., 1_u16..),
+        (mark, code) in any::<(u32, i32)>(),
+        host_id: u128,
+    ) {
+        let shard = shard % nr_shards;
+        let (mark_text, code_text) =
+            (format!("LWT_OPTIMIZATION_META_BIT_MASK={mark}"), format!("ERROR_CODE={code}"));
+        let numbers = [shard, nr_shards, ignore_msb.into(), port, port_tls];
+        let [shard_text, nr, msb, plain, tls] = numbers.map(|number| number.to_string());
+        let host_id = Uuid::from_u128(host_id);
+        let supported = parse(&[
+            (key::SHARD, &[&shard_text]),
+            (key::NR_SHARDS, &[&nr]),
+            (key::SHARDING_IGNORE_MSB, &[&msb]),
+            (key::SHARD_AWARE_PORT, &[&plain]),
+            (key::SHARD_AWARE_PORT_SSL, &[&tls]),
+            (key::LWT_ADD_METADATA_MARK, &[&mark_text]),
+            (key::RATE_LIMIT_ERROR, &[&code_text]),
+            (key::HOST_ID, &[&host_id.to_string()]),
+        ]);
+        let nr_shards = NonZeroU16::new(nr_shards).unwrap();
+        let expected = Supported {
+            shard_info: Some(ShardInfo { shard, nr_shards, ignore_msb }),
+            shard_aware_port: Some(port),
+            shard_aware_port_tls: Some(port_tls),
+            lwt_mark: Some(mark),
+            rate_limit_error: Some(code),
+            host_id: Some(host_id),
+            ..Supported::default()
+        };
+        prop_assert_eq!(supported, expected);
+    }
+
+    /// Whatever is said: at worst it means nothing.
+    #[test]
+    fn any_values(
+        options in vec(
+            (prop::sample::select(&KEYS), vec("[0-9=.v/-]{0,8}|ERROR_CODE=[0-9]*|.{0,8}", 0..3)),
+            0..20,
+        ),
+    ) {
+        let options: Vec<(&str, Vec<&str>)> = options
+            .iter()
+            .map(|(key, values)| (*key, values.iter().map(String::as_str).collect()))
+            .collect();
+        let options: Vec<_> = options.iter().map(|(key, values)| (*key, &**values)).collect();
+        let supported = parse(&options);
+        if let Some(info) = supported.shard_info {
+            prop_assert!(info.shard < info.nr_shards.get() && info.ignore_msb < 64);
+        }
+        prop_assert_ne!(supported.shard_aware_port, Some(0));
+    }
 }
