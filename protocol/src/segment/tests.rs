@@ -162,6 +162,9 @@ fn compressed_golden() {
         let decompressed = decompress_payload(&stored, &mut vec![0; len]);
         assert_eq!(decompressed.is_ok(), len == 0, "{len}");
     }
+    for len in 0..stored.len() {
+        assert!(decompress_payload(&stored[..len], &mut payload).is_err(), "cut to {len}");
+    }
 }
 
 #[test]

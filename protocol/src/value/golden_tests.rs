@@ -242,6 +242,16 @@ fn vectors() {
     golden!(vector(Text, 2), "02 6162 01 63", [&str; 2], ["ab", "c"]);
     golden!(vector(Text, 2), "02 6162 01 63", Vec<String>, vec!["ab".into(), "c".into()]);
     golden!(vector(vector(Int, 1), 2), "00000001 00000002", [[i32; 1]; 2], [[1], [2]]);
+    golden!(vector(list(Int), 1), "0c 00000001 00000004 00000001", [Vec<i32>; 1], [vec![1]]);
+    golden!(vector(Tinyint, 2), "01 fe 01 02", [i8; 2], [-2, 2]);
+    golden!(vector(Date, 1), "04 80000000", [CqlDate; 1], [CqlDate(1 << 31)]);
+    golden!(vector(Time, 1), "08 0000000000000001", [CqlTime; 1], [CqlTime(1)]);
+    golden!(vector(Timestamp, 1), "0000000000000001", [CqlTimestamp; 1], [CqlTimestamp(1)]);
+    // A length of two bytes: 0x80, then 128.
+    let long = "x".repeat(128);
+    let content = [&[0x80, 128], long.as_bytes()].concat();
+    assert_eq!(content_of(&vector(Text, 1), &[&*long]), content);
+    assert_eq!(read::<[&str; 1]>(&vector(Text, 1), &body_of(&content)), Ok([&*long]));
     let typ = vector(Int, 2);
     assert!(<[i32; 3] as DeserializeValue>::type_check(&typ).is_err());
     assert!(<[i64; 2] as DeserializeValue>::type_check(&typ).is_err());

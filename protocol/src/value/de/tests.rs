@@ -466,6 +466,61 @@ proptest! {
         survives!(typ, e, Vec<(i32, Option<String>)>);
     }
 
+    #[test]
+    fn vectors_and_tuples_survive(
+        a: [f32; 3],
+        b: [i16; 3],
+        c in vec(".{0,3}|.{130,140}", 3),
+        d: ((bool, Option<i64>), Option<(i32, i8)>),
+        e in vec(vec(any::<i32>(), 0..3), 2),
+    ) {
+        prop_assume!(a.iter().all(|number| !number.is_nan()));
+        survives!(vector(ColumnType::Float, 3), a, [f32; 3]);
+        survives!(vector(ColumnType::Smallint, 3), b, [i16; 3]);
+        survives!(vector(ColumnType::Text, 3), c, Vec<String>);
+        survives!(vector(list(ColumnType::Int), 2), e, Vec<Vec<i32>>);
+        let pair = |first, second| tuple(&[first, second]);
+        let typ = pair(
+            pair(ColumnType::Boolean, ColumnType::Bigint),
+            pair(ColumnType::Int, ColumnType::Tinyint),
+        );
+        survives!(typ, d, ((bool, Option<i64>), Option<(i32, i8)>));
+    }
+
+    /// A user-defined type has the bytes of a tuple: written as one, read as both.
+    #[test]
+    fn fields_survive(
+        (a, b) in (prop::option::of(any::<i32>()), prop::option::of(".{0,5}")),
+        c in prop::option::of(vec(any::<i16>(), 0..4)),
+    ) {
+        let types = [ColumnType::Int, ColumnType::Text, list(ColumnType::Smallint)];
+        let (as_tuple, as_udt) = (tuple(&types), udt(types.to_vec()));
+        let fields = (a, b, c);
+        let content = round_trip(&as_tuple, &fields).unwrap();
+        let (a, b, c) = fields;
+        let view: TupleView<'_> = read(&as_tuple, Some(&content)).unwrap();
+        prop_assert_eq!(view.at(0), Ok(a));
+        prop_assert_eq!(view.at(1), Ok(b.as_deref()));
+        prop_assert_eq!(view.at(2), Ok(c.clone()));
+        let view: UdtView<'_> = read(&as_udt, Some(&content)).unwrap();
+        prop_assert_eq!((view.at(0), view.field("f0")), (Ok(a), Ok(a)));
+        prop_assert_eq!((view.at(1), view.field("f1")), (Ok(b.as_deref()), Ok(b.as_deref())));
+        prop_assert_eq!((view.at(2), view.field("f2")), (Ok(c.clone()), Ok(c)));
+        // Cut between fields, the rest is null; cut within one, the fields before it are there.
+        let ends: Vec<usize> = view.iter().scan(0, |at, field| {
+            *at += 4 + field.unwrap().cell.content.map_or(0, <[u8]>::len);
+            Some(*at)
+        }).collect();
+        for len in 0..content.len() {
+            let view: UdtView<'_> = read(&as_udt, Some(&content[..len])).unwrap();
+            let whole = ends.iter().filter(|end| **end <= len).count();
+            let is_between = len == 0 || ends.contains(&len);
+            prop_assert_eq!(view.iter().all(|field| field.is_ok()), is_between, "{}", len);
+            let there = view.iter().filter(Result::is_ok).count();
+            prop_assert_eq!(there, if is_between { 3 } else { whole }, "{}", len);
+        }
+    }
+
     /// Whatever a cell holds: a value or an error, for each Rust type that its type allows.
     #[test]
     fn garbage(
