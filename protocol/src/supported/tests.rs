@@ -221,6 +221,9 @@ const KEYS: [&str; 17] = [
 ];
 
 proptest! {
+    // Texts of many kinds take their time to make.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn what_is_said_is_understood(
         (shard, nr_shards, ignore_msb) in (any::<u16>(), 1_u16.., 0_u8..64),
