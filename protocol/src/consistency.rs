@@ -177,7 +177,7 @@ mod tests {
         for number in 0..=10 {
             assert_eq!(Consistency::from_u16(number).map(Consistency::as_u16), Some(number));
         }
-        for number in 11..=u16::MAX {
+        for number in (11..0x0200).chain([0x8000, u16::MAX]) {
             assert_eq!(Consistency::from_u16(number), None);
         }
         assert_eq!(SerialConsistency::from_u16(8), Some(SerialConsistency::Serial));

@@ -428,7 +428,7 @@ fn blob() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     // Each is cut at every byte.
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(48)))]
 
     #[test]
     fn parts_survive(

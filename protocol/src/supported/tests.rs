@@ -222,7 +222,7 @@ const KEYS: [&str; 17] = [
 
 proptest! {
     // Texts of many kinds take their time to make.
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(48)))]
 
     #[test]
     fn what_is_said_is_understood(

@@ -149,7 +149,7 @@ fn types_have_these_numbers() {
     // Of versions 1 and 2.
     assert_eq!(parse(&[0, 0x0A]), Ok(ColumnType::Text));
     let composite = [0x0000, 0x000A, 0x0020, 0x0021, 0x0022, 0x0030, 0x0031];
-    for number in 0..=u16::MAX {
+    for number in (0..0x0200).chain([0x8000, u16::MAX]) {
         if native_number(number) || composite.contains(&number) {
             continue;
         }
@@ -211,7 +211,7 @@ fn lengths_of_vector_elements() {
 
 proptest! {
     // Each is cut at every byte.
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(64)))]
 
     #[test]
     fn types_survive(typ in types(4)) {
