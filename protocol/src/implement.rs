@@ -19,5 +19,7 @@ pub use crate::fields::{
 pub use crate::routing::KeySink;
 pub use crate::row::{Cells, DeserializeRow, SerializeRow, type_at};
 pub use crate::types::{ColumnSpec, ColumnType, UdtType};
+#[cfg(feature = "serde_json-1")]
+pub use crate::value::Json;
 pub use crate::value::{DeserializeValue, SerializeValue, ValueLen};
 pub use crate::wire::{Reader, Writer};

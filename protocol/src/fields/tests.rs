@@ -649,3 +649,67 @@ fn parameters_are_bound() {
         Generic { id: 1, name: Some(&name), other: None, more: String::new() };
     assert_eq!(bind(&row, &name_id()), Ok(cells(&[Some(b"lamp"), Some(ONE)])));
 }
+
+#[cfg(feature = "serde_json-1")]
+mod json {
+    use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::*;
+
+    /// A number that JSON has within an array, for lack of serde's macros here.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    struct Boxed(u8);
+
+    impl Serialize for Boxed {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            [self.0].serialize(serializer)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Boxed {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            <[u8; 1] as Deserialize>::deserialize(deserializer).map(|[number]| Self(number))
+        }
+    }
+
+    #[derive(Clone, Debug, PartialEq, SerializeRow, DeserializeRow)]
+    #[shardwire(crate = crate)]
+    struct Documents {
+        #[shardwire(json)]
+        always: Boxed,
+        #[shardwire(json)]
+        sometimes: Option<Boxed>,
+        #[shardwire(json, default_when_null)]
+        defaulted: Boxed,
+    }
+
+    #[derive(Clone, Debug, PartialEq, SerializeValue, DeserializeValue)]
+    #[shardwire(crate = crate, transparent)]
+    struct Document(#[shardwire(json)] Boxed);
+
+    #[test]
+    fn fields_of_json() {
+        let text = ColumnType::Text;
+        let named = ["always", "sometimes", "defaulted"].map(|name| (name, text.clone()));
+        for turn in 0..3 {
+            let mut named = named.clone();
+            named.rotate_left(turn);
+            let columns = columns(&named);
+            let row = Documents { always: Boxed(1), sometimes: None, defaulted: Boxed(2) };
+            let mut contents = [Some(&b"[1]"[..]), None, Some(b"[2]")];
+            contents.rotate_left(turn);
+            assert_eq!(bind(&row, &columns), Ok(cells(&contents)));
+            assert_eq!(read(&columns, &cells(&contents)), Ok(row.clone()));
+
+            let mut contents = [Some(&b"[1]"[..]), Some(b"[3]"), None];
+            contents.rotate_left(turn);
+            let expected = Documents { sometimes: Some(Boxed(3)), defaulted: Boxed(0), ..row };
+            assert_eq!(read(&columns, &cells(&contents)), Ok(expected));
+            contents.fill(Some(b"[]"));
+            let error = read::<Documents>(&columns, &cells(&contents)).unwrap_err();
+            assert!(matches!(error, DeserializeError::BadValue { column: 0, .. }), "{error}");
+        }
+        assert_eq!(bind_value(&Document(Boxed(1)), &text), Ok(b"[1]".to_vec()));
+        assert_eq!(read_value(&text, Some(b"[1]")), Ok(Document(Boxed(1))));
+    }
+}

@@ -8,6 +8,8 @@
 
 mod absent;
 mod de;
+#[cfg(feature = "serde_json-1")]
+mod json;
 mod literal;
 mod number;
 mod ser;
@@ -18,6 +20,8 @@ pub use de::{
     COLLECTION_RESERVE_MAX, DeserializeValue, Field, ListIter, ListView, MapIter, MapView,
     RawValue, TupleIter, TupleView, UdtIter, UdtView,
 };
+#[cfg(feature = "serde_json-1")]
+pub use json::Json;
 pub use literal::DIGITS_LEN_MAX;
 pub use number::{Counter, CqlDecimal, CqlDecimalBorrowed, CqlVarint, CqlVarintBorrowed};
 pub use ser::{SerializeValue, ValueLen};

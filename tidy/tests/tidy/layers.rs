@@ -23,7 +23,17 @@ const LAYERS: &[Layer] = &[
         name: "shardwire-protocol",
         ours: &["shardwire-protocol-derive"],
         // crc32fast: the sum of each segment, by the processor's own instructions.
-        others: Some(&["ascii", "bytes", "crc32fast", "lz4_flex", "smallvec", "snap", "uuid"]),
+        others: Some(&[
+            "ascii",
+            "bytes",
+            "crc32fast",
+            "lz4_flex",
+            "serde_core",
+            "serde_json",
+            "smallvec",
+            "snap",
+            "uuid",
+        ]),
         never: &["tokio", "mio", "socket2", "rustix", "futures", "tracing"],
     },
     Layer {
