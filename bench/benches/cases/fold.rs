@@ -71,6 +71,10 @@ folds! {
         |value| ends(value.as_signed_bytes_be_slice());
     ours::CqlVarint, official::CqlVarint:
         |value| ends(black_box(&value).as_signed_bytes_be_slice());
+    ours::CqlDecimalBorrowed<'_>, official::CqlDecimalBorrowed<'_>: |value| {
+        let (digits, scale) = value.as_signed_be_bytes_slice_and_exponent();
+        ends(digits) ^ scale as u64
+    };
     ours::CqlDecimal, official::CqlDecimal: |value| {
         let (digits, scale) = black_box(&value).as_signed_be_bytes_slice_and_exponent();
         ends(digits) ^ scale as u64
@@ -134,6 +138,33 @@ views! {
     official_de::ListlikeIterator<'a, 'm, T>, <'a, 'm, T> T, DeserializationError;
     official_de::VectorIterator<'a, 'm, T>, <'a, 'm, T> T, DeserializationError;
     official_de::MapIterator<'a, 'm, K, V>, <'a, 'm, K, V> (K, V), DeserializationError;
+}
+
+impl Fold for ours::UdtView<'_> {
+    #[inline(always)]
+    fn fold(self, sum: u64) -> u64 {
+        self.into_iter().fold(sum, |sum, field| {
+            let content = field.expect("the sample is whole").cell.content;
+            ends(content.expect("no field is null")).rotate_left(1) ^ sum
+        })
+    }
+}
+
+impl Fold for official_de::UdtIterator<'_, '_> {
+    #[inline(always)]
+    fn fold(self, sum: u64) -> u64 {
+        Iterator::fold(self, sum, |sum, (_, content)| {
+            let content = content.expect("the sample is whole").flatten();
+            ends(content.expect("no field is null").as_slice()).rotate_left(1) ^ sum
+        })
+    }
+}
+
+impl Fold for [f32; 16] {
+    #[inline(always)]
+    fn fold(self, sum: u64) -> u64 {
+        self.into_iter().fold(sum, |sum, element| element.fold(sum))
+    }
 }
 
 // ---- owned collections ----

@@ -5,11 +5,12 @@
 //! several columns. Where the official codec borrows, both borrow; where it owns, both own, and
 //! where Shardwire borrows besides, that is a line of its own.
 //!
-//! Next: `types.rs`, then `fold.rs`.
+//! Next: `types.rs`, then `structs.rs` and `fold.rs`.
 
 #![allow(dead_code, reason = "the wall times have no limit")]
 
 mod fold;
+mod structs;
 mod types;
 
 use std::borrow::Cow;
@@ -19,7 +20,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use scylla_cql::deserialize::value::{ListlikeIterator, MapIterator, VectorIterator};
+use scylla_cql::deserialize::value::{ListlikeIterator, MapIterator, UdtIterator, VectorIterator};
 use scylla_cql::frame::protocol_features::ProtocolFeatures;
 use scylla_cql::frame::response::result as official;
 use scylla_cql::value as scylla;
@@ -31,6 +32,7 @@ use shardwire_protocol::value::{ListView, MapView};
 use shardwire_protocol::wire::Reader;
 
 use self::fold::fold_all;
+use self::structs::{Ten, TenOrdered, TenTurned, Three, ThreeTurned, official as official_structs};
 use self::types::Type::{self, *};
 
 /// Rows of a kind, read by both codecs.
@@ -149,7 +151,15 @@ pub(crate) const CASES: &[Case] = cases! {
     All "vector<text, 4>, in place" [Vector(&Text, 4)]
         (ListView<&str>,), (VectorIterator<&str>,);
     All "vector<text, 4> as Vec" [Vector(&Text, 4)] (Vec<String>,);
-    // The place for views of user-defined types, vectors as arrays, and borrowed decimals.
+    All "vector<float, 16> as an array" [Vector(&Float, 16)] ([f32; 16],), (Vec<f32>,);
+    All "decimal, borrowed" [Decimal]
+        (shardwire::CqlDecimalBorrowed,), (scylla::CqlDecimalBorrowed,);
+    All "user-defined type, in place" [Udt(&[Int, Text, Bigint])]
+        (shardwire::UdtView,), (UdtIterator,);
+    All "user-defined type as a struct" [Udt(&[Int, Text, Bigint])]
+        (Three,), (official_structs::Three,);
+    All "user-defined type as a struct, other order" [Udt(&[Int, Text, Bigint])]
+        (ThreeTurned,), (official_structs::ThreeTurned,);
 
     Half "4 columns" [Bigint, Int, Text, Blob] (i64, i32, &str, &[u8]);
     Half "10 columns"
@@ -175,6 +185,15 @@ pub(crate) const CASES: &[Case] = cases! {
         (i64, &str, Option<i32>, Option<&str>, scylla::CqlTimestamp, uuid::Uuid, Option<f64>,
             Option<&[u8]>, bool, i32, Option<i64>, Option<&str>, i16, f32,
             Option<scylla::CqlDate>, Option<IpAddr>);
+    Half "10 columns as a struct"
+        [Uuid, Timestamp, Text, Int, Double, Boolean, Inet, Blob, Date, Bigint]
+        Ten, official_structs::Ten;
+    Half "10 columns as a struct, other order"
+        [Uuid, Timestamp, Text, Int, Double, Boolean, Inet, Blob, Date, Bigint]
+        TenTurned, official_structs::TenTurned;
+    Half "10 columns as a struct that insists on the order"
+        [Uuid, Timestamp, Text, Int, Double, Boolean, Inet, Blob, Date, Bigint]
+        TenOrdered, official_structs::TenOrdered;
     // What the allocator takes is the same for both, and no half of it can be left out.
     All "4 columns, owned" [Bigint, Int, Text, Blob] (i64, i32, String, Vec<u8>);
 };
@@ -223,8 +242,8 @@ impl Case {
         types::put_u32(&mut body, self.columns.len().try_into().expect("few columns"));
         types::put_string(&mut body, "bench");
         types::put_string(&mut body, "decode");
-        for column in self.columns {
-            types::put_string(&mut body, "column");
+        for (index, column) in self.columns.iter().enumerate() {
+            types::put_string(&mut body, &types::column_name(index));
             column.put_option(&mut body);
         }
         types::put_u32(&mut body, 0); // rows

@@ -36,6 +36,8 @@ pub(crate) enum Type {
     Map(&'static Type, &'static Type),
     Tuple(&'static [Type]),
     Vector(&'static Type, u16),
+    /// Its fields are called as columns are.
+    Udt(&'static [Type]),
     /// Null in every other row.
     Nullable(&'static Type),
 }
@@ -54,6 +56,16 @@ impl Type {
                 put_u16(body, 0x31);
                 put_u16(body, fields.len().try_into().expect("samples are small"));
                 fields.iter().for_each(|field| field.put_option(body));
+            }
+            Self::Udt(fields) => {
+                put_u16(body, 0x30);
+                put_string(body, "bench");
+                put_string(body, "fields");
+                put_u16(body, fields.len().try_into().expect("samples are small"));
+                for (index, field) in fields.iter().enumerate() {
+                    put_string(body, &column_name(index));
+                    field.put_option(body);
+                }
             }
             Self::Vector(..) => {
                 put_u16(body, 0);
@@ -158,7 +170,7 @@ impl Type {
                 }
                 content
             }
-            Self::Tuple(fields) => {
+            Self::Tuple(fields) | Self::Udt(fields) => {
                 let mut content = Vec::new();
                 fields.iter().for_each(|field| field.put_cell(&mut content, index));
                 content
@@ -177,6 +189,11 @@ impl Type {
             Self::Nullable(_) => unreachable!("a cell is null, its content is not"),
         }
     }
+}
+
+/// What columns, and fields of user-defined types, are called: `c0`, `c1` and so on.
+pub(crate) fn column_name(index: usize) -> String {
+    format!("c{index}")
 }
 
 /// Indices of the elements of a collection.

@@ -4,11 +4,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{GenericParam, Generics, Lifetime, Type, parse_quote, parse_quote_spanned};
 
-use crate::input::{Field, Input, Kind, OneLifetime, Shape};
+use crate::input::{Field, Input, Kind, OneLifetime, Shape, place};
 
 pub(crate) fn row(input: &Input) -> TokenStream {
     let krate = &input.krate;
@@ -88,7 +87,7 @@ fn transparent(input: &Input) -> TokenStream {
     let lifetimes = lifetimes(input);
     let of_type = input.columns().map(|field| {
         let ty = read_type(field, krate, &lifetimes);
-        quote_spanned!(field.ty.span()=> <#ty as #trait_>)
+        quote_spanned!(place(&field.ty)=> <#ty as #trait_>)
     });
     let of_type: Vec<_> = of_type.collect();
     let values = input.fields.iter().map(|field| {
@@ -237,7 +236,7 @@ impl Parts {
     }
 
     fn add_default(&mut self, field: &Field) {
-        let (member, span) = (&field.member, field.ty.span());
+        let (member, span) = (&field.member, place(&field.ty));
         let value = quote_spanned!(span=> #member: ::core::default::Default::default());
         for part in [&mut self.from_partial, &mut self.read, &mut self.read_sound] {
             part.push(value.clone());
@@ -247,7 +246,7 @@ impl Parts {
     fn add_flattened(&mut self, field: &Field, trait_: &TokenStream, lifetimes: &OneLifetime) {
         let Field { member, local, .. } = field;
         let ty = lifetimes.of(&field.ty);
-        let span = ty.span();
+        let span = place(&ty);
         let of_type = quote_spanned!(span=> <#ty as #trait_>);
         self.count.push(quote_spanned!(span=> #of_type::COUNT));
         self.len_min.push(quote_spanned!(span=> #of_type::LEN_MIN));
@@ -265,7 +264,7 @@ impl Parts {
 
     fn add_column(&mut self, field: &Field, krate: &TokenStream, lifetimes: &OneLifetime) {
         let Field { member, local, ty, allow_missing, .. } = field;
-        let span = ty.span();
+        let span = place(&ty);
         let name = field.field_name(krate);
         let read_type = read_type(field, krate, lifetimes);
         let of_type = quote_spanned!(span=> <#read_type as #krate::implement::DeserializeValue>);
@@ -330,7 +329,7 @@ fn read_type(field: &Field, krate: &TokenStream, lifetimes: &OneLifetime) -> Tok
     let ty = lifetimes.of(&field.ty);
     let read = field.value_type(&ty, krate);
     if field.default_when_null {
-        quote_spanned!(ty.span()=> ::core::option::Option<#read>)
+        quote_spanned!(place(&ty)=> ::core::option::Option<#read>)
     } else {
         read
     }
@@ -355,7 +354,7 @@ fn from_read(field: &Field, krate: &TokenStream, read: TokenStream) -> TokenStre
         _ => read,
     };
     match field.default_when_null && !field.is_json_option() {
-        true => quote_spanned! {field.ty.span()=>
+        true => quote_spanned! {place(&field.ty)=>
             ::core::option::Option::unwrap_or_default(#value)
         },
         false => value,
@@ -400,7 +399,7 @@ fn target(input: &Input, shape: Shape) -> Target {
             continue;
         }
         let ty = lifetimes.of(&field.ty);
-        let span = ty.span();
+        let span = place(&ty);
         let predicates = &mut generics.make_where_clause().predicates;
         let read = read_type(field, krate, &lifetimes);
         match field.kind {

@@ -287,7 +287,7 @@ impl Field {
 
     /// The type that the value is read as, or that its type is checked as. `ty` is the field's.
     pub(crate) fn value_type(&self, ty: &Type, krate: &TokenStream) -> TokenStream {
-        let span = ty.span();
+        let span = place(ty);
         match (self.kind, inner_of_option(ty)) {
             (Kind::Json, Some(inner)) => quote_spanned! {span=>
                 ::core::option::Option<#krate::implement::Json<#inner>>
@@ -300,6 +300,12 @@ impl Field {
     pub(crate) fn is_json_option(&self) -> bool {
         self.kind == Kind::Json && inner_of_option(&self.ty).is_some()
     }
+}
+
+/// Where errors about `ty` point. Names are looked up as everywhere in the macro's code, not where
+/// the type was written: that may be in a macro of the user's.
+pub(crate) fn place(ty: &Type) -> Span {
+    Span::call_site().located_at(ty.span())
 }
 
 /// Calls `read` for what stands in `#[shardwire(...)]`, or else in `#[scylla(...)]`.

@@ -4,10 +4,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Generics, parse_quote_spanned};
 
-use crate::input::{Field, Input, Kind, Shape};
+use crate::input::{Field, Input, Kind, Shape, place};
 
 pub(crate) fn row(input: &Input) -> TokenStream {
     let Input { ident, krate, .. } = input;
@@ -117,7 +116,7 @@ fn transparent(input: &Input) -> TokenStream {
     let trait_ = quote!(#krate::implement::SerializeValue);
     let field = input.columns().map(|field| {
         let ty = field.value_type(&field.ty, krate);
-        (quote_spanned!(field.ty.span()=> <#ty as #trait_>), bound_value(field, krate))
+        (quote_spanned!(place(&field.ty)=> <#ty as #trait_>), bound_value(field, krate))
     });
     let (of_type, value): (Vec<_>, Vec<_>) = field.unzip();
     quote! {
@@ -176,7 +175,7 @@ fn fields(input: &Input, shape: Shape) -> TokenStream {
     let mut visit_named = Vec::new();
     for field in input.columns() {
         let Field { member, ty, .. } = field;
-        let span = ty.span();
+        let span = place(ty);
         if field.kind == Kind::Flatten {
             count.push(quote_spanned!(span=> <#ty as #trait_>::COUNT));
             visit_types.push(quote_spanned!(span=> <#ty as #trait_>::visit_types(visit)?;));
@@ -253,7 +252,7 @@ fn fields(input: &Input, shape: Shape) -> TokenStream {
 
 /// A reference to what is bound.
 fn bound_value(field: &Field, krate: &TokenStream) -> TokenStream {
-    let (member, span) = (&field.member, field.ty.span());
+    let (member, span) = (&field.member, place(&field.ty));
     match field.kind {
         Kind::Json if field.is_json_option() => quote_spanned! {span=>
             &::core::option::Option::map(
@@ -275,10 +274,10 @@ fn bounded(input: &Input, shape: Shape) -> Generics {
         let ty = &field.ty;
         let value_type = field.value_type(ty, krate);
         generics.make_where_clause().predicates.push(match field.kind {
-            Kind::Flatten => parse_quote_spanned! {ty.span()=>
+            Kind::Flatten => parse_quote_spanned! {place(ty)=>
                 #ty: #krate::implement::SerializeFields<#as_shape>
             },
-            _ => parse_quote_spanned! {ty.span()=>
+            _ => parse_quote_spanned! {place(ty)=>
                 #value_type: #krate::implement::SerializeValue
             },
         });

@@ -638,6 +638,27 @@ fn transparent_structs_are_their_field() {
     assert_eq!(error.to_string(), "column 0: i32 does not fit text");
 }
 
+macro_rules! defined_by_a_macro {
+    ($name:ident, $field:ident, $typ:ty) => {
+        #[derive(Debug, PartialEq, SerializeRow, DeserializeRow)]
+        #[shardwire(crate = crate)]
+        struct $name {
+            id: i32,
+            $field: $typ,
+        }
+    };
+}
+
+defined_by_a_macro!(OfMacro, name, String);
+
+#[test]
+fn structs_of_macros() {
+    let row = OfMacro { id: 1, name: "lamp".into() };
+    let bytes = cells(&[Some(ONE), Some(b"lamp")]);
+    assert_eq!(bind(&row, &id_name()), Ok(bytes.clone()));
+    assert_eq!(read(&id_name(), &bytes), Ok(row));
+}
+
 #[test]
 fn parameters_are_bound() {
     let row = Outer { inner: Item { id: 1, name: "lamp" } };
