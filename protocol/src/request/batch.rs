@@ -7,7 +7,7 @@ use super::parameters::{
     FLAG_KEYSPACE, FLAG_NOW_IN_SECONDS, FLAG_SERIAL_CONSISTENCY, FLAG_TIMESTAMP, fields_of_v5_len,
     write_fields_of_v5,
 };
-use super::{Request, Statement, long_len, short_count, short_len};
+use super::{Request, Statement, long_len, refuse_unset, short_count, short_len};
 use crate::consistency::{Consistency, SerialConsistency};
 use crate::error::SerializeError;
 use crate::header::{Opcode, Version};
@@ -348,6 +348,9 @@ impl<B: BatchItems> Request for Batch<'_, B> {
         let flags_len = if version == Version::V5 { 4 } else { 1 };
         // Kind, count, consistency and flags.
         let mut len = self.items.items_len()?.saturating_add(1 + 2 + 2 + flags_len);
+        if version == Version::V3 {
+            self.refuse_unset()?;
+        }
         if self.serial_consistency.is_some() {
             len = len.saturating_add(2);
         }
@@ -364,6 +367,9 @@ impl<B: BatchItems> Request for Batch<'_, B> {
         out.put_u8(self.kind as u8);
         put_count(self.items.count(), out);
         self.items.write_items(out);
+        if version == Version::V3 && self.refuse_unset().is_err() {
+            out.set_fault(); // measuring has refused it
+        }
         out.put_consistency(self.consistency);
         let mut flags = 0;
         if self.serial_consistency.is_some() {
@@ -391,6 +397,17 @@ impl<B> Batch<'_, B> {
         let flag = |present: bool, bit: u32| if present { bit } else { 0 };
         flag(self.keyspace.is_some(), FLAG_KEYSPACE)
             | flag(self.now_in_seconds.is_some(), FLAG_NOW_IN_SECONDS)
+    }
+}
+
+impl<B: BatchItems> Batch<'_, B> {
+    fn refuse_unset(&self) -> Result<(), SerializeError> {
+        for index in 0..self.items.count() {
+            let values_len = self.items.values_len(index)?;
+            let write = |out: &mut Writer<'_>| self.items.write_values(index, out);
+            refuse_unset(Opcode::Batch, values_len, write)?;
+        }
+        Ok(())
     }
 }
 

@@ -9,8 +9,8 @@
 use super::parameters::FLAG_VALUES;
 use super::query::Bound;
 use super::{
-    Parameters, Request, Statement, ValueNames, check_frame, frame_len_of_body, short_count,
-    short_len,
+    Parameters, Request, Statement, ValueNames, check_frame, frame_len_of_body, refuse_unset,
+    short_count, short_len,
 };
 use crate::error::{LengthMismatch, SerializeError};
 use crate::header::{HEADER_LEN, Opcode, RequestHeader, Version, flags};
@@ -105,7 +105,7 @@ pub struct ExecuteTemplate {
 
 #[derive(Clone, Debug)]
 enum Prefix {
-    /// Before version 5, with values, an id of 16 bytes and no metadata id. All servers' ids are
+    /// Of version 4, with values, an id of 16 bytes and no metadata id. All servers' ids are
     /// MD5 sums, so this is copied by two vector registers and patched at places known when
     /// compiling.
     Usual([u8; USUAL_LEN]),
@@ -149,7 +149,7 @@ impl ExecuteTemplate {
         writer.finish()?;
         let prefix_len = prefix.len();
         let prefix = match <[u8; USUAL_LEN]>::try_from(&*prefix) {
-            Ok(bytes) if patch_at == USUAL_PATCH_AT && version < Version::V5 => {
+            Ok(bytes) if patch_at == USUAL_PATCH_AT && version == Version::V4 => {
                 Prefix::Usual(bytes)
             }
             _ => Prefix::Other { bytes: prefix, patch_at },
@@ -230,8 +230,8 @@ impl ExecuteTemplate {
     /// Length of the whole frame, header included.
     ///
     /// # Errors
-    /// `WrongValueCount`; whatever the values report, a parameter that the version cannot express,
-    /// or a frame that is too long.
+    /// `WrongValueCount`; whatever the values report; a parameter, or an unset value, that the
+    /// version cannot express; or a frame that is too long.
     #[inline]
     pub fn frame_len<R: SerializeRow + ?Sized>(
         &self,
@@ -243,8 +243,12 @@ impl ExecuteTemplate {
         if count != usize::from(self.value_count) {
             return Err(SerializeError::wrong_value_count(usize::from(self.value_count), count));
         }
+        let values_len = row.values_len(columns)?;
+        if self.version == Version::V3 {
+            refuse_unset(Opcode::Execute, values_len, |out| row.write_values(columns, out))?;
+        }
         let body_len = (self.prefix_len - HEADER_LEN)
-            .saturating_add(row.values_len(columns)?)
+            .saturating_add(values_len)
             .saturating_add(parameters.tail_len(Opcode::Execute, self.version)?);
         frame_len_of_body(body_len)
     }
@@ -276,6 +280,11 @@ impl ExecuteTemplate {
                 rest
             }
             Prefix::Other { bytes, patch_at } => {
+                if self.version == Version::V3 {
+                    let values_len = row.values_len(columns)?;
+                    let write = |out: &mut Writer<'_>| row.write_values(columns, out);
+                    refuse_unset(Opcode::Execute, values_len, write)?;
+                }
                 let patch = (*patch_at, self.version, values_flag);
                 copy_prefix(bytes, patch, stream, body_len, parameters, out)?
             }

@@ -129,6 +129,57 @@ fn what_values_are() {
     check_in(Version::V5, &query, &[&[0, 0, 0, 0, 0, 6, 0, 0, 0, 1], &values.concat()]);
 }
 
+/// To version 3 what is not set would be null, which deletes.
+#[test]
+fn version_3_has_no_unset_values() {
+    const UNSET: &str = "unset value";
+    let (names, parameters) = (ValueNames::None, Parameters::default());
+    for row in [
+        (MaybeUnset::Unset, MaybeUnset::Set(1)),
+        (MaybeUnset::Set(-2), MaybeUnset::Unset),
+        (MaybeUnset::Unset, MaybeUnset::Unset),
+    ] {
+        let query = Query { statement: "S", values: &row, columns: &[], names, parameters };
+        refused(&query, Version::V3, UNSET);
+        refused(&Query { names: ValueNames::Given(&["a", "b"]), ..query }, Version::V3, UNSET);
+        let execute = Execute {
+            id: &[7; 16],
+            result_metadata_id: None,
+            values: &row,
+            columns: &[],
+            names,
+            parameters,
+        };
+        refused(&execute, Version::V3, UNSET);
+        let head = BatchItemHead::new(&[7; 16], 2).unwrap();
+        let rows = [(MaybeUnset::Set(1), MaybeUnset::Set(2)), row];
+        let items = BatchRows { head: &head, rows: &rows, columns: &[] };
+        let batch = Batch {
+            kind: BatchKind::Logged,
+            items,
+            consistency: Consistency::One,
+            serial_consistency: None,
+            timestamp: None,
+            keyspace: None,
+            now_in_seconds: None,
+        };
+        refused(&batch, Version::V3, UNSET);
+        for version in [Version::V4, Version::V5] {
+            assert!(frame_len(&query, version).is_ok() && frame_len(&batch, version).is_ok());
+        }
+    }
+    // Values that look like one are none: bytes within a value, and a null.
+    let row = (&[0xFF_u8, 0xFF, 0xFF, 0xFE][..], None::<i32>, -2);
+    let query = Query { statement: "", values: &row, columns: &[], names, parameters };
+    let values: [&[u8]; 4] = [
+        &[0, 3],
+        &[0, 0, 0, 4, 0xFF, 0xFF, 0xFF, 0xFE],
+        &[0xFF, 0xFF, 0xFF, 0xFF],
+        &[0, 0, 0, 4, 0xFF, 0xFF, 0xFF, 0xFE],
+    ];
+    check(&query, &[&[0, 0, 0, 0, 0, 6, 1], &values.concat()]);
+}
+
 /// Texts with one value each.
 #[derive(Clone, Copy)]
 struct Texts<'a>(&'a [(&'a str, i32)]);

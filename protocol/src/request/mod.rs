@@ -7,7 +7,7 @@
 
 use crate::error::{SerializeError, saturating_u32};
 use crate::header::{BODY_LEN_MAX, HEADER_LEN, Opcode, RequestHeader, Version, flags};
-use crate::wire::Writer;
+use crate::wire::{Reader, Writer};
 
 mod auth_response;
 mod batch;
@@ -205,6 +205,36 @@ fn long_len(what: &'static str, len: usize) -> Result<usize, SerializeError> {
 #[inline]
 fn short_count(what: &'static str, count: usize) -> Result<u16, SerializeError> {
     u16::try_from(count).map_err(|_| too_long(what, count, u64::from(u16::MAX)))
+}
+
+/// Refuses values that are not set, in version 3: its servers take them for null and delete.
+///
+/// `values` writes `values_len` bytes. A promise that it breaks is told when the request is
+/// written. Allocates: in version 3 alone.
+#[cold]
+#[inline(never)]
+fn refuse_unset(
+    opcode: Opcode,
+    values_len: usize,
+    values: impl FnOnce(&mut Writer<'_>),
+) -> Result<(), SerializeError> {
+    if values_len > BODY_LEN_MAX as usize {
+        return Ok(()); // told with the request's length
+    }
+    let mut bytes = vec![0; values_len];
+    let mut writer = Writer::new(&mut bytes);
+    values(&mut writer);
+    let mut reader = Reader::new(if writer.finish().is_ok() { &bytes } else { &[] });
+    while let Some(len) = reader.remaining().first_chunk() {
+        if i32::from_be_bytes(*len) == -2 {
+            let version = Version::V3;
+            return Err(SerializeError::NotInMessage { what: "unset value", opcode, version });
+        }
+        if reader.bytes("value").is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 // A usize holds every body length, also on wasm32.

@@ -3,7 +3,7 @@
 //! Next: `request/prepare.rs`.
 
 use super::parameters::{FLAG_NAMES, FLAG_VALUES};
-use super::{Parameters, Request, Statement, long_len, short_count, short_len};
+use super::{Parameters, Request, Statement, long_len, refuse_unset, short_count, short_len};
 use crate::error::SerializeError;
 use crate::header::{Opcode, Version};
 use crate::row::SerializeRow;
@@ -106,6 +106,9 @@ impl<R: SerializeRow + ?Sized> Bound<'_, R> {
         let count_len = if count == 0 { 0 } else { 2 };
         let names_len = self.names_len()?.unwrap_or(0);
         let values_len = self.values.values_len(self.columns)?;
+        if version == Version::V3 {
+            self.refuse_unset()?;
+        }
         Ok((2 + flags_len + count_len + names_len)
             .saturating_add(values_len)
             .saturating_add(self.parameters.tail_len(self.opcode, version)?))
@@ -129,7 +132,16 @@ impl<R: SerializeRow + ?Sized> Bound<'_, R> {
         } else {
             self.values.write_values(self.columns, out);
         }
+        if version == Version::V3 && self.refuse_unset().is_err() {
+            out.set_fault(); // measuring has refused it
+        }
         self.parameters.write_tail(self.opcode, version, out);
+    }
+
+    fn refuse_unset(&self) -> Result<(), SerializeError> {
+        let values_len = self.values.values_len(self.columns)?;
+        let write = |out: &mut Writer<'_>| self.values.write_values(self.columns, out);
+        refuse_unset(self.opcode, values_len, write)
     }
 
     /// The name of the value at `index`.

@@ -148,7 +148,8 @@ fn query() {
         names: ValueNames::None,
         parameters: full(&[1, 2, 3]),
     };
-    check(&query, &[statement[0], statement[1], &[0, 4, 0x3F], &values, FULL_TAIL]);
+    let parts: [&[u8]; 5] = [statement[0], statement[1], &[0, 4, 0x3F], &values, FULL_TAIL];
+    check_in(Version::V4, &query, &parts);
     let flags = [0, 4, 0, 0, 0, 0x3F];
     check_in(Version::V5, &query, &[statement[0], statement[1], &flags, &values, FULL_TAIL]);
 }
@@ -251,7 +252,8 @@ fn named_values() {
     for names in [ValueNames::OfColumns, ValueNames::Given(&["id", "", "name"])] {
         let query = Query { statement: "S", values: &row, columns: &columns, names, parameters };
         let statement = [0, 0, 0, 1, b'S'];
-        check(&query, &[&statement, &[0, 6, 0x45], &values]);
+        check_in(Version::V4, &query, &[&statement, &[0, 6, 0x45], &values]);
+        refused(&query, Version::V3, "unset value");
         check_in(Version::V5, &query, &[&statement, &[0, 6, 0, 0, 0, 0x45], &values]);
         let execute = Execute {
             id: &ID,
@@ -261,7 +263,7 @@ fn named_values() {
             names,
             parameters,
         };
-        check(&execute, &[&[0, 16], &ID, &[0, 6, 0x45], &values]);
+        check_in(Version::V4, &execute, &[&[0, 16], &ID, &[0, 6, 0x45], &values]);
         let flags = [0, 0, 0, 6, 0, 0, 0, 0x45];
         check_in(Version::V5, &execute, &[&[0, 16], &ID, &flags, &values]);
     }
@@ -446,6 +448,7 @@ fn a_template_writes_the_same_as_the_request() {
         for parameters in [plain, full(&state), with_block, of_v5] {
             check_row(&(7_i64, 1_i32, &b"xy"[..]), version, parameters);
             check_row(&(), version, parameters);
+            check_row(&(1, Unset, None::<i32>), version, parameters);
             check_row(&vec!["a", "b"], version, parameters);
         }
     }

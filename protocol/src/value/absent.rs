@@ -13,7 +13,8 @@ use super::{
     CqlVarintBorrowed,
 };
 
-/// Leaves the column as it is: neither writes it nor deletes it. Only as a bound value.
+/// Leaves the column as it is: neither writes it nor deletes it. Only as a bound value, and from
+/// version 4 of the protocol on; a request of version 3 with one is refused.
 ///
 /// ```
 /// use shardwire_protocol::types::ColumnType;
