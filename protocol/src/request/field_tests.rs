@@ -280,7 +280,26 @@ fn options_of_startup_have_these_names() {
         body.extend([0, u8::try_from(text.len()).unwrap()]);
         body.extend_from_slice(text.as_bytes());
     }
-    check_all(&Startup { options: &options }, &[&body]);
+    check(&Startup { options: &options }, &[&body]);
+    // Version 5 has all but two.
+    for (option, what) in [
+        ((Startup::NO_COMPACT, "true"), "NO_COMPACT"),
+        ((Startup::NO_COMPACT, "false"), "NO_COMPACT"),
+        ((Startup::COMPRESSION, "snappy"), "Snappy"),
+        ((Startup::COMPRESSION, "Snappy"), "Snappy"),
+    ] {
+        refused(&Startup { options: &[Startup::CQL_VERSION, option] }, Version::V5, what);
+    }
+    check_all(&Startup { options: &[] }, &[&[0, 0]]);
+    for option in options {
+        if matches!(option.0, Startup::COMPRESSION | Startup::NO_COMPACT) {
+            continue;
+        }
+        let lens = [option.0, option.1].map(|text| u8::try_from(text.len()).unwrap());
+        let parts: [&[u8]; 5] =
+            [&[0, 1], &[0, lens[0]], option.0.as_bytes(), &[0, lens[1]], option.1.as_bytes()];
+        check_in(Version::V5, &Startup { options: &[option] }, &parts);
+    }
 }
 
 #[test]

@@ -52,13 +52,28 @@ impl Startup<'_> {
     pub const DRIVER_CONFIG_LEN_MAX: usize = 32 << 10;
     /// Name of the option that tells whatever the application wants operators to see: JSON.
     pub const DRIVER_BAGGAGE: &'static str = "DRIVER_BAGGAGE";
+
+    /// Version 5 shows no compact tables and has no Snappy (CQL v5 §4.1.1, §2.2).
+    fn check_version(&self, version: Version) -> Result<(), SerializeError> {
+        let opcode = Opcode::Startup;
+        for (name, value) in self.options.iter().filter(|_| version == Version::V5) {
+            let what = match *name {
+                Self::NO_COMPACT => "NO_COMPACT",
+                Self::COMPRESSION if value.eq_ignore_ascii_case("snappy") => "Snappy",
+                _ => continue,
+            };
+            return Err(SerializeError::NotInMessage { what, opcode, version });
+        }
+        Ok(())
+    }
 }
 
 impl Request for Startup<'_> {
     const OPCODE: Opcode = Opcode::Startup;
 
-    fn body_len(&self, _: Version) -> Result<usize, SerializeError> {
+    fn body_len(&self, version: Version) -> Result<usize, SerializeError> {
         super::short_count("startup options", self.options.len())?;
+        self.check_version(version)?;
         let mut len = 2_usize;
         for (name, value) in self.options {
             len = len.saturating_add(short_len("name of a startup option", name.len())?);
@@ -71,7 +86,10 @@ impl Request for Startup<'_> {
         Ok(len)
     }
 
-    fn write_body(&self, _: Version, out: &mut Writer<'_>) {
+    fn write_body(&self, version: Version, out: &mut Writer<'_>) {
+        if self.check_version(version).is_err() {
+            out.set_fault(); // measuring has refused it
+        }
         // Checked by `body_len`; a wrong count would not pass unseen, being too short.
         out.put_u16(u16::try_from(saturating_u32(self.options.len())).unwrap_or(u16::MAX));
         for (name, value) in self.options {
