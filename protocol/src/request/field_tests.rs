@@ -281,18 +281,13 @@ fn options_of_startup_have_these_names() {
         body.extend_from_slice(text.as_bytes());
     }
     check(&Startup { options: &options }, &[&body]);
-    // Version 5 has all but two.
-    for (option, what) in [
-        ((Startup::NO_COMPACT, "true"), "NO_COMPACT"),
-        ((Startup::NO_COMPACT, "false"), "NO_COMPACT"),
-        ((Startup::COMPRESSION, "snappy"), "Snappy"),
-        ((Startup::COMPRESSION, "Snappy"), "Snappy"),
-    ] {
-        refused(&Startup { options: &[Startup::CQL_VERSION, option] }, Version::V5, what);
+    for snappy in ["snappy", "Snappy"] {
+        let options = [Startup::CQL_VERSION, (Startup::COMPRESSION, snappy)];
+        refused(&Startup { options: &options }, Version::V5, "Snappy");
     }
     check_all(&Startup { options: &[] }, &[&[0, 0]]);
     for option in options {
-        if matches!(option.0, Startup::COMPRESSION | Startup::NO_COMPACT) {
+        if option.0 == Startup::COMPRESSION {
             continue;
         }
         let lens = [option.0, option.1].map(|text| u8::try_from(text.len()).unwrap());

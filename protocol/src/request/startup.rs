@@ -29,7 +29,8 @@ impl Startup<'_> {
     /// Name of the option that chooses a compression: `lz4` or `snappy`. Version 5 knows `lz4`
     /// alone, and compresses segments instead of bodies.
     pub const COMPRESSION: &'static str = "COMPRESSION";
-    /// Name of the option that shows compact tables as they are stored, if `true`. Up to version 4.
+    /// Name of the option that shows compact tables as they are stored, if `true`. Gone from the
+    /// text of version 5, whose servers may know it still.
     pub const NO_COMPACT: &'static str = "NO_COMPACT";
     /// Name of the option that has an overloaded server answer so, if `1`, instead of not reading.
     pub const THROW_ON_OVERLOAD: &'static str = "THROW_ON_OVERLOAD";
@@ -53,16 +54,14 @@ impl Startup<'_> {
     /// Name of the option that tells whatever the application wants operators to see: JSON.
     pub const DRIVER_BAGGAGE: &'static str = "DRIVER_BAGGAGE";
 
-    /// Version 5 shows no compact tables and has no Snappy (CQL v5 §4.1.1, §2.2).
+    /// Segments, which version 5 has, are compressed with LZ4 or not at all.
     fn check_version(&self, version: Version) -> Result<(), SerializeError> {
-        let opcode = Opcode::Startup;
-        for (name, value) in self.options.iter().filter(|_| version == Version::V5) {
-            let what = match *name {
-                Self::NO_COMPACT => "NO_COMPACT",
-                Self::COMPRESSION if value.eq_ignore_ascii_case("snappy") => "Snappy",
-                _ => continue,
-            };
-            return Err(SerializeError::NotInMessage { what, opcode, version });
+        let is_snappy = |(name, value): &(&str, &str)| {
+            *name == Self::COMPRESSION && value.eq_ignore_ascii_case("snappy")
+        };
+        if version == Version::V5 && self.options.iter().any(is_snappy) {
+            let opcode = Opcode::Startup;
+            return Err(SerializeError::NotInMessage { what: "Snappy", opcode, version });
         }
         Ok(())
     }
