@@ -14,6 +14,7 @@ use crate::admin;
 use crate::counters::{ClusterCounters, Counters};
 use crate::faults::{FaultRule, Faults};
 use crate::node::RunningNode;
+use crate::persona::Persona;
 use crate::routing::{Location, NODES_MAX, NodeIndex, Ring, Sharding};
 use crate::schema::catalog::NodeInfo;
 use crate::state::{Parts, Shared};
@@ -31,6 +32,7 @@ const COMMANDS_MAX: usize = 16;
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `start`"]
 pub struct ClusterBuilder {
+    persona: Persona,
     nodes: usize,
     shards: u16,
     addresses: Addresses,
@@ -48,6 +50,7 @@ pub struct ClusterBuilder {
 impl Default for ClusterBuilder {
     fn default() -> Self {
         Self {
+            persona: Persona::default(),
             nodes: 1,
             shards: 1,
             addresses: Addresses::Auto,
@@ -65,6 +68,13 @@ impl Default for ClusterBuilder {
 }
 
 impl ClusterBuilder {
+    /// The database that the cluster passes for; ScyllaDB unless set. Cassandra has no shards and
+    /// no shard-aware port.
+    pub fn persona(mut self, persona: Persona) -> Self {
+        self.persona = persona;
+        self
+    }
+
     /// Number of nodes, 1 to 254; 1 unless set.
     pub fn nodes(mut self, nodes: usize) -> Self {
         self.nodes = nodes;
@@ -174,6 +184,14 @@ impl ClusterBuilder {
             () if self.nodes == 0 || self.nodes > NODES_MAX => bad("nodes must be 1 to 254"),
             () if self.shards == 0 => bad("shards must be at least 1"),
             () if self.racks == 0 => bad("racks must be at least 1"),
+            () if self.persona == Persona::Cassandra && self.shards > 1 => {
+                bad("Cassandra has no shards: shards must be 1")
+            }
+            () if self.persona == Persona::Cassandra
+                && matches!(self.shard_aware, ShardAware::Port(_)) =>
+            {
+                bad("Cassandra has no shard-aware port")
+            }
             () => Ok(()),
         }
     }
@@ -193,7 +211,10 @@ impl ClusterBuilder {
             addresses: self.addresses,
             nodes: self.nodes,
             port: self.port,
-            shard_aware: self.shard_aware,
+            shard_aware: match self.persona {
+                Persona::Scylla => self.shard_aware,
+                Persona::Cassandra => ShardAware::None,
+            },
         })?;
         let first = listeners.first().ok_or(io::ErrorKind::InvalidInput)?;
         let port = first.plain.local_addr()?.port();
@@ -210,6 +231,7 @@ impl ClusterBuilder {
         });
         let addresses = listeners.iter().map(|node| node.address.to_string());
         let shared = Shared::new(Parts {
+            persona: self.persona,
             sharding: Sharding { nr_shards: self.shards, ignore_msb: IGNORE_MSB },
             nodes: nodes.collect(),
             ring: Ring::new(locations.clone(), TOKENS_PER_NODE, self.seed),

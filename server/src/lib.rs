@@ -1,9 +1,9 @@
 //! The embedded node: an in-memory CQL server for tests, benchmarks and demos.
 //!
 //! A [`Cluster`] is any number of nodes on consecutive loopback addresses, each with any number of
-//! shards, a plain and a shard-aware port. It speaks CQL v4 with ScyllaDB's sharding extensions,
-//! stores rows in memory, counts where requests arrive, and goes wrong on demand. It treats every
-//! client alike and forgets everything when it is dropped.
+//! shards, a plain and a shard-aware port. It passes for ScyllaDB or, as a [`Persona`], for Apache
+//! Cassandra. It stores rows in memory, counts where requests arrive, and goes wrong on demand. It
+//! treats every client alike and forgets everything when it is dropped.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -27,6 +27,7 @@ mod error;
 mod exec;
 mod faults;
 mod node;
+mod persona;
 mod routing;
 mod schema;
 mod state;
@@ -38,6 +39,7 @@ pub use address::Addresses;
 pub use cluster::{Cluster, ClusterBuilder};
 pub use counters::{ClusterCounters, NodeCounters, ShardCounters};
 pub use faults::{FaultAction, FaultRule};
+pub use persona::Persona;
 
 /// Compiles the example of `README.md`.
 #[cfg(doctest)]

@@ -8,18 +8,21 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use serde_json::json;
-use shardwire_server::{Addresses, Cluster};
+use shardwire_server::{Addresses, Cluster, Persona};
 
 /// An in-memory CQL cluster on loopback addresses, for tests, benchmarks and demos.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
+    /// Database to pass for.
+    #[arg(long, value_enum, default_value_t = Database::Scylla)]
+    persona: Database,
     /// Number of nodes; node 2 listens on the address after node 1's.
     #[arg(long, default_value_t = 3)]
     nodes: usize,
-    /// Shards of each node.
-    #[arg(long, default_value_t = 4)]
-    shards: u16,
+    /// Shards of each node [default: 4, and 1 as Cassandra, which has no shards].
+    #[arg(long)]
+    shards: Option<u16>,
     /// Address of the first node, or `auto` for a free loopback net.
     #[arg(long, default_value = "127.0.0.1", value_parser = parse_addresses)]
     address: Addresses,
@@ -56,6 +59,28 @@ struct Options {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Database {
+    Scylla,
+    Cassandra,
+}
+
+impl Database {
+    fn persona(self) -> Persona {
+        match self {
+            Self::Scylla => Persona::Scylla,
+            Self::Cassandra => Persona::Cassandra,
+        }
+    }
+
+    fn default_shards(self) -> u16 {
+        match self {
+            Self::Scylla => 4,
+            Self::Cassandra => 1,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Compression {
     None,
     Lz4,
@@ -87,9 +112,11 @@ fn fail(error: &std::io::Error) -> ExitCode {
 }
 
 async fn run(options: Options) -> std::io::Result<()> {
+    let shards = options.shards.unwrap_or(options.persona.default_shards());
     let mut builder = Cluster::builder()
+        .persona(options.persona.persona())
         .nodes(options.nodes)
-        .shards(options.shards)
+        .shards(shards)
         .address(options.address)
         .port(options.port)
         .canned(options.canned)
@@ -107,7 +134,7 @@ async fn run(options: Options) -> std::io::Result<()> {
         builder = builder.admin(address);
     }
     let cluster = builder.start().await?;
-    announce(&cluster, &options)?;
+    announce(&cluster, &options, shards)?;
     if options.exit_with_stdin {
         std::thread::spawn(|| {
             let mut rest = Vec::new();
@@ -119,7 +146,7 @@ async fn run(options: Options) -> std::io::Result<()> {
     wait_for_end(&cluster).await
 }
 
-fn announce(cluster: &Cluster, options: &Options) -> std::io::Result<()> {
+fn announce(cluster: &Cluster, options: &Options, shards: u16) -> std::io::Result<()> {
     let points: Vec<_> = cluster.contact_points().iter().map(ToString::to_string).collect();
     let line = json!({
         "event": "ready",
@@ -127,7 +154,11 @@ fn announce(cluster: &Cluster, options: &Options) -> std::io::Result<()> {
         "shard_aware_port": cluster.shard_aware_port(),
         "admin": cluster.admin().map(|address| address.to_string()),
         "nodes": options.nodes,
-        "shards": options.shards,
+        "persona": match options.persona {
+            Database::Scylla => "scylla",
+            Database::Cassandra => "cassandra",
+        },
+        "shards": shards,
         "canned": options.canned,
     });
     let mut out = std::io::stdout().lock();

@@ -21,6 +21,7 @@ use crate::exec::plan::{Action, Plan};
 use crate::exec::result::Outcome;
 use crate::exec::select::Page;
 use crate::faults::Faults;
+use crate::persona::Persona;
 use crate::routing::{NodeIndex, Ring, Sharding, token_of, write_composite};
 use crate::schema::catalog::{Catalog, NodeInfo};
 use crate::schema::change::apply;
@@ -88,6 +89,7 @@ pub(crate) struct NodeState {
 /// The state of a cluster.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) persona: Persona,
     pub(crate) sharding: Sharding,
     pub(crate) ring: Ring,
     pub(crate) nodes: Vec<NodeInfo>,
@@ -109,6 +111,7 @@ pub(crate) struct Shared {
 /// What a cluster is made of.
 #[derive(Debug)]
 pub(crate) struct Parts {
+    pub(crate) persona: Persona,
     pub(crate) sharding: Sharding,
     pub(crate) ring: Ring,
     pub(crate) nodes: Vec<NodeInfo>,
@@ -132,7 +135,8 @@ pub(crate) struct Bindings<'a> {
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Result<Self, CqlError> {
         Ok(Self {
-            schema: RefCell::new(crate::schema::system::schema(&parts.ring)?),
+            schema: RefCell::new(crate::schema::system::schema(&parts.ring, parts.persona)?),
+            persona: parts.persona,
             node_states: parts.nodes.iter().map(|_| NodeState::default()).collect(),
             sharding: parts.sharding,
             ring: parts.ring,
@@ -247,7 +251,7 @@ impl Shared {
                 Ok(Outcome::Rows(rows))
             }
             Action::Modify(modify) => {
-                let (applies, outcome) = modify.check(values, when.now_s)?;
+                let (applies, outcome) = modify.check(values, when.now_s, self.persona)?;
                 if applies {
                     modify.mutations(values, when)?.into_iter().for_each(|change| change.apply());
                 }
@@ -276,8 +280,9 @@ impl Shared {
     }
 
     fn catalog(&self, node: NodeIndex, table: &Table) -> crate::store::TableData {
-        let schema = &self.schema.borrow();
-        Catalog { schema, ring: &self.ring, nodes: &self.nodes, node }.data(table)
+        let (schema, persona) = (&self.schema.borrow(), self.persona);
+        Catalog { schema, ring: &self.ring, nodes: &self.nodes, node, port: self.port, persona }
+            .data(table)
     }
 
     /// Judges where a request arrived; `None` if its rows belong to no node in particular.

@@ -61,6 +61,16 @@ fn announces_itself_obeys_and_quits() {
 }
 
 #[test]
+fn passes_for_cassandra_if_told_to() {
+    let (mut child, ready) = start(&["--persona", "cassandra", "--nodes", "1"]);
+    assert_eq!(ready.get("persona"), Some(&json!("cassandra")));
+    assert_eq!(ready.get("shards"), Some(&json!(1)));
+    assert_eq!(ready.get("shard_aware_port"), Some(&json!(null)));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn ends_with_its_standard_input() {
     let (mut child, ready) = start(&["--exit-with-stdin"]);
     assert_eq!(ready.get("nodes"), Some(&json!(3)));

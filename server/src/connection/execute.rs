@@ -9,6 +9,7 @@ use crate::exec::plan::{Action, Plan};
 use crate::exec::result::{
     Metadata, Outcome, Prepared, write_change, write_outcome, write_prepared,
 };
+use crate::persona::Persona;
 use crate::state::{Bindings, Statement};
 use crate::wire::frame::opcode;
 use crate::wire::read::{Reader, Value};
@@ -29,13 +30,16 @@ impl Connection {
     pub(super) fn prepare(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
         let text = reader.long_string("the statement")?;
         let (statement, plan) = self.shared.prepare(self.node, text, self.keyspace.as_deref())?;
+        let is_scylla = self.shared.persona == Persona::Scylla;
+        let is_lwt = plan.is_conditional();
         let prepared = Prepared {
             id: &statement.id,
             markers: &plan.markers,
             key_indexes: &plan.key_indexes,
             table: (&plan.table.0, &plan.table.1),
-            columns: plan.columns.as_deref(),
-            is_lwt: plan.is_conditional(),
+            // Cassandra cannot say what a conditional statement returns before it has run.
+            columns: plan.columns.as_deref().filter(|_| is_scylla || !is_lwt),
+            is_lwt: is_lwt && is_scylla,
         };
         self.reply(stream, opcode::RESULT, |out| write_prepared(&prepared, out));
         Ok(())

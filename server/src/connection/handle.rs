@@ -2,8 +2,9 @@
 
 use super::{Connection, Flow};
 use crate::error::CqlError;
+use crate::persona::Persona;
 use crate::routing::Sharding;
-use crate::schema::catalog::{CQL_VERSION, PARTITIONER};
+use crate::schema::catalog::PARTITIONER;
 use crate::state::EventKinds;
 use crate::wire::frame::{
     Compressor, FLAG_CUSTOM_PAYLOAD, FLAG_TRACING, Header, begin, end, opcode,
@@ -76,38 +77,39 @@ impl Connection {
     }
 
     fn options(&mut self, stream: i16) {
-        let Sharding { nr_shards, ignore_msb } = self.shared.sharding;
-        let mut keys = vec![
-            ("CQL_VERSION", CQL_VERSION.to_owned()),
-            (
-                "SCYLLA_LWT_ADD_METADATA_MARK",
-                "LWT_OPTIMIZATION_META_BIT_MASK=2147483648".to_owned(),
-            ),
-            ("SCYLLA_NR_SHARDS", nr_shards.to_string()),
-            ("SCYLLA_PARTITIONER", PARTITIONER.to_owned()),
-            ("SCYLLA_SHARD", self.shard.to_string()),
-            ("SCYLLA_SHARDING_ALGORITHM", "biased-token-round-robin".to_owned()),
-            ("SCYLLA_SHARDING_IGNORE_MSB", ignore_msb.to_string()),
-        ];
-        if let Some(port) = self.shared.shard_aware_port {
-            keys.push(("SCYLLA_SHARD_AWARE_PORT", port.to_string()));
+        let cql_version = self.shared.persona.cql_version().to_owned();
+        // The key COMPRESSION must be there even if its list is empty.
+        let compression = if self.shared.compression { vec!["lz4".to_owned()] } else { vec![] };
+        let mut keys = vec![("COMPRESSION", compression), ("CQL_VERSION", vec![cql_version])];
+        match self.shared.persona {
+            Persona::Scylla => self.add_extensions(&mut keys),
+            Persona::Cassandra => keys.push(("PROTOCOL_VERSIONS", vec!["4/v4".to_owned()])),
         }
-        let compression = self.shared.compression;
         self.reply(stream, opcode::SUPPORTED, |out| {
             let mut out = Writer::new(out);
-            out.short_len(keys.len() + 1);
-            // The key must be there even if its list is empty.
-            out.string("COMPRESSION");
-            out.short(u16::from(compression));
-            if compression {
-                out.string("lz4");
-            }
-            for (key, value) in &keys {
+            out.short_len(keys.len());
+            for (key, values) in &keys {
                 out.string(key);
-                out.short(1);
-                out.string(value);
+                out.short_len(values.len());
+                values.iter().for_each(|value| out.string(value));
             }
         });
+    }
+
+    /// ScyllaDB's protocol extensions.
+    fn add_extensions(&self, keys: &mut Vec<(&'static str, Vec<String>)>) {
+        let Sharding { nr_shards, ignore_msb } = self.shared.sharding;
+        let lwt_mark = "LWT_OPTIMIZATION_META_BIT_MASK=2147483648".to_owned();
+        let mut add = |key, value| keys.push((key, vec![value]));
+        add("SCYLLA_LWT_ADD_METADATA_MARK", lwt_mark);
+        add("SCYLLA_NR_SHARDS", nr_shards.to_string());
+        add("SCYLLA_PARTITIONER", PARTITIONER.to_owned());
+        add("SCYLLA_SHARD", self.shard.to_string());
+        add("SCYLLA_SHARDING_ALGORITHM", "biased-token-round-robin".to_owned());
+        add("SCYLLA_SHARDING_IGNORE_MSB", ignore_msb.to_string());
+        if let Some(port) = self.shared.shard_aware_port {
+            add("SCYLLA_SHARD_AWARE_PORT", port.to_string());
+        }
     }
 
     fn startup(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {

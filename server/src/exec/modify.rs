@@ -7,6 +7,7 @@ use super::restrict::{Restrictions, RowValues, compare};
 use super::result::{Outcome, ResultColumn, ResultColumns, Rows};
 use crate::cql::ast::{Assignment, Condition, Delete, Insert, Term, Update, Using};
 use crate::error::CqlError;
+use crate::persona::Persona;
 use crate::schema::{Column, Kind, Table};
 use crate::store::{Cell, PartitionKey, Range, RowView, Stamp};
 use crate::value::literal::{Bound, collection, evaluate, map};
@@ -206,24 +207,24 @@ impl ModifyPlan {
                 "Conditional statements need one whole primary key and no timestamp",
             ));
         }
-        self.columns = Some(Rc::new(self.condition_columns()));
+        // ScyllaDB's answer always has the same columns.
+        self.columns = Some(Rc::new(self.result_columns(self.shown_columns().into_iter())));
         Ok(())
     }
 
-    /// ScyllaDB's answer: `[applied]`, then all columns, or those of the conditions.
-    fn condition_columns(&self) -> ResultColumns {
+    /// `[applied]` and these columns.
+    fn result_columns<'a>(&self, shown: impl Iterator<Item = &'a Column>) -> ResultColumns {
         let applied = ResultColumn { name: "[applied]".to_owned(), typ: CqlType::BOOLEAN };
-        let columns =
-            std::iter::once(applied)
-                .chain(self.shown_columns().into_iter().map(|column| ResultColumn {
-                    name: column.name.clone(),
-                    typ: column.typ.clone(),
-                }))
-                .collect();
-        let (keyspace, table) = (self.table.keyspace.clone(), self.table.name.clone());
-        ResultColumns { keyspace, table, columns }
+        let shown =
+            shown.map(|column| ResultColumn { name: column.name.clone(), typ: column.typ.clone() });
+        ResultColumns {
+            keyspace: self.table.keyspace.clone(),
+            table: self.table.name.clone(),
+            columns: std::iter::once(applied).chain(shown).collect(),
+        }
     }
 
+    /// All columns of the table, or those of the conditions.
     fn shown_columns(&self) -> Vec<&Column> {
         match &self.test {
             Test::Columns(tests) => tests
@@ -310,7 +311,12 @@ impl ModifyPlan {
     }
 
     /// Whether the condition holds, and the answer for a conditional statement.
-    pub(crate) fn check(&self, values: &[Value<'_>], now_s: i64) -> Result<(bool, Outcome)> {
+    pub(crate) fn check(
+        &self,
+        values: &[Value<'_>],
+        now_s: i64,
+        persona: Persona,
+    ) -> Result<(bool, Outcome)> {
         let Some(columns) = &self.columns else { return Ok((true, Outcome::Void)) };
         let (key, partition) = self
             .restrictions
@@ -330,11 +336,35 @@ impl ModifyPlan {
         let mut cells = Vec::new();
         let mut out = Writer::new(&mut cells);
         out.bytes(Some(&[u8::from(applied)]));
+        if persona == Persona::Cassandra {
+            let shown = row.filter(|_| !applied);
+            return Ok((applied, Outcome::Rows(self.cassandra_rows(shown.as_ref(), cells))));
+        }
         for column in self.shown_columns() {
             out.bytes(row.as_ref().and_then(|row| row.value(column)));
         }
         let rows = Rows { columns: Rc::clone(columns), cells, row_count: 1, paging_state: None };
         Ok((applied, Outcome::Rows(rows)))
+    }
+
+    /// Cassandra's answer: `[applied]`, and what stands in the way if something does. `cells` has
+    /// the value of `[applied]`.
+    fn cassandra_rows(&self, shown: Option<&RowValues<'_>>, mut cells: Vec<u8>) -> Rows {
+        let mut columns = self.result_columns(std::iter::empty());
+        if let Some(row) = shown {
+            // A column that several conditions name is shown once.
+            let mut seen = Vec::new();
+            let mut shown = self.shown_columns();
+            shown.retain(|column| {
+                let is_new = !seen.contains(&column.id);
+                seen.push(column.id);
+                is_new
+            });
+            let mut out = Writer::new(&mut cells);
+            shown.iter().for_each(|column| out.bytes(row.value(column)));
+            columns = self.result_columns(shown.into_iter());
+        }
+        Rows { columns: Rc::new(columns), cells, row_count: 1, paging_state: None }
     }
 
     fn columns_match(

@@ -7,6 +7,7 @@ use crate::error::code;
 use crate::exec::result::{Outcome, ResultColumn, Rows};
 use crate::exec::select::Page;
 use crate::faults::Faults;
+use crate::persona::Persona;
 use crate::routing::{Location, Ring, Sharding};
 use crate::schema::catalog::NodeInfo;
 use crate::state::{Bindings, Parts, Shared};
@@ -19,6 +20,10 @@ struct Database(Shared);
 impl Database {
     /// A keyspace `ks` with `t (p int, a int, b text, v int, PRIMARY KEY (p, a, b))`, `a` DESC.
     fn new() -> Self {
+        Self::with(Persona::Scylla)
+    }
+
+    fn with(persona: Persona) -> Self {
         let location = Location { datacenter: "dc".into(), rack: "r".into() };
         let node = NodeInfo {
             address: [127, 0, 0, 1].into(),
@@ -27,6 +32,7 @@ impl Database {
             rack: "r".into(),
         };
         let shared = Shared::new(Parts {
+            persona,
             sharding: Sharding { nr_shards: 1, ignore_msb: 12 },
             ring: Ring::new(vec![location], 4, 1),
             nodes: vec![node],

@@ -2,8 +2,10 @@
 
 use std::net::Ipv4Addr;
 
+use super::system::VIRTUAL_SCHEMA;
 use super::{Column, Keyspace, Kind, Schema, Table};
 use crate::cql::ast::OptionValue;
+use crate::persona::Persona;
 use crate::routing::{NodeIndex, Ring};
 use crate::store::{Cell, Stamp, TableData};
 use crate::value::literal::{collection, map};
@@ -25,16 +27,17 @@ pub(crate) struct Catalog<'a> {
     pub(crate) nodes: &'a [NodeInfo],
     /// The node that is asked.
     pub(crate) node: NodeIndex,
+    /// Plain port of all nodes.
+    pub(crate) port: u16,
+    pub(crate) persona: Persona,
 }
 
-/// The version that ScyllaDB reports: clients then use v4 and the schema tables of Cassandra 3.
-const RELEASE_VERSION: &str = "3.0.8";
 /// The partitioner's class.
 pub(crate) const PARTITIONER: &str = "org.apache.cassandra.dht.Murmur3Partitioner";
 /// The cluster's name.
 const CLUSTER_NAME: &str = "shardwire";
-/// CQL version that clients are told.
-pub(crate) const CQL_VERSION: &str = "3.3.1";
+/// Port that Cassandra's nodes would talk to each other on; nobody listens there.
+const STORAGE_PORT: i32 = 7000;
 
 type NamedRow = Vec<(&'static str, Vec<u8>)>;
 
@@ -65,12 +68,15 @@ impl Catalog<'_> {
     pub(crate) fn data(&self, table: &Table) -> TableData {
         let rows = match (table.keyspace.as_str(), table.name.as_str()) {
             ("system", "local") => self.local(),
-            ("system", "peers") => self.peers(),
+            ("system", "peers" | "peers_v2") => self.peers(),
+            (VIRTUAL_SCHEMA, "keyspaces") => vec![vec![("keyspace_name", text(VIRTUAL_SCHEMA))]],
+            (VIRTUAL_SCHEMA, "tables") => self.virtual_tables().map(virtual_table_row).collect(),
+            (VIRTUAL_SCHEMA, "columns") => self.virtual_tables().flat_map(column_rows).collect(),
             (_, "keyspaces") => self.keyspaces().map(keyspace_row).collect(),
             (_, "scylla_keyspaces") => {
                 self.keyspaces().map(|ks| vec![("keyspace_name", text(&ks.name))]).collect()
             }
-            (_, "tables") => self.tables().map(table_row).collect(),
+            (_, "tables") => self.tables().map(|table| table_row(table, self.persona)).collect(),
             (_, "scylla_tables") => self
                 .tables()
                 .map(|table| {
@@ -88,7 +94,12 @@ impl Catalog<'_> {
     }
 
     fn keyspaces(&self) -> impl Iterator<Item = &Keyspace> {
-        self.schema.keyspaces.values()
+        self.schema.keyspaces.values().filter(|keyspace| keyspace.name != VIRTUAL_SCHEMA)
+    }
+
+    fn virtual_tables(&self) -> impl Iterator<Item = &Table> {
+        let keyspace = self.schema.keyspaces.get(VIRTUAL_SCHEMA);
+        keyspace.into_iter().flat_map(|keyspace| keyspace.tables.values()).map(AsRef::as_ref)
     }
 
     fn tables(&self) -> impl Iterator<Item = &Table> {
@@ -103,7 +114,7 @@ impl Catalog<'_> {
             ("data_center", text(&node.datacenter)),
             ("host_id", node.host_id.to_vec()),
             ("rack", text(&node.rack)),
-            ("release_version", text(RELEASE_VERSION)),
+            ("release_version", text(self.persona.release_version())),
             ("rpc_address", node.address.octets().to_vec()),
             ("schema_version", self.schema.version.to_vec()),
             ("supported_features", text("")),
@@ -118,12 +129,15 @@ impl Catalog<'_> {
             ("key", text("local")),
             ("bootstrapped", text("COMPLETED")),
             ("broadcast_address", node.address.octets().to_vec()),
+            ("broadcast_port", int(STORAGE_PORT)),
             ("cluster_name", text(CLUSTER_NAME)),
-            ("cql_version", text(CQL_VERSION)),
+            ("cql_version", text(self.persona.cql_version())),
             ("gossip_generation", int(1)),
             ("listen_address", node.address.octets().to_vec()),
-            ("native_protocol_version", text("4")),
+            ("listen_port", int(STORAGE_PORT)),
+            ("native_protocol_version", text(self.persona.native_protocol_version())),
             ("partitioner", text(PARTITIONER)),
+            ("rpc_port", int(self.port.into())),
             ("thrift_version", text("19.39.0")),
         ]);
         vec![row]
@@ -136,6 +150,10 @@ impl Catalog<'_> {
                 let mut row = self.node_columns(index, node);
                 row.push(("peer", node.address.octets().to_vec()));
                 row.push(("preferred_ip", node.address.octets().to_vec()));
+                row.push(("peer_port", int(STORAGE_PORT)));
+                row.push(("preferred_port", int(STORAGE_PORT)));
+                row.push(("native_address", node.address.octets().to_vec()));
+                row.push(("native_port", int(self.port.into())));
                 row
             })
             .collect()
@@ -163,7 +181,48 @@ fn full_class(class: &str) -> &str {
     }
 }
 
-fn table_row(table: &Table) -> NamedRow {
+fn virtual_table_row(table: &Table) -> NamedRow {
+    vec![
+        ("keyspace_name", text(&table.keyspace)),
+        ("table_name", text(&table.name)),
+        ("comment", text("")),
+    ]
+}
+
+/// Defaults of table options where the two databases differ.
+struct OptionDefaults {
+    rows_per_partition: &'static str,
+    compaction: &'static [(&'static str, &'static str)],
+    compression: &'static [(&'static str, &'static str)],
+    speculative_retry: &'static str,
+}
+
+fn defaults(persona: Persona) -> OptionDefaults {
+    match persona {
+        Persona::Scylla => OptionDefaults {
+            rows_per_partition: "ALL",
+            compaction: &[("class", "SizeTieredCompactionStrategy")],
+            compression: &[],
+            speculative_retry: "99.0PERCENTILE",
+        },
+        Persona::Cassandra => OptionDefaults {
+            rows_per_partition: "NONE",
+            compaction: &[
+                ("class", "org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy"),
+                ("max_threshold", "32"),
+                ("min_threshold", "4"),
+            ],
+            compression: &[
+                ("chunk_length_in_kb", "16"),
+                ("class", "org.apache.cassandra.io.compress.LZ4Compressor"),
+            ],
+            speculative_retry: "99p",
+        },
+    }
+}
+
+fn table_row(table: &Table, persona: Persona) -> NamedRow {
+    let defaults = defaults(persona);
     let option = |name: &str, default: &str| match table.options.get(name) {
         Some(OptionValue::Text(value)) => value.clone(),
         _ => default.to_owned(),
@@ -182,11 +241,19 @@ fn table_row(table: &Table) -> NamedRow {
     vec![
         ("keyspace_name", text(&table.keyspace)),
         ("table_name", text(&table.name)),
+        ("additional_write_policy", text(&option("additional_write_policy", "99p"))),
+        ("allow_auto_snapshot", boolean(option("allow_auto_snapshot", "true") == "true")),
         ("bloom_filter_fp_chance", fraction("bloom_filter_fp_chance", 0.01)),
-        ("caching", options("caching", &[("keys", "ALL"), ("rows_per_partition", "ALL")])),
+        (
+            "caching",
+            options(
+                "caching",
+                &[("keys", "ALL"), ("rows_per_partition", defaults.rows_per_partition)],
+            ),
+        ),
         ("comment", text(&option("comment", ""))),
-        ("compaction", options("compaction", &[("class", "SizeTieredCompactionStrategy")])),
-        ("compression", options("compression", &[])),
+        ("compaction", options("compaction", defaults.compaction)),
+        ("compression", options("compression", defaults.compression)),
         ("crc_check_chance", fraction("crc_check_chance", 1.0)),
         ("dclocal_read_repair_chance", fraction("dclocal_read_repair_chance", 0.0)),
         ("default_time_to_live", number("default_time_to_live", 0)),
@@ -194,11 +261,13 @@ fn table_row(table: &Table) -> NamedRow {
         ("flags", collection(&flag)),
         ("gc_grace_seconds", number("gc_grace_seconds", 864_000)),
         ("id", table.id.to_vec()),
+        ("incremental_backups", boolean(option("incremental_backups", "true") == "true")),
         ("max_index_interval", number("max_index_interval", 2048)),
         ("memtable_flush_period_in_ms", number("memtable_flush_period_in_ms", 0)),
         ("min_index_interval", number("min_index_interval", 128)),
+        ("read_repair", text(&option("read_repair", "BLOCKING"))),
         ("read_repair_chance", fraction("read_repair_chance", 0.0)),
-        ("speculative_retry", text(&option("speculative_retry", "99.0PERCENTILE"))),
+        ("speculative_retry", text(&option("speculative_retry", defaults.speculative_retry))),
     ]
 }
 

@@ -7,10 +7,11 @@ use super::change::{keyspace, table};
 use crate::cql::ast::{Ddl, Statement};
 use crate::cql::parser::parse;
 use crate::error::CqlError;
+use crate::persona::Persona;
 use crate::routing::Ring;
 
-/// `system.*`
-const SYSTEM: &[&str] = &[
+/// `system.*` of ScyllaDB.
+const SCYLLA_SYSTEM: &[&str] = &[
     "CREATE TABLE local (key text PRIMARY KEY, bootstrapped text, broadcast_address inet, \
      cluster_name text, cql_version text, data_center text, gossip_generation int, host_id uuid, \
      listen_address inet, native_protocol_version text, partitioner text, rack text, \
@@ -21,15 +22,41 @@ const SYSTEM: &[&str] = &[
      supported_features text, tokens set<text>)",
 ];
 
-/// Options that `system_schema.tables` and `.views` show.
-const TABLE_OPTIONS: &str = "bloom_filter_fp_chance double, caching frozen<map<text, text>>, \
+/// `system.*` of Cassandra 5.0.
+const CASSANDRA_SYSTEM: &[&str] = &[
+    "CREATE TABLE local (key text PRIMARY KEY, bootstrapped text, broadcast_address inet, \
+     broadcast_port int, cluster_name text, cql_version text, data_center text, \
+     gossip_generation int, host_id uuid, listen_address inet, listen_port int, \
+     native_protocol_version text, partitioner text, rack text, release_version text, \
+     rpc_address inet, rpc_port int, schema_version uuid, tokens set<text>, \
+     truncated_at map<uuid, blob>)",
+    "CREATE TABLE peers (peer inet PRIMARY KEY, data_center text, host_id uuid, \
+     preferred_ip inet, rack text, release_version text, rpc_address inet, schema_version uuid, \
+     tokens set<text>)",
+    "CREATE TABLE peers_v2 (peer inet, peer_port int, data_center text, host_id uuid, \
+     native_address inet, native_port int, preferred_ip inet, preferred_port int, rack text, \
+     release_version text, schema_version uuid, tokens set<text>, PRIMARY KEY (peer, peer_port))",
+];
+
+/// Options that `system_schema.tables` and `.views` of ScyllaDB show.
+const SCYLLA_OPTIONS: &str = "bloom_filter_fp_chance double, caching frozen<map<text, text>>, \
      comment text, compaction frozen<map<text, text>>, compression frozen<map<text, text>>, \
      crc_check_chance double, dclocal_read_repair_chance double, default_time_to_live int, \
      extensions frozen<map<text, blob>>, gc_grace_seconds int, id uuid, max_index_interval int, \
      memtable_flush_period_in_ms int, min_index_interval int, read_repair_chance double, \
      speculative_retry text";
 
-/// `system_schema.*`; `{}` stands for [`TABLE_OPTIONS`].
+/// Those of Cassandra 5.0.
+const CASSANDRA_OPTIONS: &str = "allow_auto_snapshot boolean, bloom_filter_fp_chance double, \
+     caching frozen<map<text, text>>, comment text, compaction frozen<map<text, text>>, \
+     compression frozen<map<text, text>>, memtable text, crc_check_chance double, \
+     dclocal_read_repair_chance double, default_time_to_live int, \
+     extensions frozen<map<text, blob>>, gc_grace_seconds int, incremental_backups boolean, \
+     id uuid, max_index_interval int, memtable_flush_period_in_ms int, min_index_interval int, \
+     read_repair_chance double, speculative_retry text, additional_write_policy text, \
+     cdc boolean, read_repair text";
+
+/// `system_schema.*` of both; `{}` stands for the options.
 const SYSTEM_SCHEMA: &[&str] = &[
     "CREATE TABLE keyspaces (keyspace_name text PRIMARY KEY, durable_writes boolean, \
      replication frozen<map<text, text>>)",
@@ -55,27 +82,58 @@ const SYSTEM_SCHEMA: &[&str] = &[
      argument_types frozen<list<text>>, final_func text, initcond text, return_type text, \
      state_func text, state_type text, \
      PRIMARY KEY (keyspace_name, aggregate_name, argument_types))",
+];
+
+/// What ScyllaDB adds to `system_schema`.
+const SCYLLA_SCHEMA: &[&str] = &[
     "CREATE TABLE scylla_tables (keyspace_name text, table_name text, cdc frozen<map<text, text>>, \
      partitioner text, version uuid, PRIMARY KEY (keyspace_name, table_name))",
     "CREATE TABLE scylla_keyspaces (keyspace_name text PRIMARY KEY, initial_tablets int, \
      storage_options frozen<map<text, text>>, storage_type text)",
 ];
 
+/// The keyspace in which Cassandra describes tables that it makes up; clients of version 4 and
+/// later read it. It is not shown in `system_schema`.
+pub(crate) const VIRTUAL_SCHEMA: &str = "system_virtual_schema";
+
+/// `system_virtual_schema.*` of Cassandra.
+const CASSANDRA_VIRTUAL_SCHEMA: &[&str] = &[
+    "CREATE TABLE keyspaces (keyspace_name text PRIMARY KEY)",
+    "CREATE TABLE tables (keyspace_name text, table_name text, comment text, \
+     PRIMARY KEY (keyspace_name, table_name))",
+    "CREATE TABLE columns (keyspace_name text, table_name text, column_name text, \
+     clustering_order text, column_name_bytes blob, kind text, position int, type text, \
+     PRIMARY KEY (keyspace_name, table_name, column_name))",
+];
+
 /// A schema that has the system keyspaces only.
-pub(crate) fn schema(ring: &Ring) -> Result<Schema, CqlError> {
+pub(crate) fn schema(ring: &Ring, persona: Persona) -> Result<Schema, CqlError> {
     let mut schema = Schema { version: super::change::fresh_uuid(), ..Schema::default() };
-    for (name, tables) in [("system", SYSTEM), ("system_schema", SYSTEM_SCHEMA)] {
+    let add = |schema: &mut Schema, name: &str, tables: &[&[&str]], options: &str| {
         let replication =
             vec![("class".to_owned(), "org.apache.cassandra.locator.LocalStrategy".to_owned())];
         let mut system = keyspace(name.to_owned(), replication, true, ring)?;
-        for text in tables {
-            let parsed = parse(&text.replace("{}", TABLE_OPTIONS))?;
+        for text in tables.iter().copied().flatten() {
+            let parsed = parse(&text.replace("{}", options))?;
             if let Statement::Ddl(Ddl::CreateTable(create)) = parsed.statement {
                 let table = table(name, &create)?;
                 system.tables.insert(table.name.clone(), Rc::new(table));
             }
         }
         schema.keyspaces.insert(name.to_owned(), system);
+        Ok::<_, CqlError>(())
+    };
+    match persona {
+        Persona::Scylla => {
+            add(&mut schema, "system", &[SCYLLA_SYSTEM], "")?;
+            let tables = [SYSTEM_SCHEMA, SCYLLA_SCHEMA];
+            add(&mut schema, "system_schema", &tables, SCYLLA_OPTIONS)?;
+        }
+        Persona::Cassandra => {
+            add(&mut schema, "system", &[CASSANDRA_SYSTEM], "")?;
+            add(&mut schema, "system_schema", &[SYSTEM_SCHEMA], CASSANDRA_OPTIONS)?;
+            add(&mut schema, VIRTUAL_SCHEMA, &[CASSANDRA_VIRTUAL_SCHEMA], "")?;
+        }
     }
     Ok(schema)
 }
@@ -86,8 +144,16 @@ mod tests {
 
     #[test]
     fn all_system_tables_are_defined() {
-        let schema = schema(&Ring::new(Vec::new(), 1, 1)).unwrap();
-        assert_eq!(schema.keyspaces["system"].tables.len(), 2);
-        assert_eq!(schema.keyspaces["system_schema"].tables.len(), 11);
+        let counts = |persona| {
+            let schema = schema(&Ring::new(Vec::new(), 1, 1), persona).unwrap();
+            let count = |(name, keyspace): (&String, &super::super::Keyspace)| {
+                (name.clone(), keyspace.tables.len())
+            };
+            schema.keyspaces.iter().map(count).collect::<Vec<_>>()
+        };
+        let (system, schema) = ("system".to_owned(), "system_schema".to_owned());
+        assert_eq!(counts(Persona::Scylla), [(system.clone(), 2), (schema.clone(), 11)]);
+        let expect = [(system, 3), (schema, 9), (VIRTUAL_SCHEMA.to_owned(), 3)];
+        assert_eq!(counts(Persona::Cassandra), expect);
     }
 }
