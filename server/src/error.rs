@@ -1,12 +1,13 @@
 //! What a request can fail with: the ERROR message before it is encoded.
 //!
-//! Codes and the fields after the message are those of the CQL v4 specification, section 9.
+//! Codes and the fields after the message are those of the specification, section 9 (8 in v5).
 
+use crate::wire::version::Version;
 use crate::wire::write::Writer;
 
 /// Codes of the ERROR message that this node sends.
 pub(crate) mod code {
-    /// The client sent something that is not CQL v4, or not in this state.
+    /// The client sent something that is not CQL, or not in this state.
     pub(crate) const PROTOCOL: i32 = 0x000A;
     /// The statement does not parse.
     pub(crate) const SYNTAX: i32 = 0x2000;
@@ -18,19 +19,20 @@ pub(crate) mod code {
     pub(crate) const UNPREPARED: i32 = 0x2500;
 }
 
-/// An ERROR reply: code, message and the already encoded fields that follow the message.
+/// An ERROR reply: code, message and the already encoded fields that follow the message, if they
+/// are not the default ones.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct CqlError {
     pub(crate) code: i32,
     pub(crate) message: String,
-    pub(crate) extra: Vec<u8>,
+    extra: Vec<u8>,
     /// The client's bytes can no longer be trusted: the connection is closed after the reply.
     pub(crate) is_fatal: bool,
 }
 
 impl CqlError {
     pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), extra: default_extra(code), is_fatal: false }
+        Self { code, message: message.into(), extra: Vec::new(), is_fatal: false }
     }
 
     pub(crate) fn syntax(message: impl Into<String>) -> Self {
@@ -65,32 +67,52 @@ impl CqlError {
         let message = "No prepared statement with this id; prepare it again".to_owned();
         Self { code: code::UNPREPARED, message, extra, is_fatal: false }
     }
+
+    /// Appends the body of the ERROR.
+    pub(crate) fn write(&self, version: Version, out: &mut Vec<u8>) {
+        let mut writer = Writer::new(out);
+        writer.int(self.code);
+        writer.string(&self.message);
+        if self.extra.is_empty() {
+            default_fields(self.code, version, &mut writer);
+        } else {
+            writer.raw(&self.extra);
+        }
+    }
 }
 
 /// Fields that clients insist on, for codes that only a fault rule sends.
 ///
-/// Consistency LOCAL_QUORUM, one of two replicas answered.
-fn default_extra(code: i32) -> Vec<u8> {
-    let mut extra = Vec::new();
-    let mut out = Writer::new(&mut extra);
+/// Consistency LOCAL_QUORUM, one of two replicas answered, one failed for a reason unknown.
+fn default_fields(code: i32, version: Version, out: &mut Writer<'_>) {
+    let failures = |out: &mut Writer<'_>| {
+        out.int(1);
+        if version.is_5() {
+            // Who failed, and why.
+            out.raw(&[4, 127, 0, 0, 1]);
+            out.short(0);
+        }
+    };
+    if matches!(code, 0x1000 | 0x1100 | 0x1200 | 0x1300 | 0x1500 | 0x1700) {
+        out.short(6);
+        out.int(if code == 0x1000 { 2 } else { 1 });
+        out.int(if code == 0x1000 { 1 } else { 2 });
+    }
     match code {
-        0x1000 | 0x1100 | 0x1200 | 0x1300 | 0x1500 => {
-            out.short(6);
-            out.int(if code == 0x1000 { 2 } else { 1 });
-            out.int(if code == 0x1000 { 1 } else { 2 });
-            match code {
-                0x1100 => out.string("SIMPLE"),
-                0x1200 => out.byte(0),
-                0x1300 => {
-                    out.int(1);
-                    out.byte(0);
-                }
-                0x1500 => {
-                    out.int(1);
-                    out.string("SIMPLE");
-                }
-                _ => {}
-            }
+        0x1100 => out.string("SIMPLE"),
+        0x1200 => out.byte(0),
+        0x1300 => {
+            failures(out);
+            out.byte(0);
+        }
+        0x1400 => {
+            out.string("ks");
+            out.string("f");
+            out.short(0);
+        }
+        0x1500 => {
+            failures(out);
+            out.string("SIMPLE");
         }
         code::ALREADY_EXISTS => {
             out.string("");
@@ -103,5 +125,36 @@ fn default_extra(code: i32) -> Vec<u8> {
         }
         _ => {}
     }
-    extra
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What follows an empty message.
+    fn fields(code: i32, version: Version) -> Vec<u8> {
+        let mut out = Vec::new();
+        CqlError::new(code, "").write(version, &mut out);
+        out.split_off(6)
+    }
+
+    #[test]
+    fn version_5_says_who_failed_and_why() {
+        let head = [0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1];
+        let reason = [4, 127, 0, 0, 1, 0, 0];
+        for (code, tail) in
+            [(0x1300, &[0][..]), (0x1500, &[0, 6, b'S', b'I', b'M', b'P', b'L', b'E'])]
+        {
+            assert_eq!(fields(code, Version::V4), [&head, tail].concat());
+            assert_eq!(fields(code, Version::V5), [&head, &reason[..], tail].concat());
+        }
+        assert_eq!(fields(0x1700, Version::V5), head[..10]);
+    }
+
+    #[test]
+    fn an_errors_own_fields_come_first() {
+        let mut out = Vec::new();
+        CqlError::unprepared(&[7, 8]).write(Version::V4, &mut out);
+        assert!(out.ends_with(&[0, 2, 7, 8]));
+    }
 }

@@ -36,8 +36,11 @@ impl Persona {
         }
     }
 
-    /// The greatest protocol version, as `system.local` names it.
+    /// The greatest protocol version that is no beta, as `system.local` names it.
     pub(crate) fn native_protocol_version(self) -> &'static str {
-        "4"
+        match self {
+            Self::Scylla => "4",
+            Self::Cassandra => "5",
+        }
     }
 }

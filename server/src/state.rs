@@ -28,6 +28,7 @@ use crate::schema::change::apply;
 use crate::schema::{Schema, Table};
 use crate::value::time::now_us;
 use crate::wire::read::Value;
+use crate::wire::version::Version;
 use crate::wire::write::Writer;
 
 /// Statements that a node keeps prepared; beyond it all are forgotten and clients prepare again.
@@ -130,6 +131,8 @@ pub(crate) struct Bindings<'a> {
     pub(crate) values: &'a [Value<'a>],
     pub(crate) page: Page<'a>,
     pub(crate) timestamp: Option<i64>,
+    /// The second that TTLs are reckoned from instead of the node's clock (v5).
+    pub(crate) now_s: Option<i64>,
 }
 
 impl Shared {
@@ -161,9 +164,9 @@ impl Shared {
         now
     }
 
-    pub(crate) fn when(&self, timestamp: Option<i64>) -> When {
+    pub(crate) fn when(&self, timestamp: Option<i64>, now_s: Option<i64>) -> When {
         let now = self.clock_us();
-        When { timestamp_us: timestamp.unwrap_or(now), now_s: now / 1_000_000 }
+        When { timestamp_us: timestamp.unwrap_or(now), now_s: now_s.unwrap_or(now / 1_000_000) }
     }
 
     /// Parses and plans a statement that is run once.
@@ -231,7 +234,7 @@ impl Shared {
         keyspace: Option<&str>,
         bindings: Bindings<'_>,
     ) -> Result<Outcome, CqlError> {
-        let Bindings { values, page, timestamp } = bindings;
+        let Bindings { values, page, timestamp, now_s } = bindings;
         if values.len() != plan.markers.len() {
             return Err(CqlError::invalid(format!(
                 "Invalid amount of bind variables: expected {}, got {}",
@@ -239,7 +242,7 @@ impl Shared {
                 values.len()
             )));
         }
-        let when = self.when(timestamp);
+        let when = self.when(timestamp, now_s);
         match &plan.action {
             Action::Select(select) => {
                 let rows = if plan.placement.is_some() {
@@ -331,7 +334,8 @@ impl Shared {
         }
     }
 
-    /// Sends an event to every connection, on every node but `except`, that wants its kind.
+    /// Sends an event to every connection, on every node but `except`, that wants its kind. Each
+    /// connection puts its own version into the frame.
     pub(crate) fn send_event(
         &self,
         except: Option<NodeIndex>,
@@ -340,7 +344,7 @@ impl Shared {
     ) {
         use crate::wire::frame::{begin, end, opcode};
         let mut frame = Vec::new();
-        let at = begin(&mut frame, -1, opcode::EVENT);
+        let at = begin(&mut frame, Version::V4, -1, opcode::EVENT);
         body(&mut Writer::new(&mut frame));
         end(&mut frame, at);
         let frame: EventFrame = frame.into();

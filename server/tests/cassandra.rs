@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, Cursor, OPTIONS, PREPARE, QUERY, Reply, long_string};
+use common::{Client, OPTIONS, QUERY, rows};
 use shardwire_server::{Cluster, ClusterBuilder, Persona};
 
 const KEYSPACE: &str =
@@ -12,26 +12,6 @@ const KEYSPACE: &str =
 
 fn cassandra() -> ClusterBuilder {
     Cluster::builder().persona(Persona::Cassandra)
-}
-
-/// Names of the columns of a RESULT of kind Rows, and its cells.
-fn rows(reply: &Reply) -> (Vec<String>, Vec<Option<Vec<u8>>>) {
-    let mut cursor = Cursor(&reply.body);
-    assert_eq!((cursor.int(), cursor.int()), (2, 1), "rows with a global table");
-    let columns = cursor.int();
-    let _ = [cursor.string(), cursor.string()];
-    let mut names = Vec::new();
-    for _ in 0..columns {
-        names.push(cursor.string());
-        match cursor.short() {
-            0x20 | 0x22 => drop(cursor.take(2)),
-            0x21 => drop(cursor.take(4)),
-            _ => {}
-        }
-    }
-    let count = cursor.int() * columns;
-    let cells = (0..count).map(|_| usize::try_from(cursor.int()).ok().map(|len| cursor.take(len)));
-    (names, cells.collect())
 }
 
 #[tokio::test]
@@ -43,6 +23,7 @@ async fn advertises_what_cassandra_does_and_nothing_of_scylla() {
     let keys: Vec<_> = supported.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["COMPRESSION", "CQL_VERSION", "PROTOCOL_VERSIONS"]);
     assert_eq!(supported[1].1, ["3.4.7"]);
+    assert_eq!(supported[2].1, ["3/v3", "4/v4", "5/v5", "6/v6-beta"]);
 }
 
 #[tokio::test]
@@ -59,21 +40,21 @@ async fn system_tables_have_cassandras_shape() {
     let reply = client
         .run("SELECT release_version, cql_version, rpc_port, broadcast_port FROM system.local")
         .await;
-    let cells = rows(&reply).1;
+    let cells = rows(&reply).cells;
     assert_eq!(cells[0].as_deref(), Some(&b"5.0.9"[..]));
     assert_eq!(cells[1].as_deref(), Some(&b"3.4.7"[..]));
     assert_eq!(cells[2].as_deref(), Some(&u32::from(points[0].port()).to_be_bytes()[..]));
     let reply = client.run("SELECT native_address, native_port FROM system.peers_v2").await;
     let std::net::IpAddr::V4(second) = points[1].ip() else { panic!() };
     let port = u32::from(points[1].port()).to_be_bytes().to_vec();
-    assert_eq!(rows(&reply).1, [Some(second.octets().to_vec()), Some(port)]);
+    assert_eq!(rows(&reply).cells, [Some(second.octets().to_vec()), Some(port)]);
     let reply = client.run("SELECT rpc_address FROM system.peers").await;
-    assert_eq!(rows(&reply).1, [Some(second.octets().to_vec())]);
+    assert_eq!(rows(&reply).cells, [Some(second.octets().to_vec())]);
     let reply = client.run("SELECT * FROM system.local").await;
-    assert!(!rows(&reply).0.contains(&"supported_features".to_owned()));
+    assert!(!rows(&reply).names.contains(&"supported_features".to_owned()));
     for table in ["scylla_tables", "scylla_keyspaces"] {
         let text = format!("SELECT * FROM system_schema.{table}");
-        let body = [long_string(&text), vec![0, 1, 0]].concat();
+        let body = client.query(&text, 0, &[]);
         assert_eq!(client.call(QUERY, &body).await.error().0, 0x2200, "{table}");
     }
 }
@@ -91,11 +72,11 @@ async fn tables_are_described_as_cassandra_describes_them() {
         )
         .await;
     let some = |text: &str| Some(text.as_bytes().to_vec());
-    assert_eq!(rows(&reply).1, [some("99p"), some("BLOCKING"), some("99p"), None, None]);
+    assert_eq!(rows(&reply).cells, [some("99p"), some("BLOCKING"), some("99p"), None, None]);
     let reply = client.run("SELECT keyspace_name FROM system_virtual_schema.keyspaces").await;
-    assert_eq!(rows(&reply).1, [some("system_virtual_schema")]);
+    assert_eq!(rows(&reply).cells, [some("system_virtual_schema")]);
     let reply = client.run("SELECT keyspace_name FROM system_schema.keyspaces").await;
-    assert_eq!(rows(&reply).1.len(), 3, "the virtual keyspace is not among them");
+    assert_eq!(rows(&reply).cells.len(), 3, "the virtual keyspace is not among them");
 }
 
 #[tokio::test]
@@ -126,14 +107,12 @@ async fn conditional_statements_are_answered_as_cassandra_does() {
     for (text, names, cells) in cases {
         let reply = client.run(text).await;
         let names: Vec<_> = std::iter::once("[applied]").chain(names).map(str::to_owned).collect();
-        assert_eq!(rows(&reply), (names, cells), "{text}");
+        let rows = rows(&reply);
+        assert_eq!((rows.names, rows.cells), (names, cells), "{text}");
     }
     // PREPARED has neither ScyllaDB's mark nor columns.
     let text = "INSERT INTO ks.t (k, a) VALUES (1, 2) IF NOT EXISTS";
-    let reply = client.call(PREPARE, &long_string(text)).await;
-    let mut cursor = Cursor(&reply.body);
-    assert_eq!(cursor.int(), 4);
-    cursor.short_bytes();
-    assert_eq!(cursor.int(), 1);
-    assert!(reply.body.ends_with(&[0, 0, 0, 4, 0, 0, 0, 0]), "{reply:?}");
+    let prepared = client.prepare(text).await;
+    assert_eq!(prepared.rest[..4], [0, 0, 0, 1]);
+    assert!(prepared.rest.ends_with(&[0, 0, 0, 4, 0, 0, 0, 0]), "{prepared:?}");
 }

@@ -142,7 +142,7 @@ async fn start(builder: ClusterBuilder) -> Cluster {
 #[tokio::test]
 async fn other_versions_are_told_which_to_use() {
     let cluster = one_node().await;
-    for version in [3, 5, 65, 66] {
+    for version in [2, 5, 65, 66] {
         let mut client = Client::open(&cluster).await;
         let mut bytes = frame(9, OPTIONS, &[]);
         bytes[0] = version;

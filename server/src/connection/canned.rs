@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::Connection;
-use super::params::{Params, batch_head, flag};
+use super::params::{Params, batch_head, flag, read_flags};
 use crate::counters::Arrival;
 use crate::error::CqlError;
 use crate::exec::plan::{Action, Plan};
@@ -19,6 +19,7 @@ use crate::routing::write_composite;
 use crate::state::Statement;
 use crate::wire::frame::{Header, begin, end, opcode, set_stream};
 use crate::wire::read::{Reader, Value};
+use crate::wire::version::Version;
 
 /// Pages that are kept per statement; further ones are executed.
 const PAGES_MAX: usize = 4096;
@@ -26,6 +27,7 @@ const PAGES_MAX: usize = 4096;
 /// What a reply depends on beside the statement.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Form {
+    version: Version,
     skips_metadata: bool,
     is_compressed: bool,
     page_size: Option<usize>,
@@ -54,6 +56,7 @@ impl Canned {
 
 fn page_key(form: Form, state: &[u8], key: &mut Vec<u8>) {
     key.clear();
+    key.push(form.version.number());
     key.push(u8::from(form.skips_metadata) | u8::from(form.is_compressed) << 1);
     key.extend_from_slice(&form.page_size.unwrap_or(0).to_be_bytes());
     key.extend_from_slice(state);
@@ -85,12 +88,16 @@ impl Connection {
         let shared = Rc::clone(&self.shared);
         let mut reader = Reader::new(body);
         let id = reader.short_bytes("the statement's id")?;
+        let known = self.metadata_id(&mut reader)?;
         let Some(state) = shared.node_states.get(self.node) else { return Ok(false) };
         let prepared = state.prepared.borrow();
         let Some(statement) = prepared.get(id) else { return Ok(false) };
         let replies = statement.canned.inner.borrow();
         let Some((epoch, plan)) = &replies.plan else { return Ok(false) };
         if *epoch != shared.epoch.get() {
+            return Ok(false);
+        }
+        if known.is_some_and(|known| known != plan.metadata_id()) {
             return Ok(false);
         }
         let Some(sketch) = self.sketch(plan, &mut reader)? else { return Ok(false) };
@@ -119,13 +126,14 @@ impl Connection {
         reader: &mut Reader<'a>,
     ) -> Result<Option<Sketch<'a>>, CqlError> {
         reader.short("the consistency")?;
-        let flags = reader.byte("the flags")?;
+        let flags = read_flags(reader, self.version)?;
         if flags & flag::NAMES != 0 {
             return Ok(None);
         }
         let count = if flags & flag::VALUES != 0 { reader.short("the values")? } else { 0 };
         let arrival = self.sketch_arrival(plan, count, reader, flags)?;
         let mut form = Form {
+            version: self.version,
             skips_metadata: flags & flag::SKIP_METADATA != 0,
             is_compressed: self.compressor.is_some(),
             page_size: None,
@@ -147,7 +155,7 @@ impl Connection {
         plan: &Plan,
         count: u16,
         reader: &mut Reader<'_>,
-        flags: u8,
+        flags: u32,
     ) -> Result<Arrival, CqlError> {
         let walks_all = flags & (flag::PAGE_SIZE | flag::PAGING_STATE) != 0;
         if let ([0], false, true) = (plan.key_indexes.as_slice(), walks_all, count > 0) {
@@ -207,8 +215,8 @@ impl Connection {
         }
         let values = reader.short("the values")?;
         let arrival = self.arrival_by_walk(&plan, values, &mut reader)?;
-        let at = begin(&mut self.out, stream, opcode::RESULT);
-        write_outcome(&Outcome::Void, Metadata::Full, &mut self.out);
+        let at = begin(&mut self.out, self.version, stream, opcode::RESULT);
+        write_outcome(&Outcome::Void, Metadata::Full, self.dialect(), &mut self.out);
         end(&mut self.out, at);
         if let Some(compressor) = &mut self.compressor {
             compressor.compress(&mut self.out, at);
@@ -236,10 +244,12 @@ impl Connection {
             }
             _ => false,
         };
-        if !is_kept || plan.placement.is_none() {
+        let is_told = matches!(params.metadata, Metadata::Changed(_));
+        if !is_kept || is_told || plan.placement.is_none() {
             return;
         }
         let form = Form {
+            version: self.version,
             skips_metadata: params.metadata == Metadata::Skipped,
             is_compressed: self.compressor.is_some(),
             page_size: params.page.size,

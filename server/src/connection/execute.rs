@@ -7,7 +7,7 @@ use super::params::{BatchItem, BatchStatement, Params, batch_head, batch_item, b
 use crate::error::CqlError;
 use crate::exec::plan::{Action, Plan};
 use crate::exec::result::{
-    Metadata, Outcome, Prepared, write_change, write_outcome, write_prepared,
+    Metadata, Outcome, Prepared, metadata_id, write_change, write_outcome, write_prepared,
 };
 use crate::persona::Persona;
 use crate::state::{Bindings, Statement};
@@ -19,29 +19,38 @@ type Result<T> = std::result::Result<T, CqlError>;
 impl Connection {
     pub(super) fn query(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
         let text = reader.long_string("the statement")?;
-        let mut params = Params::read(reader)?;
-        let plan = self.shared.plan(text, self.keyspace.as_deref())?;
+        let mut params = Params::read(reader, self.version)?;
+        let plan = self.shared.plan(text, self.keyspace_of(params.keyspace))?;
         params.arrange(&plan.markers)?;
         let outcome = self.run_plan(&plan, &params)?;
         self.reply_outcome(stream, &outcome, params.metadata);
         Ok(())
     }
 
+    /// The keyspace that a request names, or else that of USE.
+    fn keyspace_of<'a>(&'a self, named: Option<&'a str>) -> Option<&'a str> {
+        named.or(self.keyspace.as_deref())
+    }
+
     pub(super) fn prepare(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
         let text = reader.long_string("the statement")?;
-        let (statement, plan) = self.shared.prepare(self.node, text, self.keyspace.as_deref())?;
+        let named = if self.version.is_5() { prepare_keyspace(reader)? } else { None };
+        let (statement, plan) = self.shared.prepare(self.node, text, self.keyspace_of(named))?;
         let is_scylla = self.shared.persona == Persona::Scylla;
         let is_lwt = plan.is_conditional();
+        // Cassandra cannot say what a conditional statement returns before it has run.
+        let columns = plan.columns.as_deref().filter(|_| is_scylla || !is_lwt);
         let prepared = Prepared {
             id: &statement.id,
+            metadata_id: self.version.is_5().then(|| metadata_id(columns)),
             markers: &plan.markers,
             key_indexes: &plan.key_indexes,
             table: (&plan.table.0, &plan.table.1),
-            // Cassandra cannot say what a conditional statement returns before it has run.
-            columns: plan.columns.as_deref().filter(|_| is_scylla || !is_lwt),
+            columns,
             is_lwt: is_lwt && is_scylla,
         };
-        self.reply(stream, opcode::RESULT, |out| write_prepared(&prepared, out));
+        let dialect = self.dialect();
+        self.reply(stream, opcode::RESULT, |out| write_prepared(&prepared, dialect, out));
         Ok(())
     }
 
@@ -52,9 +61,13 @@ impl Connection {
 
     pub(super) fn execute(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
         let id = reader.short_bytes("the statement's id")?;
+        let known = self.metadata_id(reader)?;
         let statement = self.statement(id).ok_or_else(|| CqlError::unprepared(id))?;
-        let mut params = Params::read(reader)?;
+        let mut params = Params::read(reader, self.version)?;
         let plan = self.shared.current_plan(&statement)?;
+        if let Some(known) = known {
+            params.metadata = metadata_for(&plan, known, params.metadata);
+        }
         params.arrange(&plan.markers)?;
         self.count(&plan, &params.values);
         let outcome = self.run_plan(&plan, &params)?;
@@ -66,6 +79,13 @@ impl Connection {
         Ok(())
     }
 
+    /// Reads the id of the result's columns that the client knows, which v5 sends.
+    #[inline]
+    pub(super) fn metadata_id<'a>(&self, reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>> {
+        let what = "the result metadata's id";
+        self.version.is_5().then(|| reader.short_bytes(what)).transpose()
+    }
+
     fn count(&self, plan: &Plan, values: &[Value<'_>]) {
         let arrival = self.shared.arrival(plan, values, self.node, self.shard);
         let shard = self.shared.counters.shard(self.node, self.shard);
@@ -75,9 +95,14 @@ impl Connection {
     }
 
     fn run_plan(&mut self, plan: &Plan, params: &Params<'_>) -> Result<Outcome> {
-        let bindings =
-            Bindings { values: &params.values, page: params.page, timestamp: params.timestamp };
-        let outcome = self.shared.run(self.node, plan, self.keyspace.as_deref(), bindings)?;
+        let bindings = Bindings {
+            values: &params.values,
+            page: params.page,
+            timestamp: params.timestamp,
+            now_s: params.now_s,
+        };
+        let keyspace = self.keyspace_of(params.keyspace);
+        let outcome = self.shared.run(self.node, plan, keyspace, bindings)?;
         match &outcome {
             Outcome::SetKeyspace(name) => self.keyspace = Some(name.clone()),
             Outcome::SchemaChange(change) => {
@@ -96,17 +121,19 @@ impl Connection {
     }
 
     fn reply_outcome(&mut self, stream: i16, outcome: &Outcome, metadata: Metadata) {
-        self.reply(stream, opcode::RESULT, |out| write_outcome(outcome, metadata, out));
+        let dialect = self.dialect();
+        self.reply(stream, opcode::RESULT, |out| write_outcome(outcome, metadata, dialect, out));
     }
 
     pub(super) fn batch(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
         let count = batch_head(reader)?;
-        let items = (0..count).map(|_| batch_item(reader)).collect::<Result<Vec<_>>>()?;
-        let timestamp = batch_tail(reader)?;
-        let when = self.shared.when(timestamp);
+        let items = (0..count).map(|_| batch_item(reader, self.version));
+        let items = items.collect::<Result<Vec<_>>>()?;
+        let tail = batch_tail(reader, self.version)?;
+        let when = self.shared.when(tail.timestamp, tail.now_s);
         let mut mutations = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            let plan = self.batch_plan(item, index == 0)?;
+            let plan = self.batch_plan(item, tail.keyspace, index == 0)?;
             let Action::Modify(modify) = &plan.action else {
                 return Err(CqlError::invalid("Only modifications can stand in a batch"));
             };
@@ -127,10 +154,15 @@ impl Connection {
         Ok(())
     }
 
-    fn batch_plan(&mut self, item: &BatchItem<'_>, is_first: bool) -> Result<Rc<Plan>> {
+    fn batch_plan(
+        &self,
+        item: &BatchItem<'_>,
+        keyspace: Option<&str>,
+        is_first: bool,
+    ) -> Result<Rc<Plan>> {
         match item.statement {
             BatchStatement::Text(text) => {
-                self.shared.plan(text, self.keyspace.as_deref()).map(Rc::new)
+                self.shared.plan(text, self.keyspace_of(keyspace)).map(Rc::new)
             }
             BatchStatement::Id(id) => {
                 let statement = self.statement(id).ok_or_else(|| CqlError::unprepared(id))?;
@@ -141,5 +173,26 @@ impl Connection {
                 Ok(plan)
             }
         }
+    }
+}
+
+/// Reads what v5 has put behind the text of PREPARE.
+fn prepare_keyspace<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a str>> {
+    match reader.bits("the flags")? {
+        0 => Ok(None),
+        1 => reader.string("the keyspace").map(Some),
+        flags => Err(CqlError::protocol(format!("unknown flags {flags:#x}"))),
+    }
+}
+
+/// What is said of the columns to a client that knows those of id `known`.
+fn metadata_for(plan: &Plan, known: &[u8], wanted: Metadata) -> Metadata {
+    if plan.is_conditional() {
+        // Its columns are other ones each time; an id would tempt clients to keep them.
+        Metadata::Full
+    } else if plan.metadata_id() != known {
+        Metadata::Changed(*plan.metadata_id())
+    } else {
+        wanted
     }
 }

@@ -7,9 +7,11 @@ use crate::routing::Sharding;
 use crate::schema::catalog::PARTITIONER;
 use crate::state::EventKinds;
 use crate::wire::frame::{
-    Compressor, FLAG_CUSTOM_PAYLOAD, FLAG_TRACING, Header, begin, end, opcode,
+    Compressor, FLAG_CUSTOM_PAYLOAD, FLAG_USE_BETA, Header, begin, end, opcode,
 };
 use crate::wire::read::Reader;
+use crate::wire::segment::Coding;
+use crate::wire::version::{Version, beta_error};
 use crate::wire::write::Writer;
 
 type Result<T> = std::result::Result<T, CqlError>;
@@ -18,7 +20,7 @@ impl Connection {
     /// Handles one request and appends its reply to the output.
     pub(super) fn handle(&mut self, header: Header, body: &[u8]) -> Flow {
         match self.answer(header, body) {
-            Ok(()) => Flow::Continue,
+            Ok(flow) => flow,
             Err(error) => {
                 self.reply_error(header.stream, &error);
                 // Before STARTUP a client may still be finding out what the node speaks.
@@ -27,39 +29,41 @@ impl Connection {
         }
     }
 
-    fn answer(&mut self, header: Header, body: &[u8]) -> Result<()> {
-        let name = opcode::name(header.opcode);
-        let name = name.ok_or_else(|| {
-            CqlError::protocol(format!("Unknown or unexpected opcode {}", header.opcode))
-        })?;
-        if header.stream < 0 {
+    fn answer(&mut self, header: Header, body: &[u8]) -> Result<Flow> {
+        let Header { flags, stream, opcode, .. } = header;
+        let name = opcode::name(opcode);
+        let name = name
+            .ok_or_else(|| CqlError::protocol(format!("Unknown or unexpected opcode {opcode}")))?;
+        if stream < 0 {
             return Err(CqlError::protocol("negative stream id in a request"));
         }
+        if self.version == Version::V6Beta && flags & FLAG_USE_BETA == 0 {
+            return Err(beta_error());
+        }
         let mut reader = Reader::new(body);
-        if header.flags & FLAG_CUSTOM_PAYLOAD != 0 {
+        if flags & FLAG_CUSTOM_PAYLOAD != 0 {
             skip_payload(&mut reader)?;
         }
-        match header.opcode {
-            opcode::OPTIONS => self.options(header.stream),
-            opcode::STARTUP if !self.is_started => return self.startup(header.stream, &mut reader),
+        // Tracing is accepted and ignored: no trace is kept, so no tracing id is sent.
+        match opcode {
+            opcode::OPTIONS => self.options(stream),
+            opcode::STARTUP if !self.is_started => return self.startup(stream, &mut reader),
             _ if !self.is_started => {
                 return Err(CqlError::protocol(format!("Unexpected {name}, expecting STARTUP")));
             }
-            opcode::REGISTER => return self.register(header.stream, &mut reader),
-            opcode::QUERY => return self.query(header.stream, &mut reader),
-            opcode::PREPARE => return self.prepare(header.stream, &mut reader),
-            opcode::EXECUTE => return self.execute(header.stream, &mut reader),
-            opcode::BATCH => return self.batch(header.stream, &mut reader),
+            opcode::REGISTER => self.register(stream, &mut reader)?,
+            opcode::QUERY => self.query(stream, &mut reader)?,
+            opcode::PREPARE => self.prepare(stream, &mut reader)?,
+            opcode::EXECUTE => self.execute(stream, &mut reader)?,
+            opcode::BATCH => self.batch(stream, &mut reader)?,
             _ => return Err(CqlError::protocol(format!("Unexpected message {name}"))),
         }
-        // Tracing is accepted and ignored: no trace is kept, so no tracing id is sent.
-        let _ = header.flags & FLAG_TRACING;
-        Ok(())
+        Ok(Flow::Continue)
     }
 
     /// Appends a reply whose body `write` appends.
     pub(super) fn reply(&mut self, stream: i16, opcode: u8, write: impl FnOnce(&mut Vec<u8>)) {
-        let at = begin(&mut self.out, stream, opcode);
+        let at = begin(&mut self.out, self.version, stream, opcode);
         write(&mut self.out);
         end(&mut self.out, at);
         if let Some(compressor) = &mut self.compressor {
@@ -68,12 +72,8 @@ impl Connection {
     }
 
     pub(super) fn reply_error(&mut self, stream: i16, error: &CqlError) {
-        self.reply(stream, opcode::ERROR, |out| {
-            let mut out = Writer::new(out);
-            out.int(error.code);
-            out.string(&error.message);
-            out.raw(&error.extra);
-        });
+        let version = self.version;
+        self.reply(stream, opcode::ERROR, |out| error.write(version, out));
     }
 
     fn options(&mut self, stream: i16) {
@@ -83,7 +83,10 @@ impl Connection {
         let mut keys = vec![("COMPRESSION", compression), ("CQL_VERSION", vec![cql_version])];
         match self.shared.persona {
             Persona::Scylla => self.add_extensions(&mut keys),
-            Persona::Cassandra => keys.push(("PROTOCOL_VERSIONS", vec!["4/v4".to_owned()])),
+            Persona::Cassandra => {
+                let versions = ["3/v3", "4/v4", "5/v5", "6/v6-beta"].map(str::to_owned);
+                keys.push(("PROTOCOL_VERSIONS", versions.to_vec()));
+            }
         }
         self.reply(stream, opcode::SUPPORTED, |out| {
             let mut out = Writer::new(out);
@@ -112,7 +115,7 @@ impl Connection {
         }
     }
 
-    fn startup(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
+    fn startup(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<Flow> {
         let options = reader.string_map("the STARTUP options")?;
         let option =
             |name: &str| options.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
@@ -122,6 +125,10 @@ impl Connection {
         let compression = option("COMPRESSION").unwrap_or_default();
         let compressor = match compression.to_ascii_lowercase().as_str() {
             "" => None,
+            "snappy" if self.version.is_5() => {
+                let what = "Snappy compression is not supported in protocol V5";
+                return Err(CqlError::protocol(what));
+            }
             "lz4" if self.shared.compression => Some(Compressor::new()),
             other => {
                 return Err(CqlError::protocol(format!("Unknown compression algorithm: {other}")));
@@ -130,8 +137,12 @@ impl Connection {
         self.is_started = true;
         self.reply(stream, opcode::READY, |_| {});
         // READY itself goes out plain; everything after it may be compressed.
+        if self.version.is_5() {
+            self.coding = if compressor.is_some() { Coding::Lz4 } else { Coding::Plain };
+            return Ok(Flow::Segments);
+        }
         self.compressor = compressor;
-        Ok(())
+        Ok(Flow::Continue)
     }
 
     fn register(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {

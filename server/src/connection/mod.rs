@@ -1,5 +1,5 @@
 //! One client's connection: reads as much as is there, handles every frame found, writes all
-//! replies at once.
+//! replies at once. In protocol v5 frames are called envelopes and travel in segments.
 //!
 //! Nothing is read while replies cannot be written, so a client that does not read its replies
 //! holds up itself and nobody else, and the output buffer stays bounded.
@@ -21,7 +21,11 @@ use tokio::time::Instant;
 use crate::error::CqlError;
 use crate::routing::NodeIndex;
 use crate::state::{EVENTS_MAX, EventFrame, EventKinds, Shared};
-use crate::wire::frame::{Compressor, Decompressor, Header, Split, split};
+use crate::wire::frame::{Compressor, Decompressor, HEADER_LEN, Header, Split, set_version, split};
+use crate::wire::segment::{
+    Coding, Envelope, SegmentReader, SegmentWriter, Taken, changed_version,
+};
+use crate::wire::version::{Dialect, Negotiated, Version, greatest, negotiate};
 use fault::Delayed;
 
 /// Length of the input buffer when no frame is longer, in bytes.
@@ -37,17 +41,38 @@ const CLOSE_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Flow {
     Continue,
+    /// Write what has gathered, then go on with segments.
+    Segments,
     /// Write what has gathered, then close.
     Close,
 }
 
 /// Why handling stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stop {
     /// The input has no whole frame left; this many bytes are needed for one.
     Input(usize),
     /// The output is long enough to be written.
     Output,
+    /// The output ends with the last frame; segments follow, both ways.
+    Segments,
     Close,
+}
+
+/// Segments both ways.
+#[derive(Debug)]
+struct Segments {
+    reader: SegmentReader,
+    writer: SegmentWriter,
+    /// STARTUP's reply, which travels as a plain frame, is written.
+    is_sending: bool,
+}
+
+impl Segments {
+    fn new(coding: Coding, is_sending: bool) -> Self {
+        let (reader, writer) = (SegmentReader::new(coding), SegmentWriter::new(coding));
+        Self { reader, writer, is_sending }
+    }
 }
 
 /// State of one connection.
@@ -56,7 +81,10 @@ pub(crate) struct Connection {
     shared: Rc<Shared>,
     node: NodeIndex,
     shard: u16,
+    version: Version,
     is_started: bool,
+    /// Of the segments that STARTUP has agreed on.
+    coding: Coding,
     keyspace: Option<String>,
     compressor: Option<Compressor>,
     /// Events that the client has registered for, and where they come from.
@@ -81,11 +109,14 @@ impl Connection {
     pub(crate) fn new(shared: Rc<Shared>, node: NodeIndex, shard: u16) -> Self {
         shared.counters.connection_opened(node, shard);
         let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let version = greatest(shared.persona);
         Self {
             shared,
             node,
             shard,
+            version,
             is_started: false,
+            coding: Coding::Plain,
             keyspace: None,
             compressor: None,
             kinds: EventKinds::default(),
@@ -101,15 +132,33 @@ impl Connection {
     pub(crate) async fn run(mut self, mut stream: TcpStream) -> std::io::Result<()> {
         let mut input = Input::default();
         let mut decompressor = Decompressor::default();
+        // Allocates: once per connection of v5.
+        let mut segments: Option<Box<Segments>> = None;
         loop {
-            let stop = self.handle_input(&mut input, &mut decompressor);
+            let stop = match &mut segments {
+                None => self.handle_input(&mut input, &mut decompressor),
+                Some(segments) => self.handle_segments(&mut input, &mut segments.reader),
+            };
             if !self.out.is_empty() {
-                stream.write_all(&self.out).await?;
-                self.out.clear();
-                self.out.shrink_to(2 * OUTPUT_LEN);
+                match &mut segments {
+                    Some(segments) if segments.is_sending => {
+                        write_segments(&mut stream, &mut segments.writer, &self.out).await?;
+                    }
+                    segments => {
+                        stream.write_all(&self.out).await?;
+                        // A fault may have kept STARTUP's reply until now.
+                        segments.iter_mut().for_each(|segments| segments.is_sending = true);
+                    }
+                }
             }
+            let has_written = !self.out.is_empty();
+            self.out.clear();
+            self.out.shrink_to(2 * OUTPUT_LEN);
             match stop {
                 Stop::Output => {}
+                Stop::Segments => {
+                    segments = Some(Box::new(Segments::new(self.coding, has_written)));
+                }
                 Stop::Input(frame_len) => {
                     input.make_room(frame_len);
                     if self.wait(&mut stream, &mut input).await? == Flow::Close {
@@ -141,7 +190,11 @@ impl Connection {
                     return Ok(Flow::Close);
                 }
             }
-            Some(frame) = self.events.recv() => self.out.extend_from_slice(&frame),
+            Some(frame) = self.events.recv() => {
+                let at = self.out.len();
+                self.out.extend_from_slice(&frame);
+                set_version(&mut self.out, at, self.version);
+            }
             () = tokio::time::sleep_until(due), if !self.delayed.is_empty() => {
                 self.delayed.take_due(Instant::now(), &mut self.out);
             }
@@ -156,16 +209,75 @@ impl Connection {
                 return Stop::Output;
             }
             let bytes = buffer.get(*start..*filled).unwrap_or_default();
-            match split(bytes, self.shared.body_len_max) {
+            match split(bytes, self.version, self.shared.body_len_max) {
                 Split::Frame { header, body, rest } => {
                     *start = *filled - rest.len();
-                    if self.handle_frame(header, body, decompressor) == Flow::Close {
-                        return Stop::Close;
+                    match self.handle_frame(header, body, decompressor) {
+                        Flow::Continue => {}
+                        Flow::Segments => return Stop::Segments,
+                        Flow::Close => return Stop::Close,
                     }
                 }
                 Split::Partial { frame_len } => return Stop::Input(frame_len),
+                Split::OtherVersion { byte, flags, stream } => {
+                    if let Some(stop) = self.change_version(byte, flags, stream) {
+                        return stop;
+                    }
+                }
                 Split::Refused { stream, error } => {
                     self.reply_error(stream, &error);
+                    return Stop::Close;
+                }
+            }
+        }
+    }
+
+    /// Takes up the version of a client that is new; says why to stop otherwise.
+    #[cold]
+    fn change_version(&mut self, byte: u8, flags: Option<u8>, stream: i16) -> Option<Stop> {
+        if self.is_started {
+            self.reply_error(stream, &changed_version(self.version, byte));
+            return Some(Stop::Close);
+        }
+        match negotiate(self.shared.persona, byte, flags) {
+            Negotiated::Version(version) => {
+                self.version = version;
+                None
+            }
+            Negotiated::Partial => Some(Stop::Input(HEADER_LEN)),
+            Negotiated::Refused(version, error) => {
+                self.version = version;
+                self.reply_error(stream, &error);
+                Some(Stop::Close)
+            }
+        }
+    }
+
+    /// What [`Self::handle_input`] does, with envelopes in segments.
+    fn handle_segments(&mut self, input: &mut Input, reader: &mut SegmentReader) -> Stop {
+        let Input { buffer, start, filled } = input;
+        loop {
+            if self.out.len() >= OUTPUT_LEN {
+                return Stop::Output;
+            }
+            match reader.envelope(self.version, self.shared.body_len_max) {
+                Envelope::Whole(header, body) => {
+                    if self.dispatch(header, body) == Flow::Close {
+                        return Stop::Close;
+                    }
+                    continue;
+                }
+                Envelope::None => {}
+                Envelope::Refused(stream, error) => {
+                    self.reply_error(stream, &error);
+                    return Stop::Close;
+                }
+            }
+            match reader.take(buffer.get(*start..*filled).unwrap_or_default()) {
+                Ok(Taken::Segment(len)) => *start += len,
+                Ok(Taken::Partial(segment_len)) => return Stop::Input(segment_len),
+                Err(error) => {
+                    self.reply_error(0, &error);
                     return Stop::Close;
                 }
             }
@@ -195,6 +307,11 @@ impl Connection {
                 Flow::Close
             }
         }
+    }
+
+    #[inline]
+    fn dialect(&self) -> Dialect {
+        Dialect { persona: self.shared.persona, version: self.version }
     }
 
     #[inline]
@@ -244,6 +361,19 @@ impl Input {
             self.buffer.shrink_to_fit();
         }
     }
+}
+
+/// Writes replies in segments.
+async fn write_segments(
+    stream: &mut TcpStream,
+    writer: &mut SegmentWriter,
+    mut replies: &[u8],
+) -> std::io::Result<()> {
+    while !replies.is_empty() {
+        stream.write_all(writer.wrap(&mut replies)).await?;
+    }
+    writer.shrink();
+    Ok(())
 }
 
 /// Reads what a refused client still sends. Closing with unread bytes would reset the connection

@@ -1,10 +1,11 @@
 //! A parsed statement bound to the schema: names resolved, types known.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::bind::{Marker, Markers};
 use super::modify::ModifyPlan;
-use super::result::ResultColumns;
+use super::result::{MetadataId, ResultColumns, metadata_id};
 use super::select::SelectPlan;
 use crate::cql::ast::{Ddl, Parsed, Statement, TableName};
 use crate::error::CqlError;
@@ -32,6 +33,7 @@ pub(crate) struct Plan {
     /// For each column of the partition key, the marker bound to it. Empty if not all are.
     pub(crate) key_indexes: Vec<u16>,
     pub(crate) columns: Option<Rc<ResultColumns>>,
+    metadata_id: OnceCell<MetadataId>,
     /// Replicas of the rows; `None` for what every node answers alike.
     pub(crate) placement: Option<Rc<Placement>>,
 }
@@ -77,6 +79,7 @@ impl Plan {
         let mut plan = Self {
             key_indexes: action.key_indexes(),
             columns: action.columns(),
+            metadata_id: OnceCell::new(),
             action,
             markers: markers.finish(),
             table: (String::new(), String::new()),
@@ -88,6 +91,11 @@ impl Plan {
             plan.placement = (!keyspace.is_system()).then(|| Rc::clone(&keyspace.placement));
         }
         Ok(plan)
+    }
+
+    /// The id of [`Self::columns`]; computed when it is first asked for.
+    pub(crate) fn metadata_id(&self) -> &MetadataId {
+        self.metadata_id.get_or_init(|| metadata_id(self.columns.as_deref()))
     }
 
     /// Whether the statement has a condition (LWT).

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::persona::Persona;
+use crate::wire::version::{Dialect, Version};
 use crate::wire::write::Writer;
 
 /// A scalar type.
@@ -68,6 +70,21 @@ impl Native {
     }
 }
 
+impl Native {
+    /// The class that Cassandra names instead of a type that came later than the version.
+    fn class_name(self, dialect: Dialect) -> Option<&'static str> {
+        let (since, class) = match self {
+            Self::Smallint => (Version::V4, "org.apache.cassandra.db.marshal.ShortType"),
+            Self::Tinyint => (Version::V4, "org.apache.cassandra.db.marshal.ByteType"),
+            Self::Date => (Version::V4, "org.apache.cassandra.db.marshal.SimpleDateType"),
+            Self::Time => (Version::V4, "org.apache.cassandra.db.marshal.TimeType"),
+            Self::Duration => (Version::V5, "org.apache.cassandra.db.marshal.DurationType"),
+            _ => return None,
+        };
+        (dialect.persona == Persona::Cassandra && dialect.version < since).then_some(class)
+    }
+}
+
 /// A column's type.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum CqlType {
@@ -101,30 +118,36 @@ impl CqlType {
     }
 
     /// Appends the `[option]` of this type.
-    pub(crate) fn write_option(&self, out: &mut Writer<'_>) {
+    pub(crate) fn write_option(&self, dialect: Dialect, out: &mut Writer<'_>) {
         match self {
-            Self::Native(native) => out.short(native.row().1),
+            Self::Native(native) => match native.class_name(dialect) {
+                None => out.short(native.row().1),
+                Some(class) => {
+                    out.short(0);
+                    out.string(class);
+                }
+            },
             Self::List(element) => {
                 out.short(0x20);
-                element.write_option(out);
+                element.write_option(dialect, out);
             }
             Self::Map(pair) => {
                 out.short(0x21);
-                pair.0.write_option(out);
-                pair.1.write_option(out);
+                pair.0.write_option(dialect, out);
+                pair.1.write_option(dialect, out);
             }
             Self::Set(element) => {
                 out.short(0x22);
-                element.write_option(out);
+                element.write_option(dialect, out);
             }
             Self::Tuple(parts) => {
                 out.short(0x31);
                 out.short_len(parts.len());
                 for part in parts {
-                    part.write_option(out);
+                    part.write_option(dialect, out);
                 }
             }
-            Self::Frozen(inner) => inner.write_option(out),
+            Self::Frozen(inner) => inner.write_option(dialect, out),
         }
     }
 }
@@ -160,8 +183,26 @@ mod tests {
         )))));
         assert_eq!(map.to_string(), "frozen<map<text, list<int>>>");
         let mut out = Vec::new();
-        map.write_option(&mut Writer::new(&mut out));
+        let dialect = Dialect { persona: Persona::Scylla, version: Version::V4 };
+        map.write_option(dialect, &mut Writer::new(&mut out));
         assert_eq!(out, [0, 0x21, 0, 0x0D, 0, 0x20, 0, 0x09]);
         assert_eq!(Native::from_name("varchar"), Some(Native::Text));
+    }
+
+    #[test]
+    fn cassandra_names_the_class_of_what_the_version_does_not_know() {
+        let option = |native, persona, version| {
+            let mut out = Vec::new();
+            let typ = CqlType::Native(native);
+            typ.write_option(Dialect { persona, version }, &mut Writer::new(&mut out));
+            out
+        };
+        let short = option(Native::Smallint, Persona::Cassandra, Version::V3);
+        assert_eq!(short[..4], [0, 0, 0, 41]);
+        assert!(short.ends_with(b"marshal.ShortType"));
+        assert_eq!(option(Native::Smallint, Persona::Cassandra, Version::V4), [0, 0x13]);
+        assert!(option(Native::Duration, Persona::Cassandra, Version::V4).len() > 2);
+        assert_eq!(option(Native::Duration, Persona::Cassandra, Version::V5), [0, 0x15]);
+        assert_eq!(option(Native::Duration, Persona::Scylla, Version::V4), [0, 0x15]);
     }
 }

@@ -1,25 +1,23 @@
-//! Frame headers: splitting what was read, and starting and ending a reply in place.
+//! Frame headers, or those of v5's envelopes: splitting what was read, and starting and ending a
+//! reply in place.
 
 use lz4_flex::block::{
     CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size,
 };
 
+use super::version::Version;
 use crate::error::CqlError;
 
-/// Length of a v4 frame header in bytes.
+/// Length of a frame header in bytes.
 pub(crate) const HEADER_LEN: usize = 9;
 /// Largest body that the specification allows, in bytes.
 pub(crate) const BODY_LEN_MAX: usize = 256 * 1024 * 1024;
-/// The one protocol version that the node speaks.
-pub(crate) const VERSION: u8 = 4;
-/// Version byte of a reply.
-pub(crate) const REPLY_VERSION: u8 = 0x84;
 /// Header flag: the body is compressed.
 pub(crate) const FLAG_COMPRESSION: u8 = 0x01;
-/// Header flag: tracing was asked for (request).
-pub(crate) const FLAG_TRACING: u8 = 0x02;
 /// Header flag: a bytes map stands in front of the message.
 pub(crate) const FLAG_CUSTOM_PAYLOAD: u8 = 0x04;
+/// Header flag: the client wants a version that is not final.
+pub(crate) const FLAG_USE_BETA: u8 = 0x10;
 
 /// Opcodes of CQL v4 section 2.4.
 pub(crate) mod opcode {
@@ -85,23 +83,26 @@ pub(crate) enum Split<'a> {
     Frame { header: Header, body: &'a [u8], rest: &'a [u8] },
     /// Not yet a whole frame, which is this many bytes long as far as known.
     Partial { frame_len: usize },
+    /// The version byte is not the connection's; the flags if they have come.
+    OtherVersion { byte: u8, flags: Option<u8>, stream: i16 },
     /// The bytes cannot be a frame; the reply to send before closing.
     Refused { stream: i16, error: CqlError },
 }
 
 /// Splits the first frame off `bytes`.
 #[inline]
-pub(crate) fn split(bytes: &[u8], body_len_max: usize) -> Split<'_> {
+pub(crate) fn split(bytes: &[u8], version: Version, body_len_max: usize) -> Split<'_> {
     let Some((head, after)) = bytes.split_first_chunk::<HEADER_LEN>() else {
         // A wrong version byte is refused at once: whoever sent it may never send nine bytes.
-        if let Some(&version) = bytes.first().filter(|&&version| version != VERSION) {
-            return Split::Refused { stream: 0, error: version_error(version) };
+        if let Some(&byte) = bytes.first().filter(|&&byte| byte != version.number()) {
+            return Split::OtherVersion { byte, flags: bytes.get(1).copied(), stream: 0 };
         }
         return Split::Partial { frame_len: HEADER_LEN };
     };
     let header = Header::decode(head);
-    if header.version != VERSION {
-        return Split::Refused { stream: header.stream, error: version_error(header.version) };
+    if header.version != version.number() {
+        let Header { version: byte, flags, stream, .. } = header;
+        return Split::OtherVersion { byte, flags: Some(flags), stream };
     }
     if header.body_len > body_len_max {
         let error = CqlError::protocol(format!(
@@ -116,20 +117,12 @@ pub(crate) fn split(bytes: &[u8], body_len_max: usize) -> Split<'_> {
     }
 }
 
-/// The wording is what clients look for to try a lower version.
-fn version_error(version: u8) -> CqlError {
-    CqlError::protocol(format!(
-        "Invalid or unsupported protocol version ({}); \
-         the lowest supported version is 4 and the greatest is 4",
-        version & 0x7F
-    ))
-}
-
 /// Starts a reply in `out`; the body is appended by the caller, then [`end`] is called.
-pub(crate) fn begin(out: &mut Vec<u8>, stream: i16, opcode: u8) -> usize {
+pub(crate) fn begin(out: &mut Vec<u8>, version: Version, stream: i16, opcode: u8) -> usize {
     let at = out.len();
+    let [version, flags] = version.reply_head();
     let [s0, s1] = stream.to_be_bytes();
-    out.extend_from_slice(&[REPLY_VERSION, 0, s0, s1, opcode, 0, 0, 0, 0]);
+    out.extend_from_slice(&[version, flags, s0, s1, opcode, 0, 0, 0, 0]);
     at
 }
 
@@ -143,6 +136,13 @@ fn set_body_len(out: &mut [u8], at: usize, body_len: usize) {
     let len = u32::try_from(body_len).unwrap_or(u32::MAX).to_be_bytes();
     if let Some(field) = out.get_mut(at + 5..at + HEADER_LEN) {
         field.copy_from_slice(&len);
+    }
+}
+
+/// Replaces version and flags of an encoded frame at `at`.
+pub(crate) fn set_version(out: &mut [u8], at: usize, version: Version) {
+    if let Some(field) = out.get_mut(at..at + 2) {
+        field.copy_from_slice(&version.reply_head());
     }
 }
 
@@ -235,26 +235,27 @@ mod tests {
     fn splits_wherever_the_bytes_are_cut() {
         let frame = [4, 0, 0, 1, opcode::QUERY, 0, 0, 0, 2, 8, 9, 4];
         for cut in 0..11 {
-            assert!(matches!(split(&frame[..cut], 100), Split::Partial { .. }), "{cut}");
+            let split = split(&frame[..cut], Version::V4, 100);
+            assert!(matches!(split, Split::Partial { .. }), "{cut}");
         }
-        let Split::Frame { header, body, rest } = split(&frame, 100) else { panic!() };
+        let split = split(&frame, Version::V4, 100);
+        let Split::Frame { header, body, rest } = split else { panic!() };
         assert_eq!((header.stream, header.opcode, body, rest), (1, 7, &[8, 9][..], &[4][..]));
     }
 
     #[test]
-    fn other_versions_are_told_which_one_to_use() {
+    fn other_versions_are_noticed_at_once() {
         let mut frame = OPTIONS;
         frame[0] = 5;
-        let Split::Refused { stream, error } = split(&frame, 100) else { panic!() };
-        assert_eq!(stream, 7);
-        assert!(error.message.ends_with("the lowest supported version is 4 and the greatest is 4"));
-        assert!(matches!(split(b"GET", 100), Split::Refused { .. }));
+        let other = |flags, stream| Split::OtherVersion { byte: 5, flags, stream };
+        assert_eq!(split(&frame, Version::V4, 100), other(Some(0), 7));
+        assert_eq!(split(&[5], Version::V4, 100), other(None, 0));
     }
 
     #[test]
     fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
         let frame = [4, 0, 0, 1, opcode::QUERY, 0x7F, 0xFF, 0xFF, 0xFF];
-        assert!(matches!(split(&frame, BODY_LEN_MAX), Split::Refused { .. }));
+        assert!(matches!(split(&frame, Version::V4, BODY_LEN_MAX), Split::Refused { .. }));
     }
 
     #[test]
@@ -262,7 +263,7 @@ mod tests {
         let (mut compressor, mut decompressor) = (Compressor::new(), Decompressor::default());
         for len in [1_usize, 4, 100, 10_000] {
             let mut out = vec![1, 2, 3];
-            let at = begin(&mut out, 5, opcode::RESULT);
+            let at = begin(&mut out, Version::V4, 5, opcode::RESULT);
             out.extend((0..7_u8).cycle().take(len));
             end(&mut out, at);
             compressor.compress(&mut out, at);

@@ -1,4 +1,4 @@
-//! Reads the notations of CQL v4 section 3 from a request body.
+//! Reads the notations of the specification's section 3 from a request body.
 
 use crate::error::CqlError;
 
@@ -59,6 +59,12 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn short(&mut self, what: &str) -> Result<u16> {
         Ok(u16::from_be_bytes(self.array(what)?))
+    }
+
+    /// Bits of `[int]`.
+    #[inline]
+    pub(crate) fn bits(&mut self, what: &str) -> Result<u32> {
+        Ok(u32::from_be_bytes(self.array(what)?))
     }
 
     #[inline]

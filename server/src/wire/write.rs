@@ -1,4 +1,4 @@
-//! Writes the notations of CQL v4 section 3 into a reply.
+//! Writes the notations of the specification's section 3 into a reply.
 
 /// Appends to a reply buffer.
 #[derive(Debug)]
