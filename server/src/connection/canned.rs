@@ -78,17 +78,25 @@ impl Connection {
             return false;
         }
         match header.opcode {
-            opcode::EXECUTE => self.canned_execute(header.stream, body).unwrap_or(false),
+            opcode::EXECUTE if self.version.is_5() => {
+                self.canned_execute::<true>(header.stream, body).unwrap_or(false)
+            }
+            opcode::EXECUTE => self.canned_execute::<false>(header.stream, body).unwrap_or(false),
             opcode::BATCH => self.canned_batch(header.stream, body).unwrap_or(false),
             _ => false,
         }
     }
 
-    fn canned_execute(&mut self, stream: i16, body: &[u8]) -> Result<bool, CqlError> {
+    /// `IS_5` is the version's; the path of v4, which is measured, has no branches for v5.
+    fn canned_execute<const IS_5: bool>(
+        &mut self,
+        stream: i16,
+        body: &[u8],
+    ) -> Result<bool, CqlError> {
         let shared = Rc::clone(&self.shared);
         let mut reader = Reader::new(body);
         let id = reader.short_bytes("the statement's id")?;
-        let known = self.metadata_id(&mut reader)?;
+        let known = if IS_5 { self.metadata_id(&mut reader)? } else { None };
         let Some(state) = shared.node_states.get(self.node) else { return Ok(false) };
         let prepared = state.prepared.borrow();
         let Some(statement) = prepared.get(id) else { return Ok(false) };
@@ -100,7 +108,7 @@ impl Connection {
         if known.is_some_and(|known| known != plan.metadata_id()) {
             return Ok(false);
         }
-        let Some(sketch) = self.sketch(plan, &mut reader)? else { return Ok(false) };
+        let Some(sketch) = self.sketch::<IS_5>(plan, &mut reader)? else { return Ok(false) };
         let reply = match sketch.state {
             None => replies.first.iter().find(|(form, _)| *form == sketch.form).map(|(_, r)| r),
             Some(state) => {
@@ -120,13 +128,17 @@ impl Connection {
 
     /// Reads the parameters of an EXECUTE, values only as far as needed.
     #[inline]
-    fn sketch<'a>(
+    fn sketch<'a, const IS_5: bool>(
         &mut self,
         plan: &Plan,
         reader: &mut Reader<'a>,
     ) -> Result<Option<Sketch<'a>>, CqlError> {
         reader.short("the consistency")?;
-        let flags = read_flags(reader, self.version)?;
+        let flags = if IS_5 {
+            read_flags(reader, self.version)?
+        } else {
+            u32::from(reader.byte("the flags")?)
+        };
         if flags & flag::NAMES != 0 {
             return Ok(None);
         }
@@ -149,7 +161,8 @@ impl Connection {
         Ok(Some(Sketch { form, state, arrival }))
     }
 
-    #[inline]
+    /// Left to itself the compiler calls it, since both versions do: 3 % of a request.
+    #[inline(always)]
     fn sketch_arrival(
         &mut self,
         plan: &Plan,

@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes(self.array(what)?))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn int(&mut self, what: &str) -> Result<i32> {
         Ok(i32::from_be_bytes(self.array(what)?))
     }
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `[value]`: -1 is null, -2 is not set, less is an error.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value(&mut self) -> Result<Value<'a>> {
         match self.int("a value")? {
             -1 => Ok(Value::Null),
