@@ -18,6 +18,7 @@ use crate::persona::Persona;
 use crate::routing::{Location, NODES_MAX, NodeIndex, Ring, Sharding};
 use crate::schema::catalog::NodeInfo;
 use crate::state::{Parts, Shared};
+use crate::users::Users;
 use crate::wire::frame::BODY_LEN_MAX;
 use crate::wire::write::Writer;
 
@@ -33,6 +34,7 @@ const COMMANDS_MAX: usize = 16;
 #[must_use = "a builder does nothing until `start`"]
 pub struct ClusterBuilder {
     persona: Persona,
+    users: Users,
     nodes: usize,
     shards: u16,
     addresses: Addresses,
@@ -51,6 +53,7 @@ impl Default for ClusterBuilder {
     fn default() -> Self {
         Self {
             persona: Persona::default(),
+            users: Users::default(),
             nodes: 1,
             shards: 1,
             addresses: Addresses::Auto,
@@ -72,6 +75,13 @@ impl ClusterBuilder {
     /// no shard-aware port.
     pub fn persona(mut self, persona: Persona) -> Self {
         self.persona = persona;
+        self
+    }
+
+    /// Adds a user, who logs in with this password (PLAIN). Everybody is let in unless there is a
+    /// user; then nobody else is. Neither may be empty.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.users.add(name.into(), password.into());
         self
     }
 
@@ -183,6 +193,7 @@ impl ClusterBuilder {
         match () {
             () if self.nodes == 0 || self.nodes > NODES_MAX => bad("nodes must be 1 to 254"),
             () if self.shards == 0 => bad("shards must be at least 1"),
+            () if !self.users.can_log_in() => bad("names and passwords must not be empty"),
             () if self.racks == 0 => bad("racks must be at least 1"),
             () if self.persona == Persona::Cassandra && self.shards > 1 => {
                 bad("Cassandra has no shards: shards must be 1")
@@ -232,6 +243,7 @@ impl ClusterBuilder {
         let addresses = listeners.iter().map(|node| node.address.to_string());
         let shared = Shared::new(Parts {
             persona: self.persona,
+            users: self.users.clone(),
             sharding: Sharding { nr_shards: self.shards, ignore_msb: IGNORE_MSB },
             nodes: nodes.collect(),
             ring: Ring::new(locations.clone(), TOKENS_PER_NODE, self.seed),

@@ -9,6 +9,8 @@ use crate::wire::write::Writer;
 pub(crate) mod code {
     /// The client sent something that is not CQL, or not in this state.
     pub(crate) const PROTOCOL: i32 = 0x000A;
+    /// The name or the password is wrong.
+    pub(crate) const BAD_CREDENTIALS: i32 = 0x0100;
     /// The statement does not parse.
     pub(crate) const SYNTAX: i32 = 0x2000;
     /// The statement parses but makes no sense here.

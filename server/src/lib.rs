@@ -32,6 +32,7 @@ mod routing;
 mod schema;
 mod state;
 mod store;
+mod users;
 mod value;
 mod wire;
 

@@ -50,6 +50,9 @@ struct Options {
     /// Number of racks that the nodes are dealt to in turn.
     #[arg(long, default_value_t = 1)]
     racks: usize,
+    /// User who may log in, with a password; may be given several times. Without it everybody may.
+    #[arg(long, value_name = "NAME:PASSWORD")]
+    user: Vec<Login>,
     /// Seed of tokens and faults.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -77,6 +80,22 @@ impl Database {
             Self::Scylla => 4,
             Self::Cassandra => 1,
         }
+    }
+}
+
+/// Name and password, which are not shown: not in `Debug`, and not in an error either.
+#[derive(Clone)]
+struct Login(String);
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl From<&str> for Login {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 
@@ -124,6 +143,12 @@ async fn run(options: Options) -> std::io::Result<()> {
         .datacenter(options.datacenter.clone())
         .racks(options.racks)
         .seed(options.seed);
+    for Login(login) in &options.user {
+        let (name, password) = login
+            .split_once(':')
+            .ok_or_else(|| std::io::Error::other("--user is NAME:PASSWORD"))?;
+        builder = builder.user(name, password);
+    }
     if let Some(port) = options.shard_aware_port {
         builder = builder.shard_aware_port_number(port);
     }

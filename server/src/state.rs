@@ -26,6 +26,7 @@ use crate::routing::{NodeIndex, Ring, Sharding, token_of, write_composite};
 use crate::schema::catalog::{Catalog, NodeInfo};
 use crate::schema::change::apply;
 use crate::schema::{Schema, Table};
+use crate::users::Users;
 use crate::value::time::now_us;
 use crate::wire::read::Value;
 use crate::wire::version::Version;
@@ -91,6 +92,7 @@ pub(crate) struct NodeState {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) persona: Persona,
+    pub(crate) users: Users,
     pub(crate) sharding: Sharding,
     pub(crate) ring: Ring,
     pub(crate) nodes: Vec<NodeInfo>,
@@ -113,6 +115,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) persona: Persona,
+    pub(crate) users: Users,
     pub(crate) sharding: Sharding,
     pub(crate) ring: Ring,
     pub(crate) nodes: Vec<NodeInfo>,
@@ -140,6 +143,7 @@ impl Shared {
         Ok(Self {
             schema: RefCell::new(crate::schema::system::schema(&parts.ring, parts.persona)?),
             persona: parts.persona,
+            users: parts.users,
             node_states: parts.nodes.iter().map(|_| NodeState::default()).collect(),
             sharding: parts.sharding,
             ring: parts.ring,

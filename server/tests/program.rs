@@ -71,6 +71,15 @@ fn passes_for_cassandra_if_told_to() {
 }
 
 #[test]
+fn a_user_without_a_password_is_refused_and_not_shown() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shardwire-server"));
+    let output = command.args(["--address", "auto", "--user", "topsecret"]).output().unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("NAME:PASSWORD") && !text.contains("topsecret"), "{text}");
+}
+
+#[test]
 fn ends_with_its_standard_input() {
     let (mut child, ready) = start(&["--exit-with-stdin"]);
     assert_eq!(ready.get("nodes"), Some(&json!(3)));

@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::Connection;
 use super::params::{Params, batch_head, flag, read_flags};
+use super::{Connection, Stage};
 use crate::counters::Arrival;
 use crate::error::CqlError;
 use crate::exec::plan::{Action, Plan};
@@ -74,7 +74,11 @@ impl Connection {
     #[inline]
     pub(super) fn try_canned(&mut self, header: Header, body: &[u8]) -> bool {
         // Compression is the only flag that changes nothing here: the body is plain by now.
-        if !self.shared.canned || !self.is_started || header.flags & !1 != 0 || header.stream < 0 {
+        if !self.shared.canned
+            || self.stage != Stage::Ready
+            || header.flags & !1 != 0
+            || header.stream < 0
+        {
             return false;
         }
         match header.opcode {

@@ -1,11 +1,12 @@
 //! Handles requests that are not on the fast path: everything but canned EXECUTE and BATCH.
 
-use super::{Connection, Flow};
+use super::{Connection, Flow, Stage};
 use crate::error::CqlError;
 use crate::persona::Persona;
 use crate::routing::Sharding;
 use crate::schema::catalog::PARTITIONER;
 use crate::state::EventKinds;
+use crate::users::AUTHENTICATOR;
 use crate::wire::frame::{
     Compressor, FLAG_CUSTOM_PAYLOAD, FLAG_USE_BETA, Header, begin, end, opcode,
 };
@@ -24,7 +25,8 @@ impl Connection {
             Err(error) => {
                 self.reply_error(header.stream, &error);
                 // Before STARTUP a client may still be finding out what the node speaks.
-                if error.is_fatal && self.is_started { Flow::Close } else { Flow::Continue }
+                let closes = error.is_fatal && self.stage != Stage::New;
+                if closes { Flow::Close } else { Flow::Continue }
             }
         }
     }
@@ -45,12 +47,26 @@ impl Connection {
             skip_payload(&mut reader)?;
         }
         // Tracing is accepted and ignored: no trace is kept, so no tracing id is sent.
-        match opcode {
-            opcode::OPTIONS => self.options(stream),
-            opcode::STARTUP if !self.is_started => return self.startup(stream, &mut reader),
-            _ if !self.is_started => {
+        match (opcode, self.stage) {
+            (opcode::OPTIONS, _) => {
+                self.options(stream);
+                return Ok(Flow::Continue);
+            }
+            (opcode::STARTUP, Stage::New) => return self.startup(stream, &mut reader),
+            (_, Stage::New) => {
                 return Err(CqlError::protocol(format!("Unexpected {name}, expecting STARTUP")));
             }
+            (opcode::AUTH_RESPONSE, Stage::Authenticating) => {
+                self.log_in(stream, &mut reader)?;
+                return Ok(Flow::Continue);
+            }
+            (_, Stage::Authenticating) => {
+                let message = format!("Unexpected message {name}, expecting AUTH_RESPONSE");
+                return Err(CqlError::protocol(message));
+            }
+            (_, Stage::Ready) => {}
+        }
+        match opcode {
             opcode::REGISTER => self.register(stream, &mut reader)?,
             opcode::QUERY => self.query(stream, &mut reader)?,
             opcode::PREPARE => self.prepare(stream, &mut reader)?,
@@ -134,15 +150,36 @@ impl Connection {
                 return Err(CqlError::protocol(format!("Unknown compression algorithm: {other}")));
             }
         };
-        self.is_started = true;
-        self.reply(stream, opcode::READY, |_| {});
-        // READY itself goes out plain; everything after it may be compressed.
+        if self.shared.users.is_empty() {
+            self.become_ready();
+            self.reply(stream, opcode::READY, |_| {});
+        } else {
+            self.stage = Stage::Authenticating;
+            self.reply(stream, opcode::AUTHENTICATE, |out| {
+                Writer::new(out).string(AUTHENTICATOR);
+            });
+        }
+        // This reply itself goes out plain; everything after it may be compressed.
         if self.version.is_5() {
             self.coding = if compressor.is_some() { Coding::Lz4 } else { Coding::Plain };
             return Ok(Flow::Segments);
         }
         self.compressor = compressor;
         Ok(Flow::Continue)
+    }
+
+    fn become_ready(&mut self) {
+        self.stage = Stage::Ready;
+        self.body_len_max = self.shared.body_len_max;
+    }
+
+    /// A client that fails may try again.
+    fn log_in(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
+        let token = reader.bytes("the credentials")?;
+        self.shared.users.check(token, self.shared.persona)?;
+        self.become_ready();
+        self.reply(stream, opcode::AUTH_SUCCESS, |out| Writer::new(out).bytes(None));
+        Ok(())
     }
 
     fn register(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {

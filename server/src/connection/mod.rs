@@ -21,7 +21,9 @@ use tokio::time::Instant;
 use crate::error::CqlError;
 use crate::routing::NodeIndex;
 use crate::state::{EVENTS_MAX, EventFrame, EventKinds, Shared};
-use crate::wire::frame::{Compressor, Decompressor, HEADER_LEN, Header, Split, set_version, split};
+use crate::wire::frame::{
+    Compressor, Decompressor, HANDSHAKE_LEN_MAX, HEADER_LEN, Header, Split, set_version, split,
+};
 use crate::wire::segment::{
     Coding, Envelope, SegmentReader, SegmentWriter, Taken, changed_version,
 };
@@ -45,6 +47,16 @@ pub(crate) enum Flow {
     Segments,
     /// Write what has gathered, then close.
     Close,
+}
+
+/// How far a client has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// It has still to send STARTUP.
+    New,
+    /// It has still to log in.
+    Authenticating,
+    Ready,
 }
 
 /// Why handling stopped.
@@ -82,7 +94,9 @@ pub(crate) struct Connection {
     node: NodeIndex,
     shard: u16,
     version: Version,
-    is_started: bool,
+    stage: Stage,
+    /// Longest body of a request: shorter until the client is ready.
+    body_len_max: usize,
     /// Of the segments that STARTUP has agreed on.
     coding: Coding,
     keyspace: Option<String>,
@@ -110,12 +124,14 @@ impl Connection {
         shared.counters.connection_opened(node, shard);
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let version = greatest(shared.persona);
+        let body_len_max = shared.body_len_max.min(HANDSHAKE_LEN_MAX);
         Self {
             shared,
             node,
             shard,
             version,
-            is_started: false,
+            stage: Stage::New,
+            body_len_max,
             coding: Coding::Plain,
             keyspace: None,
             compressor: None,
@@ -209,7 +225,7 @@ impl Connection {
                 return Stop::Output;
             }
             let bytes = buffer.get(*start..*filled).unwrap_or_default();
-            match split(bytes, self.version, self.shared.body_len_max) {
+            match split(bytes, self.version, self.body_len_max) {
                 Split::Frame { header, body, rest } => {
                     *start = *filled - rest.len();
                     match self.handle_frame(header, body, decompressor) {
@@ -235,7 +251,7 @@ impl Connection {
     /// Takes up the version of a client that is new; says why to stop otherwise.
     #[cold]
     fn change_version(&mut self, byte: u8, flags: Option<u8>, stream: i16) -> Option<Stop> {
-        if self.is_started {
+        if self.stage != Stage::New {
             self.reply_error(stream, &changed_version(self.version, byte));
             return Some(Stop::Close);
         }
@@ -260,7 +276,7 @@ impl Connection {
             if self.out.len() >= OUTPUT_LEN {
                 return Stop::Output;
             }
-            match reader.envelope(self.version, self.shared.body_len_max) {
+            match reader.envelope(self.version, self.body_len_max) {
                 Envelope::Whole(header, body) => {
                     if self.dispatch(header, body) == Flow::Close {
                         return Stop::Close;
@@ -300,7 +316,7 @@ impl Connection {
             self.reply_error(header.stream, &error);
             return Flow::Close;
         }
-        match decompressor.decompress(body, self.shared.body_len_max) {
+        match decompressor.decompress(body, self.body_len_max) {
             Ok(body) => self.dispatch(header, body),
             Err(error) => {
                 self.reply_error(header.stream, &error);
@@ -326,8 +342,8 @@ impl Connection {
     }
 }
 
-/// Received bytes; `start <= filled <= buffer.len()`, what lies between is not handled yet.
-#[derive(Debug)]
+/// Received bytes; `start <= filled <= buffer.len()`, what lies between is not handled yet. No
+/// `Debug`: passwords are among them.
 struct Input {
     buffer: Vec<u8>,
     start: usize,

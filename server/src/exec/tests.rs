@@ -11,6 +11,7 @@ use crate::persona::Persona;
 use crate::routing::{Location, Ring, Sharding};
 use crate::schema::catalog::NodeInfo;
 use crate::state::{Bindings, Parts, Shared};
+use crate::users::Users;
 use crate::value::types::CqlType;
 use crate::wire::frame::BODY_LEN_MAX;
 use crate::wire::read::{Reader, Value};
@@ -33,6 +34,7 @@ impl Database {
         };
         let shared = Shared::new(Parts {
             persona,
+            users: Users::default(),
             sharding: Sharding { nr_shards: 1, ignore_msb: 12 },
             ring: Ring::new(vec![location], 4, 1),
             nodes: vec![node],

@@ -12,6 +12,9 @@ use crate::error::CqlError;
 pub(crate) const HEADER_LEN: usize = 9;
 /// Largest body that the specification allows, in bytes.
 pub(crate) const BODY_LEN_MAX: usize = 256 * 1024 * 1024;
+/// Largest body of a client that has not logged in, in bytes: STARTUP may have 32 KiB of
+/// configuration.
+pub(crate) const HANDSHAKE_LEN_MAX: usize = 128 * 1024;
 /// Header flag: the body is compressed.
 pub(crate) const FLAG_COMPRESSION: u8 = 0x01;
 /// Header flag: a bytes map stands in front of the message.
@@ -24,6 +27,7 @@ pub(crate) mod opcode {
     pub(crate) const ERROR: u8 = 0x00;
     pub(crate) const STARTUP: u8 = 0x01;
     pub(crate) const READY: u8 = 0x02;
+    pub(crate) const AUTHENTICATE: u8 = 0x03;
     pub(crate) const OPTIONS: u8 = 0x05;
     pub(crate) const SUPPORTED: u8 = 0x06;
     pub(crate) const QUERY: u8 = 0x07;
@@ -34,6 +38,7 @@ pub(crate) mod opcode {
     pub(crate) const EVENT: u8 = 0x0C;
     pub(crate) const BATCH: u8 = 0x0D;
     pub(crate) const AUTH_RESPONSE: u8 = 0x0F;
+    pub(crate) const AUTH_SUCCESS: u8 = 0x10;
 
     /// Name of a request opcode, as rules and error texts spell it.
     pub(crate) fn name(opcode: u8) -> Option<&'static str> {

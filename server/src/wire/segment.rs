@@ -78,7 +78,6 @@ fn little_endian(bytes: &[u8]) -> u64 {
 }
 
 /// Takes segments apart and puts envelopes together.
-#[derive(Debug)]
 pub(crate) struct SegmentReader {
     coding: Coding,
     /// Payload of a self-contained segment, or of those of one large envelope so far.
@@ -87,6 +86,19 @@ pub(crate) struct SegmentReader {
     at: usize,
     /// A large envelope is being put together.
     is_partial: bool,
+}
+
+/// Without the payload, which passwords may be in.
+impl std::fmt::Debug for SegmentReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { coding, payload, at, is_partial } = self;
+        f.debug_struct("SegmentReader")
+            .field("coding", coding)
+            .field("payload", &payload.len())
+            .field("at", at)
+            .field("is_partial", is_partial)
+            .finish()
+    }
 }
 
 /// What [`SegmentReader::take`] found.

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 pub(crate) const STARTUP: u8 = 1;
 pub(crate) const READY: u8 = 2;
+pub(crate) const AUTHENTICATE: u8 = 3;
 pub(crate) const OPTIONS: u8 = 5;
 pub(crate) const SUPPORTED: u8 = 6;
 pub(crate) const QUERY: u8 = 7;
@@ -20,6 +21,8 @@ pub(crate) const EXECUTE: u8 = 10;
 pub(crate) const REGISTER: u8 = 11;
 pub(crate) const EVENT: u8 = 12;
 pub(crate) const BATCH: u8 = 13;
+pub(crate) const AUTH_RESPONSE: u8 = 15;
+pub(crate) const AUTH_SUCCESS: u8 = 16;
 
 pub(crate) const PROTOCOL_ERROR: i32 = 0x000A;
 
