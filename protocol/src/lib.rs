@@ -26,6 +26,21 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! Values may be of other crates' types, each behind a feature that is named after the crate and
+//! its major version, as the official driver names them. They are off unless noted.
+//!
+//! | feature | types | CQL |
+//! |---|---|---|
+//! | `bigdecimal-04` | `BigDecimal` | `decimal` |
+//! | `chrono-04` | `NaiveDate`, `NaiveTime`, `DateTime<Utc>` | `date`, `time`, `timestamp` |
+//! | `num-bigint-04` | `BigInt` | `varint` |
+//! | `secrecy-10` | `SecretBox<T>`, `SecretString` | what `T` fits |
+//! | `serde_json-1` | `value::Json<T>` | `text`, `ascii` |
+//! | `time-03` | `Date`, `Time`, `OffsetDateTime` | `date`, `time`, `timestamp` |
+//! | `uuid-1`, on | `Uuid` | `uuid`, `timeuuid` |
 
 #![forbid(unsafe_code)]
 

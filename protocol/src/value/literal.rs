@@ -4,7 +4,7 @@
 //! a number of very many digits is shown as its bytes, and a time beyond the calendar's four-digit
 //! years as its number, both of which CQL understands too. Nothing here allocates.
 //!
-//! Next: `value/ser.rs`.
+//! Next: `value/convert.rs`.
 
 use core::fmt::{self, Display, Formatter, Write};
 

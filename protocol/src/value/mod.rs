@@ -7,6 +7,7 @@
 //! Next: `value/absent.rs`.
 
 mod absent;
+mod convert;
 mod de;
 #[cfg(feature = "serde_json-1")]
 mod json;

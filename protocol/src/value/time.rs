@@ -15,6 +15,10 @@ use super::ValueOverflow;
 /// Nanoseconds in a day: one more than the largest `time`.
 pub(super) const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
 
+/// 1970-01-01.
+#[cfg(any(feature = "chrono-04", feature = "time-03"))]
+pub(super) const EPOCH_DATE: CqlDate = CqlDate(1 << 31);
+
 /// 1970-01-01 in the units of a `timeuuid`: 100 ns since 1582-10-15.
 const EPOCH_TICKS: i64 = 0x01B2_1DD2_1381_4000;
 

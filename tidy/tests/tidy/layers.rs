@@ -25,13 +25,18 @@ const LAYERS: &[Layer] = &[
         // crc32fast: the sum of each segment, by the processor's own instructions.
         others: Some(&[
             "ascii",
+            "bigdecimal",
             "bytes",
+            "chrono",
             "crc32fast",
             "lz4_flex",
+            "num-bigint",
+            "secrecy",
             "serde_core",
             "serde_json",
             "smallvec",
             "snap",
+            "time",
             "uuid",
         ]),
         never: &["tokio", "mio", "socket2", "rustix", "futures", "tracing"],
