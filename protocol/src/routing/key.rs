@@ -336,8 +336,7 @@ fn token_of_composite<R: SerializeRow + ?Sized>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{CqlDecimal, MaybeUnset};
-    use uuid::Uuid;
+    use crate::value::{CqlDecimal, CqlTimeuuid, MaybeUnset};
 
     #[track_caller]
     fn check(row: &impl SerializeRow, key_indexes: &[u16], token: i64) {
@@ -358,7 +357,7 @@ mod tests {
         check(&(true,), &[0], 8_849_112_093_580_131_862);
         check(&("test",), &[0], -6_017_608_668_500_074_083);
         check(&(Some("test"),), &[0], -6_017_608_668_500_074_083);
-        let uuid = Uuid::parse_str("11111111-2222-4333-8444-555555555555").unwrap();
+        let uuid = CqlTimeuuid::from_u128(0x11111111_2222_4333_8444_555555555555);
         check(&(0, uuid), &[1], 8_405_366_727_316_198_727);
         check(&[0, 1], &[1], -4_069_959_284_402_364_209);
     }

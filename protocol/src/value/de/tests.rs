@@ -88,13 +88,18 @@ fn fixed_lengths() {
         expect!["CqlTimestamp(1000)"]
     );
     check!(ColumnType::Time, "00004e94914efc18", [CqlTime], expect!["CqlTime(86399999999000)"]);
-    let id = expect!["11111111-2222-4333-8444-555555555555"];
-    check!(ColumnType::Uuid, "11111111222243338444555555555555", [Uuid], id);
     let id = expect!["CqlTimeuuid(5fe94000-f5bc-11ea-8080-808080808080)"];
     check!(ColumnType::Timeuuid, "5fe94000f5bc11ea8080808080808080", [CqlTimeuuid], id);
+    check!(ColumnType::Int, "00000001", [Option<i32>], expect!["Some(1)"]);
+}
+
+#[cfg(feature = "uuid-1")]
+#[test]
+fn uuids() {
+    let id = expect!["11111111-2222-4333-8444-555555555555"];
+    check!(ColumnType::Uuid, "11111111222243338444555555555555", [Uuid], id);
     let id = expect!["5fe94000-f5bc-11ea-8080-808080808080"];
     check!(ColumnType::Timeuuid, "5fe94000f5bc11ea8080808080808080", [Uuid], id);
-    check!(ColumnType::Int, "00000001", [Option<i32>], expect!["Some(1)"]);
 }
 
 #[test]
@@ -327,6 +332,7 @@ fn tuples() {
 }
 
 /// What ScyllaDB tells of a tablet: `tuple<bigint, bigint, list<tuple<uuid, int>>>`.
+#[cfg(feature = "uuid-1")]
 #[test]
 fn tablet_payload() {
     let replica = tuple(&[ColumnType::Uuid, ColumnType::Int]);
@@ -424,6 +430,8 @@ proptest! {
         survives!(ColumnType::Tinyint, d, i8);
         survives!(ColumnType::Boolean, e, bool);
         survives!(ColumnType::Text, f, String);
+        survives!(ColumnType::Timeuuid, CqlTimeuuid::from_u128(id), CqlTimeuuid);
+        #[cfg(feature = "uuid-1")]
         survives!(ColumnType::Uuid, Uuid::from_u128(id), Uuid);
         survives!(ColumnType::Counter, Counter(a), Counter);
         survives!(ColumnType::Timestamp, CqlTimestamp(a), CqlTimestamp);
@@ -545,15 +553,17 @@ proptest! {
         }
         try_as!(
             bool, i8, i16, i32, i64, f32, f64, &str, String, Cow<'_, str>, Box<str>, Arc<str>,
-            &[u8], Vec<u8>, Bytes, Uuid, IpAddr, Counter, CqlDate, CqlTime, CqlTimestamp,
+            &[u8], Vec<u8>, Bytes, IpAddr, Counter, CqlDate, CqlTime, CqlTimestamp,
             CqlTimeuuid, CqlDuration, CqlDecimal, CqlVarint, CqlVarintBorrowed<'_>, RawValue<'_>,
             Option<i32>, Vec<i32>, Vec<&str>, Vec<Vec<i16>>, Vec<Option<RawValue<'_>>>,
             HashSet<i32>, BTreeSet<&str>, HashMap<i32, &str>, BTreeMap<&str, Vec<i32>>,
             (i32,), (i32, &str), (Option<i32>, Option<Vec<&str>>), Ipv4Addr, Ipv6Addr,
             CqlDecimalBorrowed<'_>, [u8; 3], [i32; 2], [&str; 1], [Vec<i32>; 3], Vec<f64>,
             Vec<bool>, Box<i32>, Arc<[u8]>, Rc<str>, Box<[i32]>, Cow<'_, [u8]>, MaybeEmpty<i32>,
-            Option<MaybeEmpty<Uuid>>, Vec<MaybeEmpty<CqlVarint>>, UdtView<'_>, TupleView<'_>,
+            Option<MaybeEmpty<CqlTimeuuid>>, Vec<MaybeEmpty<CqlVarint>>, UdtView<'_>, TupleView<'_>,
         );
+        #[cfg(feature = "uuid-1")]
+        try_as!(Uuid, Option<MaybeEmpty<Uuid>>);
         if let Ok(view) = read::<UdtView<'_>>(&typ, cell.as_deref()) {
             prop_assert!(view.iter().count() <= view.iter().len());
         }

@@ -91,14 +91,15 @@ fn text_blobs_and_addresses() {
     check(&ColumnType::Blob, &vec![1_u8, 2], expect!["000000020102"]);
     check(&ColumnType::Blob, &[1_u8, 2], expect!["000000020102"]);
     check(&ColumnType::Blob, &Bytes::from_static(&[7]), expect!["0000000107"]);
-    let uuid = Uuid::from_u128(1);
-    check(&ColumnType::Uuid, &uuid, expect!["0000001000000000000000000000000000000001"]);
     check(
         &ColumnType::Timeuuid,
-        &CqlTimeuuid::from(uuid),
+        &CqlTimeuuid::from_u128(1),
         expect!["0000001000000000000000000000000000000001"],
     );
-    check(&ColumnType::Timeuuid, &uuid, expect!["0000001000000000000000000000000000000001"]);
+    #[cfg(feature = "uuid-1")]
+    for typ in [ColumnType::Uuid, ColumnType::Timeuuid] {
+        check(&typ, &Uuid::from_u128(1), expect!["0000001000000000000000000000000000000001"]);
+    }
     check(&ColumnType::Inet, &IpAddr::from([127, 0, 0, 1]), expect!["000000047f000001"]);
     check(
         &ColumnType::Inet,
