@@ -90,9 +90,9 @@ pub enum ColumnType {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct UdtType {
     /// The keyspace it is defined in.
-    pub keyspace: Box<str>,
+    pub keyspace: Arc<str>,
     /// Its name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Names and types of its fields, in their order. A value may lack the last ones.
     pub fields: Box<[(Name, ColumnType)]>,
 }

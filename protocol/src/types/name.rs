@@ -8,10 +8,12 @@ use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::ops::Deref;
+use std::sync::Arc;
 
 /// The name of a column, a bind marker or a field of a user-defined type.
 ///
-/// As the server spells it: without quotes, and in lower case unless it was quoted.
+/// As the server spells it: without quotes, and in lower case unless it was quoted. A clone shares
+/// the text: values of user-defined types have the names of their fields, however many there are.
 ///
 /// ```
 /// use shardwire_protocol::types::{Name, name_hash};
@@ -23,7 +25,7 @@ use core::ops::Deref;
 #[derive(Clone, Eq)]
 pub struct Name {
     hash: u64,
-    text: Box<str>,
+    text: Arc<str>,
 }
 
 impl Name {
@@ -112,19 +114,19 @@ impl Borrow<str> for Name {
 
 impl From<Box<str>> for Name {
     fn from(text: Box<str>) -> Self {
-        Self { hash: name_hash(&text), text }
+        Self::from(&*text)
     }
 }
 
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
-        Box::<str>::from(text).into()
+        Self { hash: name_hash(text), text: text.into() }
     }
 }
 
 impl From<String> for Name {
     fn from(text: String) -> Self {
-        text.into_boxed_str().into()
+        Self::from(&*text)
     }
 }
 
