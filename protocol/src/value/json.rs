@@ -3,7 +3,7 @@
 //! Written straight into the request: a first pass counts the bytes, a second one writes them, and
 //! no text stands between. Reading borrows from the reply where the type does.
 //!
-//! Next: `value/ser.rs`.
+//! Next: `value/dynamic.rs`.
 
 use std::io;
 

@@ -9,6 +9,7 @@
 mod absent;
 mod convert;
 mod de;
+mod dynamic;
 #[cfg(feature = "serde_json-1")]
 mod json;
 mod literal;
@@ -21,6 +22,7 @@ pub use de::{
     COLLECTION_RESERVE_MAX, DeserializeValue, Field, ListIter, ListView, MapIter, MapView,
     RawValue, TupleIter, TupleView, UdtIter, UdtView,
 };
+pub use dynamic::CqlValue;
 #[cfg(feature = "serde_json-1")]
 pub use json::Json;
 pub use literal::DIGITS_LEN_MAX;

@@ -25,6 +25,8 @@ use crate::wire::{Writer, vint_len};
 
 mod collection;
 
+pub(super) use collection::element_len;
+
 /// What stands in the length field of a `[value]`.
 ///
 /// ```

@@ -35,7 +35,7 @@ fn elements_of(typ: &ColumnType) -> (&ColumnType, Framing) {
 
 /// Length of a value within a collection or tuple, its length field included.
 #[inline]
-pub(super) fn element_len(
+pub(in crate::value) fn element_len(
     element: &(impl SerializeValue + ?Sized),
     typ: &ColumnType,
 ) -> Result<usize, SerializeError> {
