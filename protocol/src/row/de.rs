@@ -3,7 +3,7 @@
 //! A row has no length of its own: it is its cells, one after the other. [`Cells`] walks them and
 //! knows the column that each belongs to, so that errors can say which.
 //!
-//! Next: `rows.rs`, which walks the rows of a reply.
+//! Next: `row/dynamic.rs`.
 
 use crate::error::DeserializeError;
 use crate::types::ColumnSpec;

@@ -1,7 +1,7 @@
 //! Bound rows: the values of a statement, in the order of its markers.
 //!
 //! A row knows its length without being walked twice and hashes its key columns where they lie.
-//! Which columns are the key is the statement's business. Next: `routing/mod.rs`.
+//! Which columns are the key is the statement's business. Next: `row/map.rs`.
 
 use crate::error::SerializeError;
 use crate::routing::KeySink;
