@@ -38,7 +38,7 @@ macro_rules! map {
                 let given = sum(self.keys().map(|name| name_hash(name.borrow())));
                 if given != sum(columns.iter().map(|column| column.name.hash())) {
                     let what = "several markers have one name, so that none can be bound by it";
-                    return Err(SerializeError::BadValue { column: 0, what });
+                    return Err(SerializeError::bad_value(what));
                 }
                 Ok(())
             }
@@ -101,7 +101,7 @@ map! {
 #[cold]
 fn no_value(index: usize) -> SerializeError {
     let what = "the map has no value of this marker's name";
-    SerializeError::BadValue { column: 0, what }.at_column(index)
+    SerializeError::bad_value(what).at_column(index)
 }
 
 fn sum(hashes: impl Iterator<Item = u64>) -> u64 {

@@ -37,10 +37,7 @@ macro_rules! by_way_of {
             ) -> Result<$crate::value::ValueLen, $crate::error::SerializeError> {
                 match <$cql>::try_from(*self) {
                     Ok(value) => value.value_len(typ),
-                    Err(_) => Err($crate::error::SerializeError::BadValue {
-                        column: 0,
-                        what: $not_bound,
-                    }),
+                    Err(_) => Err($crate::error::SerializeError::bad_value($not_bound)),
                 }
             }
 

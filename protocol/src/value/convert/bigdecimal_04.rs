@@ -55,7 +55,7 @@ impl SerializeValue for BigDecimal {
         let (unscaled, scale) = self.as_bigint_and_scale();
         if i32::try_from(scale).is_err() {
             let what = "a scale of more than the 32 bits that decimal has";
-            return Err(SerializeError::BadValue { column: 0, what });
+            return Err(SerializeError::bad_value(what));
         }
         ValueLen::bytes(digits_len(&unscaled).saturating_add(4))
     }

@@ -103,7 +103,7 @@ impl CqlValue {
             (Self::Uuid(id), Type::Uuid | Type::Timeuuid) => f(id.as_bytes()),
             (Self::Varint(number), Type::Varint) => f(number),
             _ => {
-                return Err(TypeMismatch { column: 0, cql: typ.type_name(), rust: self.kind() });
+                return Err(TypeMismatch { rust: self.kind(), ..TypeMismatch::of::<Self>(typ) });
             }
         })
     }
@@ -200,11 +200,11 @@ impl Content for Udt<'_> {
             for (index, (name, _)) in self.fields.iter().enumerate() {
                 if !self.typ.fields.iter().any(|(other, _)| other == name) {
                     let what = "a field that the user-defined type does not have";
-                    return Err(SerializeError::BadValue { column: 0, what });
+                    return Err(SerializeError::bad_value(what));
                 }
                 if self.fields.iter().take(index).any(|(other, _)| other == name) {
                     let what = "a field of a user-defined type that is given twice";
-                    return Err(SerializeError::BadValue { column: 0, what });
+                    return Err(SerializeError::bad_value(what));
                 }
             }
         }
