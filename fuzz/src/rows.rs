@@ -30,7 +30,7 @@ pub fn check(data: &[u8]) {
     let mut columns = Vec::new();
     for _ in 0..column_count % 8 {
         let Ok(typ) = ColumnType::parse(&mut reader) else { return };
-        columns.push(column(typ));
+        columns.push(column(columns.len(), typ));
     }
     let Ok(rows_count) = reader.u8("row count") else { return };
 
@@ -42,11 +42,75 @@ pub fn check(data: &[u8]) {
     let Ok(rows) = RowsBody::parse(Reader::new(&body), &Agreed::default(), None) else { return };
     let rows = rows.rows::<AnyRow>(&columns).expect("any row fits any columns");
     let announced = rows.len();
-    assert!(rows.count() <= announced);
+    let count = rows.count();
+    assert!(count <= announced);
+    let by_name = count_of::<ByName<'_>>(&body, &columns);
+    let in_order = count_of::<InOrder<'_>>(&body, &columns);
+    assert_eq!((by_name, in_order), (count, count));
 }
 
-fn column(typ: ColumnType) -> ColumnSpec {
-    ColumnSpec { keyspace: Arc::from("k"), table: Arc::from("t"), name: "c".into(), typ }
+fn column(index: usize, typ: ColumnType) -> ColumnSpec {
+    let name = format!("c{index}").into();
+    ColumnSpec { keyspace: Arc::from("k"), table: Arc::from("t"), name, typ }
+}
+
+/// How many rows come out of it as `R`, which fits any columns.
+fn count_of<'f, R: DeserializeRow<'f>>(body: &'f [u8], columns: &'f [ColumnSpec]) -> usize {
+    let rows = RowsBody::parse(Reader::new(body), &Agreed::default(), None).unwrap();
+    rows.rows::<R>(columns).expect("all columns have a field").count()
+}
+
+/// Derived, the fields in another order than the columns.
+#[derive(DeserializeRow)]
+#[shardwire(crate = shardwire_protocol)]
+#[expect(dead_code, reason = "read, and no more")]
+struct ByName<'a> {
+    #[shardwire(allow_missing)]
+    c3: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c1: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c0: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c6: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c2: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c5: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c4: Option<RawValue<'a>>,
+}
+
+/// Derived, the fields in the order of the columns.
+#[derive(DeserializeRow)]
+#[shardwire(crate = shardwire_protocol, flavor = "enforce_order")]
+#[expect(dead_code, reason = "read, and no more")]
+struct InOrder<'a> {
+    #[shardwire(allow_missing)]
+    c0: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c1: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c2: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c3: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c4: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c5: Option<RawValue<'a>>,
+    #[shardwire(allow_missing)]
+    c6: Option<RawValue<'a>>,
+}
+
+/// Derived, a user-defined type whose fields mostly are not there.
+#[derive(DeserializeValue)]
+#[shardwire(crate = shardwire_protocol)]
+#[expect(dead_code, reason = "read, and no more")]
+struct AnyUdt<'a> {
+    #[shardwire(allow_missing, default_when_null)]
+    a: i32,
+    #[shardwire(allow_missing)]
+    b: Option<RawValue<'a>>,
 }
 
 /// Reads each cell in every way there is.
@@ -62,6 +126,7 @@ impl<'frame> DeserializeRow<'frame> for AnyRow {
             let cell: RawValue<'frame> = cells.value()?;
             walk(cell);
             every_type(cell);
+            let _ = AnyUdt::deserialize(cell.typ, cell.content);
         }
         Ok(Self)
     }

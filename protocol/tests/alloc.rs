@@ -142,6 +142,9 @@ fn borrowed() -> Vec<Case> {
         udt([("a", Int), ("b", Text)]), 2, |i| fields([int(i), text(i)]) => UdtView;
         list(udt([("a", Int)])), 2, |i| elements([fields([int(i)]), fields([int(i)])])
             => ListView<UdtView>;
+        udt([("a", Int), ("b", Text)]), 2, |i| fields([int(i), text(i)]) => Both, Turned;
+        udt([("b", Text), ("a", Int)]), 2, |i| fields([text(i), int(i)]) => Both, Turned;
+        Int, 1, int => Transparent;
     }
 }
 
@@ -205,10 +208,75 @@ fn sixteen_columns() -> Case {
     }
 }
 
+/// A user-defined type, its fields in the type's order or not.
+#[derive(DeserializeValue)]
+#[shardwire(crate = shardwire_protocol)]
+struct Both<'a> {
+    a: i32,
+    b: &'a str,
+}
+
+#[derive(DeserializeValue)]
+#[shardwire(crate = shardwire_protocol)]
+struct Turned<'a> {
+    b: &'a str,
+    a: i32,
+}
+
+#[derive(DeserializeValue)]
+#[shardwire(crate = shardwire_protocol, transparent)]
+struct Transparent(i32);
+
+/// Rows as structs, by name in the columns' order and in another, and by position.
+fn structs() -> Vec<Case> {
+    fn case(read: Read, rust: &'static str) -> Case {
+        let columns: Vec<(ColumnType, Content)> =
+            vec![(ColumnType::Int, int), (ColumnType::Text, text), (ColumnType::Blob, text)];
+        Case { columns, rust, values: 1, nulls: Nulls::Some, read }
+    }
+    vec![
+        case(|rows, columns| walk::<Row<'_>>(rows, columns), "a struct by name"),
+        case(|rows, columns| walk::<RowTurned<'_>>(rows, columns), "a struct in another order"),
+        case(|rows, columns| walk::<RowInOrder<'_>>(rows, columns), "a struct by position"),
+    ]
+}
+
+#[derive(DeserializeRow)]
+#[shardwire(crate = shardwire_protocol)]
+struct Row<'a> {
+    c0: Option<i32>,
+    c1: Option<&'a str>,
+    c2: Option<&'a [u8]>,
+}
+
+#[derive(DeserializeRow)]
+#[shardwire(crate = shardwire_protocol)]
+struct RowTurned<'a> {
+    c2: Option<&'a [u8]>,
+    #[shardwire(flatten)]
+    rest: Rest<'a>,
+}
+
+#[derive(DeserializeRow)]
+#[shardwire(crate = shardwire_protocol)]
+struct Rest<'a> {
+    c1: Option<&'a str>,
+    c0: Option<i32>,
+}
+
+#[derive(DeserializeRow)]
+#[shardwire(crate = shardwire_protocol, flavor = "enforce_order")]
+struct RowInOrder<'a> {
+    c0: Option<i32>,
+    c1: Option<&'a str>,
+    c2: Option<&'a [u8]>,
+}
+
 fn main() {
     println!("{:<26} {:<38} {:>6} {:>7} {:>11}", "CQL", "Rust", "rows", "values", "allocations");
     let mut cases = borrowed();
     cases.push(sixteen_columns());
+    cases.extend(structs());
     for case in &cases {
         let calls = measure(case);
         assert_eq!(calls, 0, "{} touched the heap", case.rust);
@@ -241,7 +309,7 @@ fn check_each_type_is_there(cases: &[Case]) {
 
 /// Decodes and walks the rows of a case; prints and returns the calls of the allocator.
 fn measure(case: &Case) -> u64 {
-    let columns: Vec<ColumnSpec> = case.columns.iter().map(column).collect();
+    let columns: Vec<ColumnSpec> = case.columns.iter().enumerate().map(column).collect();
     let body = case.body();
     let before = shardwire_meter::counts();
     let result = ResultBody::parse(Reader::new(black_box(&body)), &Agreed::default(), None);
@@ -285,8 +353,8 @@ impl Case {
     }
 }
 
-fn column((typ, _): &(ColumnType, Content)) -> ColumnSpec {
-    let name = "c".into();
+fn column((index, (typ, _)): (usize, &(ColumnType, Content))) -> ColumnSpec {
+    let name = format!("c{index}").into();
     ColumnSpec { keyspace: "ks".into(), table: "t".into(), name, typ: typ.clone() }
 }
 
@@ -364,6 +432,26 @@ impl Walk for [&str; 2] {
     fn walk(self) -> u64 {
         self.map(Walk::walk).iter().sum()
     }
+}
+
+macro_rules! structs {
+    ($($rust:ty, [$($field:tt)+];)*) => {$(
+        impl Walk for $rust {
+            fn walk(self) -> u64 {
+                0 $(+ self.$field.walk())+
+            }
+        }
+    )*};
+}
+
+structs! {
+    Both<'_>, [a b];
+    Turned<'_>, [a b];
+    Transparent, [0];
+    Row<'_>, [c0 c1 c2];
+    RowTurned<'_>, [c2 rest];
+    Rest<'_>, [c1 c0];
+    RowInOrder<'_>, [c0 c1 c2];
 }
 
 impl Walk for Vec<i32> {

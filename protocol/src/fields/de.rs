@@ -317,6 +317,7 @@ fn begin_in_order<'frame, F: DeserializeFields<'frame, As>, As>(columns: &[impl 
     .is_ok()
 }
 
+#[inline(never)] // or it takes registers from the rows in order
 fn read_row_by_name<'frame, F: DeserializeFields<'frame, AsRow>>(
     cells: &mut Cells<'frame, '_>,
 ) -> Result<F, DeserializeError> {
