@@ -66,7 +66,7 @@ fn read(
     body: Option<&Bytes>,
 ) -> Result<CqlValue, DeserializeError> {
     let content = cell.ok_or_else(DeserializeError::unexpected_null::<CqlValue>)?;
-    if content.is_empty() {
+    if content.is_empty() || has_no_content(typ) {
         return Ok(match typ {
             ColumnType::Ascii => CqlValue::Ascii(String::new()),
             ColumnType::Text => CqlValue::Text(String::new()),
@@ -126,6 +126,19 @@ fn read(
             CqlValue::UserDefinedType { keyspace, name, fields }
         }
     })
+}
+
+/// Whether no value of the type has content, whatever bytes there are: such types can be announced,
+/// but CQL has none.
+fn has_no_content(typ: &ColumnType) -> bool {
+    match typ {
+        ColumnType::Tuple(types) => types.is_empty(),
+        ColumnType::Udt(udt) => udt.fields.is_empty(),
+        ColumnType::Vector(element, dimensions) => {
+            *dimensions == 0 || element.vector_element_len() == Some(0)
+        }
+        _ => false,
+    }
 }
 
 fn of<'frame, T: DeserializeValue<'frame>>(

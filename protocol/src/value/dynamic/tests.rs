@@ -180,6 +180,19 @@ fn empty_cells() {
     assert_eq!(decode(&udt(), &[]), Ok(CqlValue::Empty));
 }
 
+/// What CQL has no such types for, but a peer may announce.
+#[test]
+fn types_without_content() {
+    let vector = |typ, dimensions| ColumnType::Vector(Box::new(typ), dimensions);
+    let tuple = ColumnType::Tuple([].into());
+    for typ in [tuple, vector(ColumnType::Int, 0), vector(vector(ColumnType::Int, 0), 3)] {
+        assert_eq!(decode(&typ, &[7; 9]), Ok(CqlValue::Empty), "{typ}");
+        assert_eq!(encode(&typ, &CqlValue::Empty), Ok(vec![]), "{typ}");
+    }
+    let typ = UdtType { keyspace: "k".into(), name: "t".into(), fields: [].into() };
+    assert_eq!(decode(&ColumnType::Udt(Box::new(typ)), &[7; 9]), Ok(CqlValue::Empty));
+}
+
 #[test]
 fn blobs_share_the_body() {
     let typ = ColumnType::List(Box::new(ColumnType::Blob));
