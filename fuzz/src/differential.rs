@@ -6,6 +6,8 @@
 #[path = "../../protocol/tests/differential/differences.rs"]
 #[allow(dead_code, unused_imports, reason = "its titles and examples are for its tests")]
 mod differences;
+#[path = "../../protocol/tests/differential/dynamic.rs"]
+mod dynamic;
 #[path = "../../protocol/tests/differential/frames.rs"]
 mod frames;
 #[path = "../../protocol/tests/differential/responses.rs"]
@@ -19,15 +21,18 @@ mod udts;
 #[path = "../../protocol/tests/differential/values.rs"]
 mod values;
 
-/// Responses made of the bytes, or the bytes as a response; values, or cells; user-defined types.
+/// Responses made of the bytes, or the bytes as a response; values, or cells, of types known when
+/// compiling or at run time; user-defined types.
 pub fn check(data: &[u8]) {
     let Some((choice, data)) = data.split_first() else { return };
-    match choice % 8 {
+    match choice % 9 {
         0 | 4 => responses::check(data),
         1 => responses::check_garbage(data),
         2 => values::check(data),
+        3 => values::check_any_cell(data),
         5 => udts::check_any_cell(data),
-        6 => udts::check(data),
-        _ => values::check_any_cell(data),
+        6 => dynamic::check(data),
+        7 => udts::check(data),
+        _ => dynamic::check_any_cell(data),
     }
 }

@@ -14,8 +14,9 @@ use shardwire_protocol::row::{Cells, DeserializeRow};
 use shardwire_protocol::rows::RowsBody;
 use shardwire_protocol::types::{ColumnSpec, ColumnType};
 use shardwire_protocol::value::{
-    Counter, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid, CqlVarint,
-    CqlVarintBorrowed, DeserializeValue, ListView, MapView, RawValue, SerializeValue, ValueLen,
+    Counter, CqlDate, CqlDecimal, CqlDuration, CqlTime, CqlTimestamp, CqlTimeuuid, CqlValue,
+    CqlVarint, CqlVarintBorrowed, DeserializeValue, ListView, MapView, RawValue, SerializeValue,
+    ValueLen,
 };
 use shardwire_protocol::wire::{Reader, Writer};
 use uuid::Uuid;
@@ -127,6 +128,7 @@ impl<'frame> DeserializeRow<'frame> for AnyRow {
             walk(cell);
             every_type(cell);
             let _ = AnyUdt::deserialize(cell.typ, cell.content);
+            as_dynamic(cell);
         }
         Ok(Self)
     }
@@ -233,6 +235,23 @@ fn every_type(cell: RawValue<'_>) {
         (i32, &str);
         (Option<i64>, );
         (Option<&str>, Option<Vec<i32>>, Option<bool>);
+    }
+}
+
+/// What the type says, known only at run time: it is read and written to the same value, and reads
+/// the same where its blobs are shared.
+fn as_dynamic(cell: RawValue<'_>) {
+    let Ok(value) = CqlValue::deserialize(cell.typ, cell.content) else { return };
+    let shown = format!("{value:?}"); // what is no number does not equal itself
+    let body = Bytes::copy_from_slice(cell.content.unwrap_or_default());
+    let shared = CqlValue::from_shared(cell.typ, Some(&body), &body).expect("the same bytes");
+    assert_eq!(format!("{shared:?}"), shown);
+    assert!(!value.to_string().is_empty());
+    if let Some(content) = written(cell.typ, &value) {
+        let again = CqlValue::deserialize(cell.typ, Some(&content));
+        let again = again.expect("what was written can be read");
+        assert_eq!(format!("{again:?}"), shown);
+        assert_eq!(written(cell.typ, &again), Some(content));
     }
 }
 

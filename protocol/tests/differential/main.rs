@@ -5,7 +5,7 @@
 //! specification and a test; the list is repeated for readers in `docs/DIFFERENCES.md`.
 //!
 //! Reading order: `source.rs`, `frames.rs`, `responses.rs`, `differences.rs`, `types.rs`,
-//! `values.rs`, `udts.rs`, `routing.rs`.
+//! `values.rs`, `dynamic.rs`, `udts.rs`, `routing.rs`.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -15,6 +15,7 @@
 )]
 
 mod differences;
+mod dynamic;
 mod frames;
 mod responses;
 mod routing;
@@ -82,4 +83,14 @@ fn user_defined_types_are_written_and_read_alike() {
 #[test]
 fn fields_are_found_alike() {
     random_inputs(7, 100, udts::check_any_cell);
+}
+
+#[test]
+fn dynamic_values_are_written_and_read_alike() {
+    random_inputs(8, 200, dynamic::check);
+}
+
+#[test]
+fn cells_of_any_type_are_read_alike() {
+    random_inputs(9, 120, dynamic::check_any_cell);
 }
