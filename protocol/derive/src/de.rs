@@ -264,7 +264,7 @@ impl Parts {
 
     fn add_column(&mut self, field: &Field, krate: &TokenStream, lifetimes: &OneLifetime) {
         let Field { member, local, ty, allow_missing, .. } = field;
-        let span = place(&ty);
+        let span = place(ty);
         let name = field.field_name(krate);
         let read_type = read_type(field, krate, lifetimes);
         let of_type = quote_spanned!(span=> <#read_type as #krate::implement::DeserializeValue>);
