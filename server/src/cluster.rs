@@ -18,6 +18,7 @@ use crate::persona::Persona;
 use crate::routing::{Location, NODES_MAX, NodeIndex, Ring, Sharding};
 use crate::schema::catalog::NodeInfo;
 use crate::state::{Parts, Shared};
+use crate::tls::Tls;
 use crate::users::Users;
 use crate::wire::frame::BODY_LEN_MAX;
 use crate::wire::write::Writer;
@@ -35,6 +36,7 @@ const COMMANDS_MAX: usize = 16;
 pub struct ClusterBuilder {
     persona: Persona,
     users: Users,
+    tls: Option<Tls>,
     nodes: usize,
     shards: u16,
     addresses: Addresses,
@@ -54,6 +56,7 @@ impl Default for ClusterBuilder {
         Self {
             persona: Persona::default(),
             users: Users::default(),
+            tls: None,
             nodes: 1,
             shards: 1,
             addresses: Addresses::Auto,
@@ -82,6 +85,12 @@ impl ClusterBuilder {
     /// user; then nobody else is. Neither may be empty.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.users.add(name.into(), password.into());
+        self
+    }
+
+    /// Speaks TLS, and nothing else, on all ports of all nodes. They speak plainly unless set.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -244,6 +253,7 @@ impl ClusterBuilder {
         let shared = Shared::new(Parts {
             persona: self.persona,
             users: self.users.clone(),
+            tls: self.tls.as_ref().map(Tls::acceptor).transpose()?,
             sharding: Sharding { nr_shards: self.shards, ignore_msb: IGNORE_MSB },
             nodes: nodes.collect(),
             ring: Ring::new(locations.clone(), TOKENS_PER_NODE, self.seed),

@@ -32,6 +32,7 @@ mod routing;
 mod schema;
 mod state;
 mod store;
+mod tls;
 mod users;
 mod value;
 mod wire;
@@ -41,6 +42,7 @@ pub use cluster::{Cluster, ClusterBuilder};
 pub use counters::{ClusterCounters, NodeCounters, ShardCounters};
 pub use faults::{FaultAction, FaultRule};
 pub use persona::Persona;
+pub use tls::Tls;
 
 /// Compiles the example of `README.md`.
 #[cfg(doctest)]

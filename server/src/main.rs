@@ -4,11 +4,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use serde_json::json;
-use shardwire_server::{Addresses, Cluster, Persona};
+use shardwire_server::{Addresses, Cluster, Persona, Tls};
 
 /// An in-memory CQL cluster on loopback addresses, for tests, benchmarks and demos.
 #[derive(Debug, Parser)]
@@ -53,6 +54,15 @@ struct Options {
     /// User who may log in, with a password; may be given several times. Without it everybody may.
     #[arg(long, value_name = "NAME:PASSWORD")]
     user: Vec<Login>,
+    /// Speak TLS on all ports, with this certificate (PEM, with those that have signed it).
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Let in only clients with a certificate that one of these (PEM) has signed.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
     /// Seed of tokens and faults.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -115,6 +125,8 @@ fn parse_addresses(text: &str) -> Result<Addresses, String> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    // What goes wrong with a client. Standard output has the one line that programs read.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -149,6 +161,13 @@ async fn run(options: Options) -> std::io::Result<()> {
             .ok_or_else(|| std::io::Error::other("--user is NAME:PASSWORD"))?;
         builder = builder.user(name, password);
     }
+    if let (Some(certificate), Some(key)) = (&options.tls_cert, &options.tls_key) {
+        let mut tls = Tls::from_pem(&read(certificate)?, &read(key)?)?;
+        if let Some(authority) = &options.tls_client_ca {
+            tls = tls.client_ca(&read(authority)?)?;
+        }
+        builder = builder.tls(tls);
+    }
     if let Some(port) = options.shard_aware_port {
         builder = builder.shard_aware_port_number(port);
     }
@@ -171,6 +190,11 @@ async fn run(options: Options) -> std::io::Result<()> {
     wait_for_end(&cluster).await
 }
 
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
 fn announce(cluster: &Cluster, options: &Options, shards: u16) -> std::io::Result<()> {
     let points: Vec<_> = cluster.contact_points().iter().map(ToString::to_string).collect();
     let line = json!({
@@ -185,6 +209,7 @@ fn announce(cluster: &Cluster, options: &Options, shards: u16) -> std::io::Resul
         },
         "shards": shards,
         "canned": options.canned,
+        "tls": options.tls_cert.is_some(),
     });
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;

@@ -11,6 +11,7 @@ use crate::address::{Listeners, bind};
 use crate::connection::Connection;
 use crate::routing::NodeIndex;
 use crate::state::Shared;
+use crate::tls;
 
 /// A node that is up. Dropping it leaves its task running; [`RunningNode::stop`] ends it.
 #[derive(Debug)]
@@ -111,9 +112,15 @@ fn serve(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let connection = Connection::new(Rc::clone(shared), node, shard);
+    let shared = Rc::clone(shared);
     connections.spawn_local(async move {
         // A client that goes away in the middle of something is nothing to report.
-        let _ = connection.run(stream).await;
+        let _ = match shared.tls.clone() {
+            None => Connection::new(shared, node, shard).run(stream).await,
+            Some(acceptor) => match tls::accept(&acceptor, stream).await {
+                Some(stream) => Connection::new(shared, node, shard).run(stream).await,
+                None => return,
+            },
+        };
     });
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use md5::{Digest, Md5};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
 use crate::connection::canned::Canned;
 use crate::counters::{Arrival, Counters};
@@ -89,10 +90,10 @@ pub(crate) struct NodeState {
 }
 
 /// The state of a cluster.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) persona: Persona,
     pub(crate) users: Users,
+    pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) sharding: Sharding,
     pub(crate) ring: Ring,
     pub(crate) nodes: Vec<NodeInfo>,
@@ -112,10 +113,10 @@ pub(crate) struct Shared {
 }
 
 /// What a cluster is made of.
-#[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) persona: Persona,
     pub(crate) users: Users,
+    pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) sharding: Sharding,
     pub(crate) ring: Ring,
     pub(crate) nodes: Vec<NodeInfo>,
@@ -138,12 +139,25 @@ pub(crate) struct Bindings<'a> {
     pub(crate) now_s: Option<i64>,
 }
 
+/// Too much to show.
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { persona, port, canned, .. } = self;
+        f.debug_struct("Shared")
+            .field("persona", persona)
+            .field("port", port)
+            .field("canned", canned)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Result<Self, CqlError> {
         Ok(Self {
             schema: RefCell::new(crate::schema::system::schema(&parts.ring, parts.persona)?),
             persona: parts.persona,
             users: parts.users,
+            tls: parts.tls,
             node_states: parts.nodes.iter().map(|_| NodeState::default()).collect(),
             sharding: parts.sharding,
             ring: parts.ring,

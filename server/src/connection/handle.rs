@@ -127,7 +127,10 @@ impl Connection {
         add("SCYLLA_SHARDING_ALGORITHM", "biased-token-round-robin".to_owned());
         add("SCYLLA_SHARDING_IGNORE_MSB", ignore_msb.to_string());
         if let Some(port) = self.shared.shard_aware_port {
-            add("SCYLLA_SHARD_AWARE_PORT", port.to_string());
+            let is_tls = self.shared.tls.is_some();
+            let key =
+                if is_tls { "SCYLLA_SHARD_AWARE_PORT_SSL" } else { "SCYLLA_SHARD_AWARE_PORT" };
+            add(key, port.to_string());
         }
     }
 

@@ -13,8 +13,7 @@ mod params;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -35,7 +34,7 @@ const INPUT_LEN: usize = 128 * 1024;
 /// Replies are written out when they are this long, even if more requests wait, in bytes.
 const OUTPUT_LEN: usize = 256 * 1024;
 /// How long a client has to read the error that closes its connection.
-const CLOSE_WAIT: Duration = Duration::from_millis(500);
+pub(crate) const CLOSE_WAIT: Duration = Duration::from_millis(500);
 /// Bytes of a refused client that are read and thrown away, so that it sees the error.
 const CLOSE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -145,7 +144,10 @@ impl Connection {
     }
 
     /// Serves the client until it or the node ends the connection.
-    pub(crate) async fn run(mut self, mut stream: TcpStream) -> std::io::Result<()> {
+    pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+        mut self,
+        mut stream: S,
+    ) -> std::io::Result<()> {
         let mut input = Input::default();
         let mut decompressor = Decompressor::default();
         // Allocates: once per connection of v5.
@@ -168,6 +170,10 @@ impl Connection {
                 }
             }
             let has_written = !self.out.is_empty();
+            if has_written {
+                // TLS may have kept some of it.
+                stream.flush().await?;
+            }
             self.out.clear();
             self.out.shrink_to(2 * OUTPUT_LEN);
             match stop {
@@ -191,7 +197,11 @@ impl Connection {
     }
 
     /// Waits for bytes from the client, an event, or a delayed reply that is due.
-    async fn wait(&mut self, stream: &mut TcpStream, input: &mut Input) -> std::io::Result<Flow> {
+    async fn wait<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        input: &mut Input,
+    ) -> std::io::Result<Flow> {
         if self.kinds == EventKinds::default() && self.delayed.is_empty() {
             let len = stream.read(input.spare()).await?;
             input.filled += len;
@@ -380,8 +390,8 @@ impl Input {
 }
 
 /// Writes replies in segments.
-async fn write_segments(
-    stream: &mut TcpStream,
+async fn write_segments<S: AsyncWrite + Unpin>(
+    stream: &mut S,
     writer: &mut SegmentWriter,
     mut replies: &[u8],
 ) -> std::io::Result<()> {
@@ -394,7 +404,7 @@ async fn write_segments(
 
 /// Reads what a refused client still sends. Closing with unread bytes would reset the connection
 /// and could take the error message with it.
-async fn drain(stream: &mut TcpStream) {
+pub(crate) async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut buffer = [0; 4096];
     let mut left = CLOSE_BYTES_MAX;
     while let Ok(len) = stream.read(&mut buffer).await {

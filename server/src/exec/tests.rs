@@ -35,6 +35,7 @@ impl Database {
         let shared = Shared::new(Parts {
             persona,
             users: Users::default(),
+            tls: None,
             sharding: Sharding { nr_shards: 1, ignore_msb: 12 },
             ring: Ring::new(vec![location], 4, 1),
             nodes: vec![node],
