@@ -137,7 +137,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// Whether clients may ask for LZ4; they may unless set to false.
+    /// Whether clients may ask for LZ4 or Snappy; they may unless set to false.
     pub fn compression(mut self, compression: bool) -> Self {
         self.compression = compression;
         self

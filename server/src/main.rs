@@ -43,7 +43,7 @@ struct Options {
     #[arg(long)]
     admin: Option<SocketAddr>,
     /// Compression that clients may ask for.
-    #[arg(long, value_enum, default_value_t = Compression::Lz4)]
+    #[arg(long, value_enum, default_value_t = Compression::All)]
     compression: Compression,
     /// Name of the datacenter.
     #[arg(long, default_value = "datacenter1")]
@@ -112,7 +112,8 @@ impl From<&str> for Login {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Compression {
     None,
-    Lz4,
+    /// LZ4 and Snappy.
+    All,
 }
 
 fn parse_addresses(text: &str) -> Result<Addresses, String> {
@@ -151,7 +152,7 @@ async fn run(options: Options) -> std::io::Result<()> {
         .address(options.address)
         .port(options.port)
         .canned(options.canned)
-        .compression(options.compression == Compression::Lz4)
+        .compression(options.compression == Compression::All)
         .datacenter(options.datacenter.clone())
         .racks(options.racks)
         .seed(options.seed);

@@ -22,6 +22,7 @@ async fn advertises_what_cassandra_does_and_nothing_of_scylla() {
     let supported = client.call(OPTIONS, &[]).await.supported();
     let keys: Vec<_> = supported.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["COMPRESSION", "CQL_VERSION", "PROTOCOL_VERSIONS"]);
+    assert_eq!(supported[0].1, ["snappy", "lz4"]);
     assert_eq!(supported[1].1, ["3.4.7"]);
     assert_eq!(supported[2].1, ["3/v3", "4/v4", "5/v5", "6/v6-beta"]);
 }

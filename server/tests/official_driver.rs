@@ -274,11 +274,17 @@ async fn survives_alter_table_node_restart_and_lost_prepared_statements() {
 }
 
 #[tokio::test]
-async fn lz4_both_ways() {
+async fn lz4_and_snappy_both_ways() {
+    for compression in [scylla::frame::Compression::Lz4, scylla::frame::Compression::Snappy] {
+        compressed_both_ways(compression).await;
+    }
+}
+
+async fn compressed_both_ways(compression: scylla::frame::Compression) {
     let cluster = cluster().await;
     let session = SessionBuilder::new()
         .known_node_addr(cluster.contact_points()[0])
-        .compression(Some(scylla::frame::Compression::Lz4))
+        .compression(Some(compression))
         .build()
         .await
         .unwrap();

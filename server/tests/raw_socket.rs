@@ -296,6 +296,40 @@ async fn canned_replies_are_counted_and_not_stored() {
 }
 
 #[tokio::test]
+async fn canned_replies_are_compressed_as_each_client_asked() {
+    let cluster = start(Cluster::builder().canned(true)).await;
+    let mut client = Client::started(&cluster).await;
+    client.prepared().await;
+    client.run("INSERT INTO ks.t (k, v) VALUES (1, 7)").await;
+    let key = [vec![0, 1], value(&1_i64.to_be_bytes())].concat();
+    for _ in 0..2 {
+        for algorithm in ["none", "lz4", "snappy"] {
+            let mut client = Client::open(&cluster).await;
+            let options = match algorithm {
+                "none" => vec![("CQL_VERSION", "4.0.0")],
+                name => vec![("CQL_VERSION", "4.0.0"), ("COMPRESSION", name)],
+            };
+            let count = u16::try_from(options.len()).unwrap().to_be_bytes();
+            let mut body = count.to_vec();
+            for (name, text) in options {
+                body.extend([string(name), string(text)].concat());
+            }
+            assert_eq!(client.call(STARTUP, &body).await.opcode, 2);
+            let plain = |body: &[u8]| match algorithm {
+                "lz4" => lz4_flex::block::decompress(&body[4..], 4096).unwrap(),
+                "snappy" => snap::raw::Decoder::new().decompress_vec(body).unwrap(),
+                _ => body.to_vec(),
+            };
+            // Requests need not be compressed.
+            let reply = client.call(PREPARE, &long_string("SELECT v FROM ks.t WHERE k = ?")).await;
+            let id = plain(&reply.body)[6..22].to_vec();
+            let reply = client.call(EXECUTE, &execute(&id, 1, &key)).await;
+            assert!(plain(&reply.body).ends_with(&[0, 0, 0, 7]), "{algorithm}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn counters_tell_right_from_wrong() {
     let cluster = start(Cluster::builder().nodes(2).shards(2)).await;
     let mut client = Client::started(&cluster).await;

@@ -17,6 +17,7 @@ use crate::exec::plan::{Action, Plan};
 use crate::exec::result::{Metadata, Outcome, write_outcome};
 use crate::routing::write_composite;
 use crate::state::Statement;
+use crate::wire::compression::Algorithm;
 use crate::wire::frame::{Header, begin, end, opcode, set_stream};
 use crate::wire::read::{Reader, Value};
 use crate::wire::version::Version;
@@ -29,7 +30,7 @@ const PAGES_MAX: usize = 4096;
 struct Form {
     version: Version,
     skips_metadata: bool,
-    is_compressed: bool,
+    compression: Option<Algorithm>,
     page_size: Option<usize>,
 }
 
@@ -57,7 +58,12 @@ impl Canned {
 fn page_key(form: Form, state: &[u8], key: &mut Vec<u8>) {
     key.clear();
     key.push(form.version.number());
-    key.push(u8::from(form.skips_metadata) | u8::from(form.is_compressed) << 1);
+    let compression = match form.compression {
+        None => 0,
+        Some(Algorithm::Lz4) => 1,
+        Some(Algorithm::Snappy) => 2,
+    };
+    key.push(u8::from(form.skips_metadata) | compression << 1);
     key.extend_from_slice(&form.page_size.unwrap_or(0).to_be_bytes());
     key.extend_from_slice(state);
 }
@@ -151,7 +157,7 @@ impl Connection {
         let mut form = Form {
             version: self.version,
             skips_metadata: flags & flag::SKIP_METADATA != 0,
-            is_compressed: self.compressor.is_some(),
+            compression: self.algorithm(),
             page_size: None,
         };
         let mut state = None;
@@ -268,7 +274,7 @@ impl Connection {
         let form = Form {
             version: self.version,
             skips_metadata: params.metadata == Metadata::Skipped,
-            is_compressed: self.compressor.is_some(),
+            compression: self.algorithm(),
             page_size: params.page.size,
         };
         let reply = self.out.get(at..).unwrap_or_default().to_vec();

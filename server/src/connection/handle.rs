@@ -7,9 +7,8 @@ use crate::routing::Sharding;
 use crate::schema::catalog::PARTITIONER;
 use crate::state::EventKinds;
 use crate::users::AUTHENTICATOR;
-use crate::wire::frame::{
-    Compressor, FLAG_CUSTOM_PAYLOAD, FLAG_USE_BETA, Header, begin, end, opcode,
-};
+use crate::wire::compression::{Algorithm, Compressor};
+use crate::wire::frame::{FLAG_CUSTOM_PAYLOAD, FLAG_USE_BETA, Header, begin, end, opcode};
 use crate::wire::read::Reader;
 use crate::wire::segment::Coding;
 use crate::wire::version::{Version, beta_error};
@@ -94,8 +93,13 @@ impl Connection {
 
     fn options(&mut self, stream: i16) {
         let cql_version = self.shared.persona.cql_version().to_owned();
-        // The key COMPRESSION must be there even if its list is empty.
-        let compression = if self.shared.compression { vec!["lz4".to_owned()] } else { vec![] };
+        // In the order of each. The key COMPRESSION must be there even if its list is empty.
+        let known = match self.shared.persona {
+            Persona::Scylla => [Algorithm::Lz4, Algorithm::Snappy],
+            Persona::Cassandra => [Algorithm::Snappy, Algorithm::Lz4],
+        };
+        let known = known.map(|algorithm| algorithm.name().to_owned());
+        let compression = if self.shared.compression { known.to_vec() } else { Vec::new() };
         let mut keys = vec![("COMPRESSION", compression), ("CQL_VERSION", vec![cql_version])];
         match self.shared.persona {
             Persona::Scylla => self.add_extensions(&mut keys),
@@ -142,15 +146,16 @@ impl Connection {
             return Err(CqlError::protocol("Missing value CQL_VERSION in STARTUP message"));
         }
         let compression = option("COMPRESSION").unwrap_or_default();
-        let compressor = match compression.to_ascii_lowercase().as_str() {
-            "" => None,
-            "snappy" if self.version.is_5() => {
+        let algorithm = match Algorithm::from_name(compression) {
+            Some(Algorithm::Snappy) if self.version.is_5() => {
                 let what = "Snappy compression is not supported in protocol V5";
                 return Err(CqlError::protocol(what));
             }
-            "lz4" if self.shared.compression => Some(Compressor::new()),
-            other => {
-                return Err(CqlError::protocol(format!("Unknown compression algorithm: {other}")));
+            Some(algorithm) if self.shared.compression => Some(algorithm),
+            None if compression.is_empty() => None,
+            _ => {
+                let message = format!("Unknown compression algorithm: {compression}");
+                return Err(CqlError::protocol(message));
             }
         };
         if self.shared.users.is_empty() {
@@ -164,10 +169,10 @@ impl Connection {
         }
         // This reply itself goes out plain; everything after it may be compressed.
         if self.version.is_5() {
-            self.coding = if compressor.is_some() { Coding::Lz4 } else { Coding::Plain };
+            self.coding = if algorithm.is_some() { Coding::Lz4 } else { Coding::Plain };
             return Ok(Flow::Segments);
         }
-        self.compressor = compressor;
+        self.compressor = algorithm.map(Compressor::new);
         Ok(Flow::Continue)
     }
 

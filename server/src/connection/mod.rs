@@ -20,9 +20,8 @@ use tokio::time::Instant;
 use crate::error::CqlError;
 use crate::routing::NodeIndex;
 use crate::state::{EVENTS_MAX, EventFrame, EventKinds, Shared};
-use crate::wire::frame::{
-    Compressor, Decompressor, HANDSHAKE_LEN_MAX, HEADER_LEN, Header, Split, set_version, split,
-};
+use crate::wire::compression::{Algorithm, Compressor, Decompressor};
+use crate::wire::frame::{HANDSHAKE_LEN_MAX, HEADER_LEN, Header, Split, set_version, split};
 use crate::wire::segment::{
     Coding, Envelope, SegmentReader, SegmentWriter, Taken, changed_version,
 };
@@ -183,6 +182,10 @@ impl Connection {
                 }
                 Stop::Input(frame_len) => {
                     input.make_room(frame_len);
+                    // What one long request or reply has taken is not kept while nothing is asked.
+                    decompressor.shrink();
+                    self.compressor.iter_mut().for_each(Compressor::shrink);
+                    segments.iter_mut().for_each(|segments| segments.reader.shrink());
                     if self.wait(&mut stream, &mut input).await? == Flow::Close {
                         return Ok(());
                     }
@@ -321,18 +324,24 @@ impl Connection {
         if header.flags & FLAG_COMPRESSION == 0 {
             return self.dispatch(header, body);
         }
-        if self.compressor.is_none() {
+        let Some(algorithm) = self.algorithm() else {
             let error = CqlError::protocol("compressed frame without negotiated compression");
             self.reply_error(header.stream, &error);
             return Flow::Close;
-        }
-        match decompressor.decompress(body, self.body_len_max) {
+        };
+        match decompressor.decompress(algorithm, body, self.body_len_max) {
             Ok(body) => self.dispatch(header, body),
             Err(error) => {
                 self.reply_error(header.stream, &error);
                 Flow::Close
             }
         }
+    }
+
+    /// How bodies are compressed, if STARTUP asked for it.
+    #[inline]
+    fn algorithm(&self) -> Option<Algorithm> {
+        self.compressor.as_ref().map(Compressor::algorithm)
     }
 
     #[inline]

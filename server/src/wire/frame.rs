@@ -1,10 +1,6 @@
 //! Frame headers, or those of v5's envelopes: splitting what was read, and starting and ending a
 //! reply in place.
 
-use lz4_flex::block::{
-    CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size,
-};
-
 use super::version::Version;
 use crate::error::CqlError;
 
@@ -137,7 +133,8 @@ pub(crate) fn end(out: &mut [u8], at: usize) {
     set_body_len(out, at, body_len);
 }
 
-fn set_body_len(out: &mut [u8], at: usize, body_len: usize) {
+/// Writes the length of the body of the frame at `at`.
+pub(super) fn set_body_len(out: &mut [u8], at: usize, body_len: usize) {
     let len = u32::try_from(body_len).unwrap_or(u32::MAX).to_be_bytes();
     if let Some(field) = out.get_mut(at + 5..at + HEADER_LEN) {
         field.copy_from_slice(&len);
@@ -156,77 +153,6 @@ pub(crate) fn set_version(out: &mut [u8], at: usize, version: Version) {
 pub(crate) fn set_stream(out: &mut [u8], at: usize, stream: i16) {
     if let Some(field) = out.get_mut(at + 2..at + 4) {
         field.copy_from_slice(&stream.to_be_bytes());
-    }
-}
-
-/// Decompresses request bodies into one buffer that is reused.
-#[derive(Debug, Default)]
-pub(crate) struct Decompressor {
-    /// The current body. Only grows.
-    body: Vec<u8>,
-}
-
-impl Decompressor {
-    /// Decompresses a request body: `[int uncompressed length]` and one LZ4 block.
-    pub(crate) fn decompress(&mut self, body: &[u8], max: usize) -> Result<&[u8], CqlError> {
-        let bad = |what: &str| CqlError::protocol(format!("compressed body {what}"));
-        let (head, block) = body.split_first_chunk::<4>().ok_or_else(|| bad("is too short"))?;
-        let len = usize::try_from(u32::from_be_bytes(*head)).unwrap_or(usize::MAX);
-        // LZ4 cannot expand more than 255 times, so a short lie does not reserve much memory.
-        if len > max || len > block.len().saturating_mul(255).saturating_add(16) {
-            return Err(bad("announces an impossible length"));
-        }
-        if self.body.len() < len {
-            self.body.resize(len, 0);
-        }
-        let target = self.body.get_mut(..len).unwrap_or_default();
-        match decompress_into(block, target) {
-            Ok(written) if written == len => Ok(target),
-            Ok(_) => Err(bad("is shorter than announced")),
-            Err(_) => Err(bad("is not a block of LZ4")),
-        }
-    }
-}
-
-/// Compresses replies; table and scratch space are reused.
-pub(crate) struct Compressor {
-    table: CompressTable,
-    scratch: Vec<u8>,
-}
-
-impl std::fmt::Debug for Compressor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Compressor").field("scratch", &self.scratch.len()).finish_non_exhaustive()
-    }
-}
-
-impl Compressor {
-    pub(crate) fn new() -> Self {
-        Self { table: CompressTable::small(), scratch: Vec::new() }
-    }
-
-    /// Compresses the body of the finished frame at `at`, in place.
-    pub(crate) fn compress(&mut self, out: &mut Vec<u8>, at: usize) {
-        let Some(body) = out.get(at + HEADER_LEN..).filter(|body| !body.is_empty()) else {
-            return;
-        };
-        let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let max = get_maximum_output_size(body.len());
-        if self.scratch.len() < max {
-            self.scratch.resize(max, 0);
-        }
-        // The output is as large as the worst case, so this does not fail; if it did the body
-        // would go uncompressed, which is legal.
-        let Ok(written) = compress_into_with_table(body, &mut self.scratch, &mut self.table) else {
-            return;
-        };
-        out.truncate(at + HEADER_LEN);
-        out.extend_from_slice(&len.to_be_bytes());
-        out.extend_from_slice(self.scratch.get(..written).unwrap_or_default());
-        if let Some(flags) = out.get_mut(at + 1) {
-            *flags |= FLAG_COMPRESSION;
-        }
-        set_body_len(out, at, written + 4);
     }
 }
 
@@ -261,29 +187,5 @@ mod tests {
     fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
         let frame = [4, 0, 0, 1, opcode::QUERY, 0x7F, 0xFF, 0xFF, 0xFF];
         assert!(matches!(split(&frame, Version::V4, BODY_LEN_MAX), Split::Refused { .. }));
-    }
-
-    #[test]
-    fn lz4_round_trip() {
-        let (mut compressor, mut decompressor) = (Compressor::new(), Decompressor::default());
-        for len in [1_usize, 4, 100, 10_000] {
-            let mut out = vec![1, 2, 3];
-            let at = begin(&mut out, Version::V4, 5, opcode::RESULT);
-            out.extend((0..7_u8).cycle().take(len));
-            end(&mut out, at);
-            compressor.compress(&mut out, at);
-            assert_eq!(out[at + 1], FLAG_COMPRESSION);
-            let body = decompressor.decompress(&out[at + HEADER_LEN..], 1 << 20).unwrap();
-            assert_eq!(body.len(), len);
-            assert!(body.iter().copied().eq((0..7).cycle().take(len)));
-        }
-    }
-
-    #[test]
-    fn lz4_lies_are_errors() {
-        let mut lz4 = Decompressor::default();
-        assert!(lz4.decompress(&[0, 0], 100).is_err());
-        assert!(lz4.decompress(&[0x7F, 0, 0, 0, 1], 100).is_err());
-        assert!(lz4.decompress(&[0, 0, 0, 9, 0xFF, 0xFF], 100).is_err());
     }
 }

@@ -152,7 +152,6 @@ impl SegmentReader {
         }
         if !self.is_partial {
             self.payload.clear();
-            self.payload.shrink_to(2 * PAYLOAD_LEN_MAX);
             self.at = 0;
         }
         self.is_partial = !is_self_contained;
@@ -171,6 +170,15 @@ impl SegmentReader {
             Ok(written) if written == len => Ok(()),
             Ok(_) => Err(CqlError::protocol("a segment is shorter than announced")),
             Err(_) => Err(CqlError::protocol("the payload of a segment is not a block of LZ4")),
+        }
+    }
+
+    /// Frees what one large envelope has taken, once it was given out.
+    pub(crate) fn shrink(&mut self) {
+        if self.at == self.payload.len() {
+            self.payload.clear();
+            self.payload.shrink_to(2 * PAYLOAD_LEN_MAX);
+            self.at = 0;
         }
     }
 
