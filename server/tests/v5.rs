@@ -11,6 +11,7 @@ use common::{
 };
 use shardwire_protocol::segment::SegmentFormat;
 use shardwire_server::{Cluster, ClusterBuilder, FaultAction, FaultRule, Persona};
+use tokio::io::AsyncWriteExt;
 
 const KEYSPACE: &str =
     "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}";
@@ -104,6 +105,16 @@ async fn a_connection_keeps_its_version() {
         assert!(reply.error().1.starts_with("Invalid message version"), "{reply:?}");
         assert!(client.receive().await.is_none(), "the connection ends");
     }
+}
+
+#[tokio::test]
+async fn options_may_be_asked_in_another_version_than_startup() {
+    let cluster = cassandra().start().await.unwrap();
+    let mut client = Client::open(&cluster, 5).await;
+    assert_eq!(client.call(OPTIONS, &[]).await.opcode, SUPPORTED);
+    client.version = 4;
+    assert_eq!(client.startup(&[]).await.opcode, READY);
+    client.run("SELECT * FROM system.local").await;
 }
 
 #[tokio::test]
@@ -423,4 +434,69 @@ async fn version_3_is_plainer() {
     let values = [vec![0, 2], value(&1_i32.to_be_bytes()), vec![0xFF, 0xFF, 0xFF, 0xFE]].concat();
     let body = client.execute(&insert, 1, &values);
     assert_eq!(client.call(EXECUTE, &body).await.opcode, RESULT);
+}
+
+#[tokio::test]
+async fn noise_within_sound_segments_harms_nobody() {
+    let cluster = cassandra().start().await.unwrap();
+    let mut honest = with_table(&cluster).await;
+    let insert = honest.prepare("INSERT INTO ks.t (k, v) VALUES (?, ?)").await;
+    let mut random = fastrand::Rng::with_seed(5);
+    for round in 0..300 {
+        let mut client = Client::started(&cluster, 5).await;
+        let body = client.execute(&insert, 1, &insert_values(1, "some text"));
+        let query = client.query("SELECT v FROM ks.t WHERE k = 1", 0x1A4, &body);
+        let good = [(EXECUTE, &body), (QUERY, &query), (BATCH, &query), (PREPARE, &query)];
+        let mut envelopes = Vec::new();
+        for (stream, (opcode, body)) in (1..).zip(good) {
+            let mut envelope = client.frame(stream, opcode, body);
+            for _ in 0..random.usize(0..3) {
+                // Anywhere but in the length, so that it is sound on the outside.
+                let at = random.usize(9..envelope.len());
+                envelope[at] ^= 1 << random.u8(0..8);
+            }
+            envelopes.extend(envelope);
+        }
+        let bytes = client.wrapped(&envelopes);
+        client.send(&bytes).await;
+        client.socket.shutdown().await.unwrap();
+        // Each request is answered, or the last answer is an error that ends the connection.
+        let mut replies = Vec::new();
+        while let Some(reply) = client.receive().await {
+            replies.push(reply.opcode);
+        }
+        assert!(replies.len() == 4 || replies.last() == Some(&0), "{round}: {replies:?}");
+        let body = honest.execute(&insert, 1, &insert_values(round, "x"));
+        assert_eq!(honest.call(EXECUTE, &body).await.opcode, RESULT);
+    }
+}
+
+#[tokio::test]
+async fn an_envelope_that_never_ends_costs_what_it_has_sent() {
+    let cluster = cassandra().start().await.unwrap();
+    // 192 MiB are announced, of which one segment comes.
+    let header = [5, 0, 0, 1, QUERY, 0x0C, 0, 0, 0];
+    let envelope = [&header[..], &vec![b' '; 0x0C00_0000]].concat();
+    let mut start = Client::started(&cluster, 5).await.wrapped(&envelope);
+    start.truncate(140_000);
+    let before = resident_mb();
+    let mut waiting = Vec::new();
+    for _ in 0..50 {
+        let mut client = Client::started(&cluster, 5).await;
+        client.send(&start).await;
+        waiting.push(client);
+    }
+    let mut honest = with_table(&cluster).await;
+    honest.run("INSERT INTO ks.t (k, v) VALUES (1, 'a')").await;
+    let grown = resident_mb().zip(before).map(|(now, before)| now.saturating_sub(before));
+    assert!(grown.is_none_or(|mb| mb < 500), "{grown:?} MB");
+    drop(waiting);
+}
+
+/// Memory of this process, the node included, where the system tells.
+fn resident_mb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kb: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kb / 1024)
 }
