@@ -172,7 +172,7 @@ impl Error {
     /// let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
     /// let error = session.execute_unpaged(&insert, (7_i32, "lamp")).await.unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Serialize);
-    /// assert!(error.to_string().starts_with("column \"id\""));
+    /// assert_eq!(error.to_string(), "column \"id\": i32 does not fit bigint");
     /// # Ok(()) });
     /// ```
     #[must_use]
@@ -383,11 +383,11 @@ impl fmt::Display for Error {
                 }
             }
             (Detail::Serialize { source, column: Some(name) }, _) => {
-                write!(f, "column \"{name}\": {source}")
+                write!(f, "column \"{name}\"{source:#}")
             }
             (Detail::Serialize { source, column: None }, _) => write!(f, "{source}"),
             (Detail::Deserialize { source, column: Some(name) }, _) => {
-                write!(f, "column \"{name}\": {source}")
+                write!(f, "column \"{name}\"{source:#}")
             }
             (Detail::Deserialize { source, column: None }, _) => write!(f, "{source}"),
             (Detail::Lost(lost), _) => write!(f, "{lost}"),

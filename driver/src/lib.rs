@@ -21,6 +21,30 @@
 //! # Ok(()) });
 //! ```
 //!
+//! Structs are rows as well, by the names of their fields, and user-defined types: see
+//! [`SerializeRow`](macro@SerializeRow), [`DeserializeRow`](macro@DeserializeRow),
+//! [`SerializeValue`](macro@SerializeValue) and [`DeserializeValue`](macro@DeserializeValue).
+//!
+//! ```
+//! # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+//! # support::run(|session| async move {
+//! use shardwire::{DeserializeRow, SerializeRow};
+//!
+//! #[derive(Debug, PartialEq, SerializeRow, DeserializeRow)]
+//! struct Item<'a> {
+//!     name: &'a str,
+//!     id: i64,
+//! }
+//!
+//! let insert = session.prepare("INSERT INTO shop.items (id, name) VALUES (?, ?)").await?;
+//! session.execute_unpaged(&insert, Item { id: 1, name: "lamp" }).await?;
+//!
+//! let result = session.query_unpaged("SELECT id, name FROM shop.items", ()).await?;
+//! let rows = result.into_rows_result()?;
+//! assert_eq!(rows.single_row::<Item<'_>>()?, Item { id: 1, name: "lamp" });
+//! # Ok(()) });
+//! ```
+//!
 //! Names and argument orders are those of the `scylla` crate where the same thing is meant. How a
 //! request travels is told file by file in `docs/REQUEST.md`.
 

@@ -12,9 +12,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::{builder, keyspace, start};
+use shardwire::value::MaybeUnset;
 use shardwire::{
-    Batch, BatchType, Compression, Consistency, ErrorKind, PoolSize, Session, SessionBuilder,
-    Statement,
+    Batch, BatchType, Compression, Consistency, DeserializeRow, DeserializeValue, ErrorKind,
+    PoolSize, SerializeRow, SerializeValue, Session, SessionBuilder, Statement,
 };
 use shardwire_server::{Cluster, FaultAction, FaultRule};
 
@@ -48,6 +49,69 @@ async fn writes_and_reads_rows() {
     let none = session.execute_unpaged(&select, (1000_i64,)).await.unwrap();
     assert_eq!(none.rows_result().unwrap().rows_num(), 0);
     assert_eq!(none.rows_result().unwrap().maybe_first_row::<(i32, &str, &[u8])>().unwrap(), None);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, SerializeValue, DeserializeValue)]
+#[shardwire(transparent)]
+struct Id(i64);
+
+#[derive(SerializeRow)]
+struct NewItem<'a> {
+    name: &'a str,
+    #[shardwire(flatten)]
+    more: More,
+    id: Id,
+}
+
+#[derive(SerializeRow)]
+struct More {
+    n: MaybeUnset<i32>,
+}
+
+#[derive(Debug, PartialEq, DeserializeRow)]
+struct Item<'a> {
+    id: Id,
+    #[shardwire(default_when_null)]
+    n: i32,
+    #[shardwire(rename = "name")]
+    title: &'a str,
+    #[shardwire(allow_missing)]
+    data: Option<&'a [u8]>,
+}
+
+#[tokio::test]
+async fn binds_and_reads_structs() {
+    let (_cluster, session) = start(Cluster::builder().nodes(3).shards(4)).await;
+    table(&session).await;
+    let insert = session.prepare("INSERT INTO k.t (id, n, name) VALUES (?, ?, ?)").await.unwrap();
+    for id in 0..100_i64 {
+        let n = if id % 2 == 0 { MaybeUnset::Unset } else { MaybeUnset::Set(3) };
+        let name = format!("name {id}");
+        let row = NewItem { name: &name, more: More { n }, id: Id(id) };
+        session.execute_unpaged(&insert, row).await.unwrap();
+    }
+    // In the order of the fields, and in another.
+    for columns in ["id, n, name", "name, id, n", "data, name, id, n"] {
+        let text = format!("SELECT {columns} FROM k.t WHERE id = ?");
+        let select = session.prepare(text).await.unwrap();
+        for id in 0..100_i64 {
+            let result = session.execute_unpaged(&select, (Id(id),)).await.unwrap();
+            let rows = result.into_rows_result().unwrap();
+            let n = if id % 2 == 0 { 0 } else { 3 };
+            let title = format!("name {id}");
+            let expected = Item { id: Id(id), n, title: &title, data: None };
+            assert_eq!(rows.single_row::<Item<'_>>().unwrap(), expected);
+        }
+    }
+    let other = session.prepare("INSERT INTO k.t (id, name, data) VALUES (?, ?, ?)").await.unwrap();
+    let row = NewItem { name: "", more: More { n: MaybeUnset::Unset }, id: Id(1) };
+    let error = session.execute_unpaged(&other, row).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Serialize);
+    assert_eq!(error.to_string(), "the statement has no bind marker for field n");
+    let result = session.query_unpaged("SELECT id, name, n AS m FROM k.t", ()).await.unwrap();
+    let rows = result.into_rows_result().unwrap();
+    let error = rows.rows::<Item<'_>>().unwrap_err();
+    assert_eq!(error.to_string(), "the result has no column for field n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

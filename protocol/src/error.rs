@@ -394,20 +394,23 @@ impl TypeMismatch {
 impl fmt::Display for TypeMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { column, field, cql, rust, reason } = *self;
-        match reason {
-            MismatchReason::Type => {
-                write!(f, "{}: {rust} does not fit {cql}", Place { column, field })
+        // Other reasons are about the whole type, which the field is one of.
+        let place = Place { column, field: field.filter(|_| reason == MismatchReason::Type) };
+        place.fmt(f)?;
+        match (reason, field) {
+            (MismatchReason::Type, _) => write!(f, ": {rust} does not fit {cql}"),
+            (MismatchReason::NoSuchField, Some(field)) => {
+                write!(f, ": {cql} has no field {field} of {rust}")
             }
-            MismatchReason::NoSuchField => match field {
-                Some(field) => write!(f, "column {column}: {cql} has no field {field} of {rust}"),
-                None => write!(f, "column {column}: {cql} has fewer fields than {rust}"),
-            },
-            MismatchReason::ExcessField(index) => {
-                write!(f, "column {column}: {rust} has no field for the {cql}'s field {index}")
+            (MismatchReason::NoSuchField, None) => {
+                write!(f, ": {cql} has fewer fields than {rust}")
             }
-            MismatchReason::FieldOrder => {
+            (MismatchReason::ExcessField(index), _) => {
+                write!(f, ": {rust} has no field for the {cql}'s field {index}")
+            }
+            (MismatchReason::FieldOrder, field) => {
                 let field = field.unwrap_or("another");
-                write!(f, "column {column}: {cql} has another field where {rust} has {field}")
+                write!(f, ": {cql} has another field where {rust} has {field}")
             }
         }
     }
@@ -441,6 +444,9 @@ impl fmt::Display for LengthMismatch {
 impl Error for LengthMismatch {}
 
 /// A request could not be encoded. The caller's fault; nothing was sent.
+///
+/// Messages begin with the column's index where there is one; the alternate form, `{:#}`, leaves
+/// that out for those who know its name.
 ///
 /// ```
 /// use shardwire_protocol::error::SerializeError;
@@ -624,13 +630,16 @@ impl fmt::Display for SerializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadValue { column, field, what } => {
-                write!(f, "{}: {what}", Place { column: *column, field: *field })
+                Place { column: *column, field: *field }.fmt(f)?;
+                write!(f, ": {what}")
             }
             Self::KeyColumnNull { column } => {
-                write!(f, "column {column} is part of the partition key and has no value")
+                Place { column: *column, field: None }.fmt(f)?;
+                write!(f, " is part of the partition key and has no value")
             }
             Self::KeyTooLong { column, len } => {
-                write!(f, "column {column}: {len} bytes are too many in a composite partition key")
+                Place { column: *column, field: None }.fmt(f)?;
+                write!(f, ": {len} bytes are too many in a composite partition key")
             }
             Self::PartTooLong { what, len, max } => {
                 write!(f, "{what}: {len} given, at most {max} possible")
@@ -640,14 +649,16 @@ impl fmt::Display for SerializeError {
                 write!(f, "the statement has no bind marker for field {field}")
             }
             Self::NoValueForMarker { column } => {
-                write!(f, "column {column}: the row type has no field of that name there")
+                Place { column: *column, field: None }.fmt(f)?;
+                write!(f, ": the row type has no field of that name there")
             }
             Self::Type(mismatch) => mismatch.fmt(f),
             Self::NotInMessage { what, opcode, version } => {
                 write!(f, "{what}: {opcode} of protocol version {} has none", version.as_u8())
             }
             Self::ValueTooLong { column, len } => {
-                write!(f, "column {column}: {len} bytes are too many for a value")
+                Place { column: *column, field: None }.fmt(f)?;
+                write!(f, ": {len} bytes are too many for a value")
             }
             Self::WrongValueCount { expected, got } => {
                 write!(f, "{got} values given for {expected} bind markers")
@@ -659,6 +670,9 @@ impl fmt::Display for SerializeError {
 impl Error for SerializeError {}
 
 /// A cell or row could not be read as the type that was asked for.
+///
+/// Messages begin with the column's index where there is one; the alternate form, `{:#}`, leaves
+/// that out for those who know its name.
 ///
 /// ```
 /// use shardwire_protocol::error::DeserializeError;
@@ -825,19 +839,21 @@ impl fmt::Display for DeserializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadValue { column, field, what } => {
-                write!(f, "{}: {what}", Place { column: *column, field: *field })
+                Place { column: *column, field: *field }.fmt(f)?;
+                write!(f, ": {what}")
             }
             Self::Malformed(error) => error.fmt(f),
             Self::NoColumnForField { field } => {
                 write!(f, "the result has no column for field {field}")
             }
             Self::NoFieldForColumn { column } => {
-                write!(f, "column {column}: the row type has no field of that name there")
+                Place { column: *column, field: None }.fmt(f)?;
+                write!(f, ": the row type has no field of that name there")
             }
             Self::Type(mismatch) => mismatch.fmt(f),
             Self::UnexpectedNull { column, field, rust } => {
-                let place = Place { column: *column, field: *field };
-                write!(f, "{place} is null, which {rust} cannot be")
+                Place { column: *column, field: *field }.fmt(f)?;
+                write!(f, " is null, which {rust} cannot be")
             }
             Self::WrongColumnCount { expected, got } => {
                 write!(f, "row type has {expected} columns, the result {got}")
@@ -871,7 +887,8 @@ from_leaf! {
     TypeMismatch => DeserializeError::Type,
 }
 
-/// Where in a row a value stands.
+/// Where in a row a value stands. The alternate form leaves out the column, which then stands
+/// before it by its name.
 struct Place {
     column: u16,
     field: Option<&'static str>,
@@ -879,7 +896,9 @@ struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "column {}", self.column)?;
+        if !f.alternate() {
+            write!(f, "column {}", self.column)?;
+        }
         match self.field {
             Some(field) => write!(f, ", field {field}"),
             None => Ok(()),
@@ -937,6 +956,27 @@ mod tests {
             keyspace: QUERY of protocol version 4 has none
             2 values given for 3 bind markers
             column 65535 is null, which i32 cannot be"#]]
+        .assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn the_alternate_form_leaves_the_column_to_others() {
+        let lines = [
+            format!("\"id\"{:#}", SerializeError::bad_value("odd").at_column(3)),
+            format!("\"id\"{:#}", SerializeError::bad_value("odd").at_field("x")),
+            format!("\"id\"{:#}", SerializeError::KeyColumnNull { column: 3 }),
+            format!("\"id\"{:#}", DeserializeError::unexpected_null::<i32>()),
+            format!(
+                "\"id\"{:#}",
+                DeserializeError::from(TypeMismatch::of::<i32>(&crate::types::ColumnType::Text))
+            ),
+        ];
+        expect![[r#"
+            "id": odd
+            "id", field x: odd
+            "id" is part of the partition key and has no value
+            "id" is null, which i32 cannot be
+            "id": i32 does not fit text"#]]
         .assert_eq(&lines.join("\n"));
     }
 }
