@@ -317,8 +317,19 @@ fn begin_in_order<'frame, F: DeserializeFields<'frame, As>, As>(columns: &[impl 
     .is_ok()
 }
 
-#[inline(never)] // or it takes registers from the rows in order
+#[inline(always)]
 fn read_row_by_name<'frame, F: DeserializeFields<'frame, AsRow>>(
+    cells: &mut Cells<'frame, '_>,
+) -> Result<F, DeserializeError> {
+    // A copy: rows in order are read in registers if nobody else knows the cells' address.
+    let mut copy = cells.clone();
+    let row = look_for_columns(&mut copy);
+    *cells = copy;
+    row
+}
+
+#[inline(never)]
+fn look_for_columns<'frame, F: DeserializeFields<'frame, AsRow>>(
     cells: &mut Cells<'frame, '_>,
 ) -> Result<F, DeserializeError> {
     let mut partial = F::Partial::default();
