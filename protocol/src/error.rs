@@ -274,7 +274,24 @@ impl Error for FrameError {}
 /// assert_eq!(ColumnType::Bigint.type_name().to_string(), "bigint");
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CqlTypeName(pub &'static str);
+pub struct CqlTypeName(&'static &'static str); // one word: results are returned with room for errors
+
+impl CqlTypeName {
+    pub(crate) const fn new(name: &'static &'static str) -> Self {
+        Self(name)
+    }
+
+    /// The name.
+    ///
+    /// ```
+    /// # use shardwire_protocol::types::ColumnType;
+    /// assert_eq!(ColumnType::Bigint.type_name().as_str(), "bigint");
+    /// ```
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        self.0
+    }
+}
 
 impl fmt::Display for CqlTypeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -335,7 +352,7 @@ impl TypeMismatch {
     /// # use shardwire_protocol::error::TypeMismatch;
     /// # use shardwire_protocol::types::ColumnType;
     /// let mismatch = TypeMismatch::of::<u64>(&ColumnType::Bigint);
-    /// assert_eq!((mismatch.rust, mismatch.cql.0), ("u64", "bigint"));
+    /// assert_eq!((mismatch.rust, mismatch.cql.as_str()), ("u64", "bigint"));
     /// ```
     #[cold]
     pub fn of<T: ?Sized>(cql: &crate::types::ColumnType) -> Self {
@@ -916,8 +933,8 @@ pub(crate) fn saturating_u32(n: usize) -> u32 {
 
 const _: () = assert!(size_of::<Malformed>() <= 32);
 const _: () = assert!(size_of::<FrameError>() <= 40);
-const _: () = assert!(size_of::<SerializeError>() <= 64);
-const _: () = assert!(size_of::<DeserializeError>() <= 64);
+const _: () = assert!(size_of::<SerializeError>() <= 48);
+const _: () = assert!(size_of::<DeserializeError>() <= 48);
 
 #[cfg(test)]
 mod tests {

@@ -369,7 +369,7 @@ fn types_are_checked() {
         assert!(mismatch.is_err(), "{mismatch:?}");
     }
     let inner = refused[3].unwrap_err();
-    assert_eq!((inner.cql.0, inner.rust), ("text", "i32"), "the part that does not fit");
+    assert_eq!((inner.cql.as_str(), inner.rust), ("text", "i32"), "the part that does not fit");
     // Reading without a check: an error, and no panic.
     assert!(ListView::<i32>::deserialize(&ColumnType::Int, Some(&[0; 8])).is_err());
     assert!(MapView::<i32, i32>::deserialize(&ColumnType::Int, Some(&[0; 8])).is_err());
