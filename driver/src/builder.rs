@@ -2,8 +2,10 @@
 
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::{Authenticator, AuthenticatorProvider, PlainTextAuthenticator};
 use crate::clock;
 use crate::error::Error;
 use crate::runtime;
@@ -93,6 +95,50 @@ impl SessionBuilder {
     /// ```
     pub fn use_keyspace(mut self, keyspace: impl Into<String>) -> Self {
         self.settings.keyspace = Some(keyspace.into().into());
+        self
+    }
+
+    /// Logs in with this name and password (PLAIN) on nodes that ask for it.
+    ///
+    /// Both travel as they are, for whoever can listen to read. For other mechanisms there is
+    /// [`authenticator_provider`](Self::authenticator_provider), whose place this takes. How long
+    /// the password stays in memory is told at [`PlainTextAuthenticator`].
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::guarded(|address| async move {
+    /// use shardwire::{ErrorKind, SessionBuilder};
+    ///
+    /// let builder = SessionBuilder::new().known_node(address);
+    /// let session = builder.clone().user("app", "secret").build().await?;
+    ///
+    /// let error = builder.user("app", "guess").build().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Authentication);
+    /// # Ok(()) });
+    /// ```
+    pub fn user(self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.authenticator_provider(Arc::new(PlainTextAuthenticator::new(name, password)))
+    }
+
+    /// Logs in by a mechanism of the program's own on nodes that ask for it; takes the place of
+    /// [`user`](Self::user).
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::guarded(|address| async move {
+    /// use std::sync::Arc;
+    ///
+    /// use shardwire::{PlainTextAuthenticator, SessionBuilder};
+    ///
+    /// // `AuthenticatorProvider` has an example of a provider that is not the driver's.
+    /// let plain = Arc::new(PlainTextAuthenticator::new("app", "secret"));
+    /// let builder = SessionBuilder::new().known_node(address);
+    /// let session = builder.authenticator_provider(plain).build().await?;
+    /// # assert_eq!(session.nodes().len(), 1);
+    /// # Ok(()) });
+    /// ```
+    pub fn authenticator_provider(mut self, provider: Arc<dyn AuthenticatorProvider>) -> Self {
+        self.settings.authenticator = Some(Authenticator(provider));
         self
     }
 
@@ -308,7 +354,9 @@ impl SessionBuilder {
     /// # Errors
     ///
     /// [`crate::ErrorKind::Config`] for settings that cannot be; [`crate::ErrorKind::Connect`] if
-    /// no contact point answers, with the reason of the last.
+    /// no contact point answers, with the reason of the last;
+    /// [`crate::ErrorKind::Authentication`] as soon as one does not let us in. Once there is a
+    /// session, nodes that do not are tried again as those that cannot be reached.
     ///
     /// # Cancel safety
     ///

@@ -29,6 +29,9 @@ use shardwire_protocol::response::{ErrorBody, ErrorCode, ErrorDetail};
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ErrorKind {
+    /// A node does not let us in: the credentials are wrong, missing, or not of the kind that its
+    /// authenticator takes. Nothing was sent but these.
+    Authentication,
     /// An argument or a setting is not usable; nothing was sent.
     Config,
     /// No connection could be opened.
@@ -151,6 +154,7 @@ enum Detail {
     Lost(Lost),
     Frame(FrameError),
     Connect { peer: Option<SocketAddr>, reason: Box<str> },
+    Authentication { peer: SocketAddr, authenticator: Option<Box<str>>, reason: Box<str> },
 }
 
 static TIMEOUT_SENT: LazyLock<Error> = LazyLock::new(|| fixed(ErrorKind::Timeout, true));
@@ -219,7 +223,10 @@ impl Error {
         if !self.0.was_sent {
             return !matches!(
                 self.0.kind,
-                ErrorKind::Config | ErrorKind::Serialize | ErrorKind::Shutdown
+                ErrorKind::Authentication
+                    | ErrorKind::Config
+                    | ErrorKind::Serialize
+                    | ErrorKind::Shutdown
             );
         }
         matches!(self.database_code(), Some(0x1000 | 0x1001 | 0x1002 | 0x2500))
@@ -342,6 +349,16 @@ impl Error {
         Error::new(ErrorKind::Connect, false, Detail::Connect { peer, reason: reason.into() })
     }
 
+    /// `authenticator` is the class that the node named, if it came so far.
+    pub(crate) fn authentication(
+        peer: SocketAddr,
+        authenticator: Option<Box<str>>,
+        reason: String,
+    ) -> Error {
+        let detail = Detail::Authentication { peer, authenticator, reason: reason.into() };
+        Error::new(ErrorKind::Authentication, false, detail)
+    }
+
     pub(crate) fn serialize(source: SerializeError, column: Option<&str>) -> Error {
         let column = column.map(Into::into);
         Error::new(ErrorKind::Serialize, false, Detail::Serialize { source, column })
@@ -396,6 +413,12 @@ impl fmt::Display for Error {
                 write!(f, "could not connect to {peer}: {reason}")
             }
             (Detail::Connect { peer: None, reason }, _) => write!(f, "could not connect: {reason}"),
+            (Detail::Authentication { peer, authenticator: Some(name), reason }, _) => {
+                write!(f, "authentication by {name:?} failed at {peer}: {reason}")
+            }
+            (Detail::Authentication { peer, authenticator: None, reason }, _) => {
+                write!(f, "authentication failed at {peer}: {reason}")
+            }
             (Detail::None, ErrorKind::Timeout) if self.0.was_sent => {
                 f.write_str("the request was sent but not answered within its time-out")
             }

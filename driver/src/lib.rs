@@ -68,6 +68,7 @@ mod prepare;
 mod query;
 mod statement;
 
+mod auth;
 mod builder;
 mod session;
 mod settings;
@@ -80,6 +81,10 @@ mod clock;
 mod error;
 mod runtime;
 
+pub use auth::{
+    AuthError, AuthFuture, AuthStart, AuthenticatorProvider, AuthenticatorSession,
+    PlainTextAuthenticator,
+};
 pub use batch::{Batch, BatchStatement, BatchType, BatchValues, RowVisitor, RowsVisitor, RunBatch};
 pub use builder::SessionBuilder;
 pub use error::{Error, ErrorKind, Lost};

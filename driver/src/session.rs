@@ -152,11 +152,12 @@ impl Session {
         for peer in &inner.contact_points {
             inner.port.store(peer.port(), Ordering::Relaxed);
             connected = control.connect(&inner, *peer).await.map_err(|error| match error.kind() {
-                ErrorKind::Connect => error,
+                ErrorKind::Authentication | ErrorKind::Connect => error,
                 _ => Error::connect(Some(*peer), error.to_string()), // it did answer, but how
             });
-            if connected.is_ok() {
-                break;
+            match &connected {
+                Err(error) if error.kind() != ErrorKind::Authentication => {}
+                _ => break, // whom one node does not let in, the others don't either
             }
         }
         connected?;

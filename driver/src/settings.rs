@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::auth::Authenticator;
+
 /// What a session may use; see `docs/LIMITS.md`.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
@@ -107,6 +109,7 @@ pub(crate) struct Settings {
     pub(crate) reconnect_max: Duration,
     pub(crate) refresh_interval: Duration,
     pub(crate) keyspace: Option<Box<str>>,
+    pub(crate) authenticator: Option<Authenticator>,
     pub(crate) tcp_nodelay: bool,
 }
 
@@ -126,6 +129,7 @@ impl Default for Settings {
             reconnect_max: Duration::from_secs(10),
             refresh_interval: Duration::from_secs(60),
             keyspace: None,
+            authenticator: None,
             tcp_nodelay: true,
         }
     }

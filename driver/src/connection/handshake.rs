@@ -1,4 +1,5 @@
 //! Opens a socket and agrees on how to talk: OPTIONS, STARTUP, and the shard it landed on.
+//! Logging in, where the node asks for it, is `login.rs`.
 //!
 //! To reach a given shard the socket is bound to a source port that the node's shard-aware port
 //! maps to it (ScyllaDB, "shard-aware port"); a port that is taken is passed over.
@@ -7,17 +8,20 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use shardwire_protocol::compression;
 use shardwire_protocol::error::{FrameError, PeerMisbehaved};
-use shardwire_protocol::header::{HEADER_LEN, Opcode, ResponseHeader};
+use shardwire_protocol::header::{HEADER_LEN, Opcode, ResponseHeader, flags};
 use shardwire_protocol::request::{
     Options, Parameters, Query, Request, Startup, ValueNames, encode_request,
 };
-use shardwire_protocol::response::{Agreed, Body, Response};
+use shardwire_protocol::response::{Agreed, Body, ErrorCode, Response};
 use shardwire_protocol::routing::Sharder;
 use shardwire_protocol::supported::{Extensions, Supported};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use zeroize::Zeroizing;
 
+use super::login::{UnderWay, log_in};
 use crate::error::Error;
 use crate::query::VERSION;
 use crate::runtime;
@@ -42,32 +46,63 @@ pub(crate) struct Wanted {
     pub(crate) shard: u16,
 }
 
-/// Connects and shakes hands, within the connect time-out.
+/// Why a socket is not used.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The node's ERROR.
+    Error { code: ErrorCode, message: String },
+    /// There are no credentials that fit the node, or the mechanism does not go on.
+    Refused(String),
+    /// Anything else.
+    Reason(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Failure {
+        Failure::Reason(reason)
+    }
+}
+
+/// Connects, shakes hands and logs in, within the connect time-out.
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::Connect`] with the address and the reason; whatever was opened is closed.
+/// [`crate::ErrorKind::Authentication`] with the authenticator if other nodes would not let us in
+/// either, [`crate::ErrorKind::Connect`] otherwise; with the address and the reason. Whatever was
+/// opened is closed.
 pub(crate) async fn establish(
     peer: SocketAddr,
     wanted: Option<Wanted>,
     settings: &Settings,
 ) -> Result<Established, Error> {
+    let under_way = UnderWay::default();
     let steps = async {
         let stream = match wanted {
             None => TcpStream::connect(peer).await.map_err(|e| e.to_string())?,
             Some(wanted) => connect_to_shard(peer, wanted, &settings.source_ports).await?,
         };
         stream.set_nodelay(settings.tcp_nodelay).map_err(|e| e.to_string())?;
-        shake_hands(stream, settings).await
+        shake_hands(stream, settings, &under_way).await
     };
-    match runtime::within(settings.connect_timeout, steps).await {
-        Some(Ok(established)) => Ok(established),
-        Some(Err(reason)) => Err(Error::connect(Some(peer), reason)),
-        None => {
-            let reason = format!("no answer within {:?}", settings.connect_timeout);
-            Err(Error::connect(Some(peer), reason))
+    let failure = match runtime::within(settings.connect_timeout, steps).await {
+        Some(Ok(established)) => return Ok(established),
+        Some(Err(failure)) => failure,
+        None => Failure::Reason(format!("no answer within {:?}", settings.connect_timeout)),
+    };
+    let authenticator = under_way.into_authenticator();
+    let (reason, is_refused) = match failure {
+        Failure::Error { code, message } => {
+            let reason = format!("{code} (0x{:04x}): {message}", code.0);
+            (reason, code == ErrorCode::BAD_CREDENTIALS)
         }
-    }
+        Failure::Refused(reason) => (reason, true),
+        Failure::Reason(reason) => (reason, false),
+    };
+    Err(match authenticator {
+        authenticator if is_refused => Error::authentication(peer, authenticator, reason),
+        Some(name) => Error::connect(Some(peer), format!("authentication by {name:?}: {reason}")),
+        None => Error::connect(Some(peer), reason),
+    })
 }
 
 async fn connect_to_shard(
@@ -104,16 +139,23 @@ fn is_taken(error: &std::io::Error) -> bool {
     matches!(error.kind(), AddrInUse | AddrNotAvailable | PermissionDenied)
 }
 
-async fn shake_hands(mut stream: TcpStream, settings: &Settings) -> Result<Established, String> {
-    let (_, body) = exchange(&mut stream, &Options, Opcode::Supported).await?;
-    let supported = match parse(&body)? {
+async fn shake_hands(
+    mut stream: TcpStream,
+    settings: &Settings,
+    under_way: &UnderWay,
+) -> Result<Established, Failure> {
+    let received = exchange(&mut stream, &Options, Compression::None).await?;
+    let supported = match received.response()? {
         Response::Supported(body) => Supported::from_body(&body),
-        _ => return Err("the answer to OPTIONS is not SUPPORTED".into()),
+        _ => return Err(Failure::Reason("the answer to OPTIONS is not SUPPORTED".into())),
     };
-    let compressed = match settings.compression {
+    let agreed = settings.compression;
+    let compressed = match agreed {
         Compression::None => false,
         Compression::Lz4 if supported.lz4 => true,
-        Compression::Lz4 => return Err("the node does not offer LZ4 compression".into()),
+        Compression::Lz4 => {
+            return Err(Failure::Reason("the node does not offer LZ4 compression".into()));
+        }
     };
     let mut options = vec![
         Startup::CQL_VERSION,
@@ -128,15 +170,13 @@ async fn shake_hands(mut stream: TcpStream, settings: &Settings) -> Result<Estab
     let extensions = extensions.startup_options();
     options.extend(extensions.iter());
     let startup = Startup { options: &options };
-    let (header, body) = exchange(&mut stream, &startup, Opcode::Ready).await?;
-    match header.opcode {
+    let received = exchange(&mut stream, &startup, agreed).await?;
+    match received.header.opcode {
         Opcode::Ready => {}
-        Opcode::Authenticate => {
-            return Err("the node asks for authentication, which this version does not have".into());
-        }
-        _ => {
-            parse(&body)?;
-            return Err(format!("the answer to STARTUP is {:?}", header.opcode));
+        Opcode::Authenticate => log_in(&mut stream, &received, settings, under_way).await?,
+        opcode => {
+            received.response()?;
+            return Err(Failure::Reason(format!("the answer to STARTUP is {opcode:?}")));
         }
     }
     if let Some(keyspace) = &settings.keyspace {
@@ -148,44 +188,73 @@ async fn shake_hands(mut stream: TcpStream, settings: &Settings) -> Result<Estab
             names: ValueNames::None,
             parameters: Parameters::default(),
         };
-        exchange(&mut stream, &query, Opcode::Result).await?;
+        exchange(&mut stream, &query, agreed).await?;
     }
     Ok(Established { stream, supported, compressed })
 }
 
-type Received = (ResponseHeader, (ResponseHeader, Vec<u8>));
+/// A reply; an ERROR is none. It may hold a token, and is wiped.
+pub(super) struct Received {
+    pub(super) header: ResponseHeader,
+    body: Zeroizing<Vec<u8>>,
+}
 
-/// Sends one request and reads its reply, which must be `expect` or an error.
-// Allocates: a few times per connection.
-async fn exchange<R: Request>(
+impl Received {
+    pub(super) fn response(&self) -> Result<Response<'_>, String> {
+        Body::parse(&self.header, &self.body)
+            .and_then(|body| body.response(&Agreed::default(), None))
+            .map_err(|e| e.to_string())
+    }
+}
+
+/// Sends one request and reads its reply, which may be compressed if that was `agreed`.
+// Allocates: a few times per connection. Each buffer has its final size from the start, so that
+// wiping it leaves no copy.
+pub(super) async fn exchange<R: Request>(
     stream: &mut TcpStream,
     request: &R,
-    expect: Opcode,
-) -> Result<Received, String> {
+    agreed: Compression,
+) -> Result<Received, Failure> {
     let body_len = request.body_len(VERSION).map_err(|e| e.to_string())?;
-    let mut frame = vec![0; HEADER_LEN + body_len];
+    let mut frame = Zeroizing::new(vec![0; HEADER_LEN + body_len]);
     encode_request(request, VERSION, 0, 0, &mut frame).map_err(|e| e.to_string())?;
     stream.write_all(&frame).await.map_err(reason)?;
     let mut head = [0; HEADER_LEN];
     stream.read_exact(&mut head).await.map_err(reason)?;
-    let header = ResponseHeader::decode(&head).map_err(|e| e.to_string())?;
+    let mut header = ResponseHeader::decode(&head).map_err(|e| e.to_string())?;
     if header.body_len > BODY_LEN_MAX {
-        return Err(format!("handshake reply of {} bytes", header.body_len));
+        return Err(Failure::Reason(format!("handshake reply of {} bytes", header.body_len)));
     }
     if header.stream != 0 {
         let error = FrameError::from(PeerMisbehaved::UnknownStream(header.stream));
-        return Err(error.to_string());
+        return Err(Failure::Reason(error.to_string()));
     }
-    let mut body = vec![0; header.body_len as usize];
+    let mut body = Zeroizing::new(vec![0; header.body_len as usize]);
     stream.read_exact(&mut body).await.map_err(reason)?;
-    let received = (header, body);
-    if header.opcode == Opcode::Error
-        && let Response::Error(error) = parse(&received)?
-    {
-        return Err(format!("{} (0x{:04x}): {}", error.code, error.code.0, error.message));
+    if header.flags & flags::COMPRESSION != 0 {
+        body = decompress(&body, agreed).map_err(|e| e.to_string())?;
+        header.flags &= !flags::COMPRESSION;
     }
-    tracing::trace!(opcode = ?header.opcode, ?expect, "handshake");
-    Ok((header, received))
+    let received = Received { header, body };
+    if header.opcode == Opcode::Error
+        && let Response::Error(error) = received.response()?
+    {
+        return Err(Failure::Error { code: error.code, message: error.message.to_owned() });
+    }
+    tracing::trace!(request = ?R::OPCODE, opcode = ?header.opcode, "handshake");
+    Ok(received)
+}
+
+fn decompress(body: &[u8], agreed: Compression) -> Result<Zeroizing<Vec<u8>>, FrameError> {
+    match agreed {
+        Compression::None => Err(PeerMisbehaved::CompressionNotAgreed.into()),
+        Compression::Lz4 => {
+            let len = compression::decompressed_len(body, BODY_LEN_MAX)?;
+            let mut out = Zeroizing::new(vec![0; len]);
+            compression::decompress_body(body, &mut out)?;
+            Ok(out)
+        }
+    }
 }
 
 /// Why nothing was written or read, in words.
@@ -194,10 +263,4 @@ fn reason(error: std::io::Error) -> String {
         std::io::ErrorKind::UnexpectedEof => "the node closed the connection".into(),
         _ => error.to_string(),
     }
-}
-
-fn parse<'b>((header, body): &'b (ResponseHeader, Vec<u8>)) -> Result<Response<'b>, String> {
-    Body::parse(header, body)
-        .and_then(|body| body.response(&Agreed::default(), None))
-        .map_err(|e| e.to_string())
 }

@@ -9,6 +9,7 @@ pub(crate) mod complete;
 pub(crate) mod group;
 pub(crate) mod handshake;
 pub(crate) mod io;
+mod login;
 pub(crate) mod submit;
 #[cfg(test)]
 mod tests;

@@ -72,6 +72,7 @@ const LAYERS: &[Layer] = &[
             "tokio-rustls",
             "tracing",
             "uuid",
+            "zeroize",
         ]),
         never: &["shardwire-server", "dashmap", "async-trait"],
     },
