@@ -100,6 +100,13 @@ const LAYERS: &[Layer] = &[
         others: None,
         never: &[],
     },
+    // No codec of ours: it has to work where that does not.
+    Layer {
+        name: "shardwire-testing-cassandra",
+        ours: &[],
+        others: Some(&["anyhow", "clap", "fastrand", "rustix", "tokio"]),
+        never: &["shardwire", "shardwire-protocol"],
+    },
     Layer { name: "shardwire-tidy", ours: &[], others: Some(&["serde_json"]), never: &["tokio"] },
 ];
 
