@@ -26,7 +26,7 @@ pub const PASSWORD: &str = "cassandra";
 
 /// Time to be ready. Three nodes took 10 s; a machine under load may take many times as long, and
 /// a start that fails ends its process, which is noticed at once.
-const DEADLINE: Duration = Duration::from_secs(240);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(240);
 
 /// What to start; from [`Cassandra::builder`].
 ///

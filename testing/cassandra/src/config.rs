@@ -298,14 +298,20 @@ const PROPERTIES: [&str; 12] = [
     "-Dcassandra.ring_delay_ms=100",
     "-Dcassandra.consistent.rangemovement=false",
     "-Dcassandra.shutdown_announce_in_ms=100",
-    "-Dcassandra.gossip_quarantine_delay_ms=0",
-    "-Dcassandra.schema_delay_ms=1000",
+    // Half of it is how long a node may be known without tokens, as all are while they start. After
+    // that it is forgotten, also as a seed; two nodes that forget each other never meet. So it is
+    // longer than any start, and does not follow from `ring_delay_ms` as it would by default.
+    "-Dcassandra.gossip_quarantine_delay_ms=1200000",
+    // The longest wait for another node's schema, after which a start fails. None waits so long.
+    "-Dcassandra.schema_delay_ms=120000",
     // 5.0 otherwise measures it at each start, which takes 1.7 s.
     "-Dcassandra.memtable.row_overhead_size=180",
     // DOWN within 3 to 5 s of a kill; a node that stalls for 4 s is reported down as well.
     "-Dcassandra.fd_initial_value_ms=400",
     "-Dcassandra.fd_max_interval_ms=400",
-    "-Dcassandra.superuser_setup_delay_ms=0", // the default is 10 s to the first log-in
+    // The default is 10 s to the first log-in. It is also the time between two attempts, each of
+    // which fails until nodes have met: with 0 a core does nothing else, and logs 100 kB a second.
+    "-Dcassandra.superuser_setup_delay_ms=200",
 ];
 
 /// The fewest rounds that bcrypt has: 2^4.
@@ -364,6 +370,20 @@ mod tests {
         assert!(yaml.contains("\npermissions_validity: 0ms\n"));
         let arguments = arguments(&settings);
         assert!(arguments.contains(&"-Dcassandra.system_auth.default_rf=3".to_owned()));
+    }
+
+    /// Nodes that forget each other while they start never meet.
+    #[test]
+    fn no_limit_is_shorter_than_a_start() {
+        let arguments = arguments(&settings(Version::V5_0, Login::Password));
+        let millis = |property: &str| -> u128 {
+            let value = arguments.iter().find_map(|argument| argument.strip_prefix(property));
+            value.unwrap().parse().unwrap()
+        };
+        let start_max = crate::cluster::DEADLINE.as_millis();
+        assert!(millis("-Dcassandra.gossip_quarantine_delay_ms=") / 2 > start_max);
+        assert!(millis("-Dcassandra.schema_delay_ms=") >= 30_000, "Cassandra's own");
+        assert!(millis("-Dcassandra.superuser_setup_delay_ms=") >= 100);
     }
 
     #[test]
