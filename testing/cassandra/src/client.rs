@@ -4,9 +4,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// Longest body that is read. A system table of a few nodes is a few KiB.
 const BODY_LEN_MAX: usize = 1 << 20;
@@ -38,6 +40,13 @@ pub(crate) enum Consistency {
     One = 0x01,
 }
 
+/// How a node is spoken to.
+#[derive(Clone, Copy)]
+pub(crate) struct Access<'a> {
+    pub(crate) credentials: Option<Credentials<'a>>,
+    pub(crate) tls: Option<&'a Arc<ClientConfig>>,
+}
+
 /// A user's name and password.
 #[derive(Clone, Copy)]
 pub(crate) struct Credentials<'a> {
@@ -50,20 +59,29 @@ pub(crate) type Row = Vec<Option<Vec<u8>>>;
 
 /// A connection that is started up and logged in.
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
 }
 
+/// Plain or TLS.
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
 impl Client {
-    /// Connects, asks for the options, starts up and logs in.
-    pub(crate) fn connect(
-        address: SocketAddr,
-        credentials: Option<Credentials<'_>>,
-    ) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, TIMEOUT).context("connecting")?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
+    /// Connects, checks the certificate, asks for the options, starts up and logs in.
+    pub(crate) fn connect(address: SocketAddr, access: Access<'_>) -> Result<Self> {
+        let tcp = TcpStream::connect_timeout(&address, TIMEOUT).context("connecting")?;
+        tcp.set_read_timeout(Some(TIMEOUT))?;
+        tcp.set_write_timeout(Some(TIMEOUT))?;
+        let stream: Box<dyn Stream> = match access.tls {
+            None => Box::new(tcp),
+            Some(config) => {
+                let name = address.ip().into();
+                Box::new(StreamOwned::new(ClientConnection::new(Arc::clone(config), name)?, tcp))
+            }
+        };
         let mut client = Self { stream };
-        client.start(credentials)?;
+        client.start(access.credentials)?;
         Ok(client)
     }
 

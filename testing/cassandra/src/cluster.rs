@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::client::Credentials;
-use crate::config::{Login, Settings};
+use crate::certificates::{Authority, Certificates, TlsFiles};
+use crate::client::{Access, Credentials};
+use crate::config::{Login, Settings, Tls};
 use crate::node::{Node, Program};
 use crate::ports::Port;
 use crate::ready::Ready;
@@ -46,6 +47,7 @@ pub struct Builder {
     version: Version,
     node_count: usize,
     login: Login,
+    tls: Tls,
     deadline: Duration,
     folder: Option<PathBuf>,
 }
@@ -71,6 +73,7 @@ pub struct Cassandra {
     deadline: Duration,
     java: PathBuf,
     jars: Vec<PathBuf>,
+    certificates: Option<Certificates>,
     folder: PathBuf,
     start_time: Duration,
     // Dropped in this order: ports are given back when the nodes have ended.
@@ -94,6 +97,21 @@ impl Builder {
     /// Clients have to log in: [`USER`] with [`PASSWORD`] may do everything.
     pub fn auth(mut self) -> Self {
         self.login = Login::Password;
+        self
+    }
+
+    /// Clients have to speak TLS, to nodes whose certificates name their IP address, of an
+    /// authority that is made for the cluster: [`Cassandra::tls`].
+    pub fn tls(mut self) -> Self {
+        if self.tls == Tls::Off {
+            self.tls = Tls::On;
+        }
+        self
+    }
+
+    /// As [`tls`](Self::tls), and clients have to show a certificate of the same authority.
+    pub fn client_certificates(mut self) -> Self {
+        self.tls = Tls::ClientCertificates;
         self
     }
 
@@ -136,6 +154,7 @@ impl Builder {
             native_port: native,
             storage_port: storage,
             login: self.login,
+            tls: self.tls,
         };
         let (folder, files) = match self.folder {
             Some(folder) => (folder::create(&folder)?, Files::Keep),
@@ -147,6 +166,16 @@ impl Builder {
         for (index, address) in addresses.into_iter().enumerate() {
             nodes.push(Node::create(&settings, address, folder.join(format!("node{index}")))?);
         }
+        let certificates = match self.tls {
+            Tls::Off => None,
+            Tls::On | Tls::ClientCertificates => {
+                let authority = Authority::new()?;
+                for node in &nodes {
+                    authority.write_node(node.address, &node.folder)?;
+                }
+                Some(authority.write_client(&folder)?)
+            }
+        };
         for port in &mut ports {
             port.open();
         }
@@ -156,6 +185,7 @@ impl Builder {
             deadline: self.deadline,
             java,
             jars,
+            certificates,
             folder,
             start_time: Duration::ZERO,
             watcher,
@@ -170,12 +200,13 @@ impl Builder {
 }
 
 impl Cassandra {
-    /// A cluster of one node of the newest version that is known, without passwords.
+    /// A cluster of one node of the newest version that is known, without passwords and TLS.
     pub fn builder() -> Builder {
         Builder {
             version: Version::default(),
             node_count: 1,
             login: Login::None,
+            tls: Tls::Off,
             deadline: DEADLINE,
             folder: None,
         }
@@ -195,6 +226,11 @@ impl Cassandra {
     /// Time from the start of the first process until all nodes were ready.
     pub fn start_time(&self) -> Duration {
         self.start_time
+    }
+
+    /// What a client needs for TLS, if the cluster speaks it.
+    pub fn tls(&self) -> Option<&TlsFiles> {
+        self.certificates.as_ref().map(|certificates| &certificates.files)
     }
 
     /// The folder with the files of all nodes.
@@ -280,7 +316,10 @@ impl Cassandra {
         let ready = Ready {
             name: format!("cassandra {release}, {count} nodes"),
             port: self.settings.native_port,
-            credentials: (self.settings.login == Login::Password).then_some(credentials),
+            access: Access {
+                credentials: (self.settings.login == Login::Password).then_some(credentials),
+                tls: self.certificates.as_ref().map(|certificates| &certificates.client),
+            },
             deadline: self.deadline,
         };
         ready.wait(&mut self.nodes)

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use crate::certificates::{authority_pem, node_pem};
 use crate::version::Version;
 
 /// What the nodes of a cluster have in common.
@@ -19,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) native_port: u16,
     pub(crate) storage_port: u16,
     pub(crate) login: Login,
+    pub(crate) tls: Tls,
 }
 
 /// Whether clients have to log in.
@@ -26,6 +28,15 @@ pub(crate) struct Settings {
 pub(crate) enum Login {
     None,
     Password,
+}
+
+/// Whether clients have to speak TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Tls {
+    Off,
+    On,
+    /// And show a certificate of the cluster's authority.
+    ClientCertificates,
 }
 
 /// `cassandra.yaml` of the node at `address` with its files in `folder`.
@@ -36,6 +47,8 @@ pub(crate) fn yaml(settings: &Settings, address: Ipv4Addr, folder: &Path) -> Str
     let Settings { addresses, native_port, storage_port, .. } = settings;
     let seeds: Vec<_> = addresses.iter().map(Ipv4Addr::to_string).collect();
     let seeds = seeds.join(",");
+    let keystore = node_pem(folder);
+    let truststore = authority_pem(folder.parent().unwrap_or(folder));
     let folder = quoted(folder);
     let (authenticator, authorizer) = match settings.login {
         Login::None => ("AllowAllAuthenticator", "AllowAllAuthorizer"),
@@ -107,6 +120,22 @@ credentials_validity: 0ms
 auth_read_consistency_level: ONE
 auth_write_consistency_level: ONE
 ";
+    }
+    if settings.tls != Tls::Off {
+        let (keystore, truststore) = (quoted(&keystore), quoted(&truststore));
+        let is_asked = settings.tls == Tls::ClientCertificates;
+        yaml += &format!(
+            "\
+client_encryption_options:
+  enabled: true
+  optional: false
+  require_client_auth: {is_asked}
+  ssl_context_factory:
+    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory
+  keystore: \"{keystore}\"
+  truststore: \"{truststore}\"
+"
+        );
     }
     yaml
 }
@@ -323,7 +352,8 @@ mod tests {
 
     fn settings(version: Version, login: Login) -> Settings {
         let addresses = (1..=3).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
-        Settings { version, addresses, native_port: 11_000, storage_port: 12_000, login }
+        let (native_port, storage_port, tls) = (11_000, 12_000, Tls::Off);
+        Settings { version, addresses, native_port, storage_port, login, tls }
     }
 
     fn arguments(settings: &Settings) -> Vec<String> {
@@ -384,6 +414,19 @@ mod tests {
         assert!(millis("-Dcassandra.gossip_quarantine_delay_ms=") / 2 > start_max);
         assert!(millis("-Dcassandra.schema_delay_ms=") >= 30_000, "Cassandra's own");
         assert!(millis("-Dcassandra.superuser_setup_delay_ms=") >= 100);
+    }
+
+    #[test]
+    fn tls_names_its_files() {
+        let mut settings = settings(Version::V5_0, Login::None);
+        let of = |settings: &Settings| yaml(settings, settings.addresses[0], Path::new("/t/n"));
+        assert!(!of(&settings).contains("client_encryption_options"));
+        settings.tls = Tls::On;
+        let on = of(&settings);
+        assert!(on.contains("  keystore: \"/t/n/node.pem\"\n"), "{on}");
+        assert!(on.contains("  require_client_auth: false\n"), "{on}");
+        settings.tls = Tls::ClientCertificates;
+        assert!(of(&settings).contains("  require_client_auth: true\n"));
     }
 
     #[test]

@@ -26,6 +26,7 @@
 mod cluster;
 mod version;
 
+mod certificates;
 mod client;
 mod config;
 mod folder;
@@ -37,5 +38,6 @@ mod ready;
 mod tools;
 mod watcher;
 
+pub use certificates::TlsFiles;
 pub use cluster::{Builder, Cassandra, NODES_MAX, PASSWORD, USER};
 pub use version::{ParseVersionError, Version};

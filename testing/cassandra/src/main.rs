@@ -36,6 +36,12 @@ struct Up {
     /// Clients have to log in.
     #[arg(long)]
     auth: bool,
+    /// Clients have to speak TLS.
+    #[arg(long)]
+    tls: bool,
+    /// Clients have to speak TLS and to show a certificate.
+    #[arg(long)]
+    client_certificates: bool,
     /// A new folder for data and logs, which is kept [default: on a RAM disk, removed].
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -46,6 +52,12 @@ fn main() -> Result<()> {
     let mut builder = Cassandra::builder().version(up.version).nodes(up.nodes);
     if up.auth {
         builder = builder.auth();
+    }
+    if up.tls {
+        builder = builder.tls();
+    }
+    if up.client_certificates {
+        builder = builder.client_certificates();
     }
     if let Some(folder) = &up.folder {
         builder = builder.folder(folder);
@@ -77,6 +89,11 @@ fn print(cluster: &Cassandra, up: &Up) -> io::Result<()> {
     writeln!(out, "contact points: {}", points.join(","))?;
     if up.auth {
         writeln!(out, "user: {USER}\npassword: {PASSWORD}")?;
+    }
+    if let Some(files) = cluster.tls() {
+        writeln!(out, "authority: {}", files.authority.display())?;
+        writeln!(out, "client certificate: {}", files.client_certificate.display())?;
+        writeln!(out, "client key: {}", files.client_key.display())?;
     }
     writeln!(out, "folder: {}", cluster.folder().display())?;
     writeln!(out, "Ctrl-C ends it")?;

@@ -37,7 +37,7 @@ pub(crate) struct Program<'a> {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) address: Ipv4Addr,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     process: Process,
 }
 

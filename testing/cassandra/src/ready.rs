@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::client::{Client, Consistency, Credentials};
+use crate::client::{Access, Client, Consistency};
 use crate::node::Node;
 use crate::progress::Progress;
 
@@ -29,7 +29,7 @@ pub(crate) struct Ready<'a> {
     /// Named in the lines of progress.
     pub(crate) name: String,
     pub(crate) port: u16,
-    pub(crate) credentials: Option<Credentials<'a>>,
+    pub(crate) access: Access<'a>,
     pub(crate) deadline: Duration,
 }
 
@@ -64,7 +64,7 @@ impl Ready<'_> {
         let mut indexed = nodes.iter().enumerate().filter(|(_, node)| node.is_running());
         indexed.find_map(|(index, node)| {
             let address = SocketAddr::from((node.address, self.port));
-            Some(index).zip(view.check(address, self.credentials).err())
+            Some(index).zip(view.check(address, self.access).err())
         })
     }
 }
@@ -76,8 +76,8 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn check(&self, address: SocketAddr, credentials: Option<Credentials<'_>>) -> Result<()> {
-        let mut client = Client::connect(address, credentials)?;
+    fn check(&self, address: SocketAddr, access: Access<'_>) -> Result<()> {
+        let mut client = Client::connect(address, access)?;
         let local = client.query(LOCAL, Consistency::One)?;
         let local = local.first().context("it does not know itself")?;
         let [Some(schema), Some(_), Some(_)] = local.as_slice() else {

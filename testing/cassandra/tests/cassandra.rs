@@ -6,9 +6,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shardwire_testing_cassandra::{Cassandra, Version};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use shardwire_testing_cassandra::{Cassandra, TlsFiles, Version};
 
 const OPTIONS: &[u8] = &[4, 0, 0, 0, 5, 0, 0, 0, 0];
 const STARTUP: &[u8] = b"\x04\0\0\0\x01\0\0\0\x16\0\x01\0\x0bCQL_VERSION\0\x053.0.0";
@@ -16,7 +20,7 @@ const READY: u8 = 2;
 const SUPPORTED: u8 = 6;
 
 /// The opcode of the answer to a request of CQL v4.
-fn ask(stream: &mut TcpStream, request: &[u8]) -> std::io::Result<u8> {
+fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> std::io::Result<u8> {
     stream.write_all(request)?;
     let mut header = [0; 9];
     stream.read_exact(&mut header)?;
@@ -92,6 +96,66 @@ fn clients_log_in() {
         assert_eq!(log_in(b"\0cassandra\0cassandra"), 0x10, "AUTH_SUCCESS");
         assert_eq!(log_in(b"\0cassandra\0wrong"), 0, "ERROR");
     }
+}
+
+#[test]
+fn clients_speak_tls() {
+    let cluster = Cassandra::builder().nodes(2).tls().start().unwrap();
+    eprintln!("two nodes with TLS are ready after {:?}", cluster.start_time());
+    let files = cluster.tls().unwrap();
+    for (index, address) in cluster.contact_points().into_iter().enumerate() {
+        let other = cluster.contact_points()[1 - index];
+        assert_eq!(tls(address, address, files, Shown::Nothing), Ok(SUPPORTED));
+        let refused = tls(address, other, files, Shown::Nothing).unwrap_err();
+        assert!(refused.contains("not valid for name"), "{refused}");
+        // Without TLS there is no answer.
+        let mut plain = TcpStream::connect(address).unwrap();
+        assert!(ask(&mut plain, OPTIONS).is_err());
+    }
+}
+
+#[test]
+fn clients_show_certificates() {
+    let builder = Cassandra::builder().version(Version::V4_1).auth().client_certificates();
+    let cluster = builder.start().unwrap();
+    let files = cluster.tls().unwrap();
+    let address = cluster.contact_points()[0];
+    assert_eq!(tls(address, address, files, Shown::Certificate), Ok(SUPPORTED));
+    // An alert, or a connection that is closed before the request is written: in TLS 1.3 the
+    // client is done before the node has seen that there is no certificate.
+    assert!(tls(address, address, files, Shown::Nothing).is_err());
+}
+
+enum Shown {
+    Nothing,
+    Certificate,
+}
+
+/// The answer to OPTIONS over TLS of the node at `address`, taken for the one at `name`.
+fn tls(
+    address: SocketAddr,
+    name: SocketAddr,
+    files: &TlsFiles,
+    shown: Shown,
+) -> Result<u8, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&files.authority).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match shown {
+        Shown::Nothing => builder.with_no_client_auth(),
+        Shown::Certificate => {
+            let certificate = CertificateDer::from_pem_file(&files.client_certificate).unwrap();
+            let key = PrivateKeyDer::from_pem_file(&files.client_key).unwrap();
+            builder.with_client_auth_cert(vec![certificate], key).unwrap()
+        }
+    };
+    let connection = ClientConnection::new(Arc::new(config), name.ip().into()).unwrap();
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(address).unwrap());
+    ask(&mut stream, OPTIONS).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -104,7 +104,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "shardwire-testing-cassandra",
         ours: &[],
-        others: Some(&["anyhow", "clap", "fastrand", "rustix", "tokio"]),
+        others: Some(&["anyhow", "clap", "fastrand", "rcgen", "rustix", "rustls", "tokio"]),
         never: &["shardwire", "shardwire-protocol"],
     },
     Layer { name: "shardwire-tidy", ours: &[], others: Some(&["serde_json"]), never: &["tokio"] },
