@@ -48,8 +48,16 @@ pub struct Builder {
     node_count: usize,
     login: Login,
     tls: Tls,
+    management: Management,
     deadline: Duration,
     folder: Option<PathBuf>,
+}
+
+/// Whether nodes can be managed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Management {
+    Off,
+    Nodetool,
 }
 
 /// A running cluster, on loopback addresses. Dropping it ends it and removes its data.
@@ -78,7 +86,7 @@ pub struct Cassandra {
     start_time: Duration,
     // Dropped in this order: ports are given back when the nodes have ended.
     watcher: Watcher,
-    _ports: [Port; 2],
+    _ports: Vec<Port>,
 }
 
 impl Builder {
@@ -115,6 +123,12 @@ impl Builder {
         self
     }
 
+    /// Nodes can be managed: [`Cassandra::nodetool`].
+    pub fn nodetool(mut self) -> Self {
+        self.management = Management::Nodetool;
+        self
+    }
+
     /// Time that the cluster has to be ready, after a restart as well; four minutes, if this is
     /// not called.
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -146,13 +160,12 @@ impl Builder {
         let jars = install::jars(self.version)?;
         let addresses: Vec<_> =
             (1..).map(|last| Ipv4Addr::new(127, 0, 0, last)).take(count).collect();
-        let mut ports = [Port::take(&addresses)?, Port::take(&addresses)?];
-        let [native, storage] = ports.each_ref().map(Port::number);
+        let (native, storage) = (Port::take(&addresses)?, Port::take(&addresses)?);
         let settings = Settings {
             version: self.version,
             addresses: addresses.clone(),
-            native_port: native,
-            storage_port: storage,
+            native_port: native.number(),
+            storage_port: storage.number(),
             login: self.login,
             tls: self.tls,
         };
@@ -176,6 +189,15 @@ impl Builder {
                 Some(authority.write_client(&folder)?)
             }
         };
+        let mut ports = vec![native, storage];
+        if self.management == Management::Nodetool {
+            // Java listens for it on 127.0.0.1 only, so each node has another port.
+            for node in &mut nodes {
+                let port = Port::take(&[Ipv4Addr::LOCALHOST])?;
+                node.jmx_port = Some(port.number());
+                ports.push(port);
+            }
+        }
         for port in &mut ports {
             port.open();
         }
@@ -207,6 +229,7 @@ impl Cassandra {
             node_count: 1,
             login: Login::None,
             tls: Tls::Off,
+            management: Management::Off,
             deadline: DEADLINE,
             folder: None,
         }
@@ -301,6 +324,28 @@ impl Cassandra {
         self.stop(index)?;
         self.spawn(index)?;
         self.wait_until_ready().map(drop)
+    }
+
+    /// Runs `nodetool` on a node, such as `&["disablebinary"]`, and returns what it prints.
+    ///
+    /// ```no_run
+    /// use shardwire_testing_cassandra::Cassandra;
+    ///
+    /// let cluster = Cassandra::builder().nodes(3).nodetool().start()?;
+    /// let replicas = cluster.nodetool(0, &["getendpoints", "system_auth", "roles", "me"])?;
+    /// println!("{replicas}");
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// There is no node of this number, the builder's [`nodetool`](Builder::nodetool) was not
+    /// called, or the program fails or has not ended within a minute.
+    pub fn nodetool(&self, index: usize, arguments: &[&str]) -> Result<String> {
+        let node = self.nodes.get(index).with_context(|| none(index))?;
+        let group = self.watcher.group()?;
+        let program = Program { java: &self.java, jars: &self.jars, group };
+        node.nodetool(&program, arguments)
     }
 
     /// Waits until each node that runs serves CQL, knows all nodes and has the same schema as

@@ -158,23 +158,63 @@ pub(crate) fn logback(folder: &Path) -> String {
     )
 }
 
+/// `logback-tools.xml`: what goes wrong in nodetool, on its standard error.
+pub(crate) const LOGBACK_TOOLS: &str = "\
+<configuration scan=\"false\">
+  <appender name=\"ERR\" class=\"ch.qos.logback.core.ConsoleAppender\">
+    <target>System.err</target>
+    <encoder><pattern>%-5level %msg%n</pattern></encoder>
+  </appender>
+  <root level=\"WARN\"><appender-ref ref=\"ERR\"/></root>
+</configuration>
+";
+
+/// The JVM's arguments for nodetool, up to nodetool's own, of the node with its files in `folder`.
+pub(crate) fn nodetool_arguments(jmx_port: u16, jars: &[PathBuf], folder: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = JVM_TOOLS.iter().map(OsString::from).collect();
+    opened(&mut arguments, "--add-exports", &EXPORTS);
+    opened(&mut arguments, "--add-opens", &OPENS);
+    let logback = url(&folder.join("logback-tools.xml"));
+    arguments.push(format!("-Dlogback.configurationFile={logback}").into());
+    // It keeps a history in the user's home.
+    arguments.push(joined("-Duser.home=", &folder.join("tmp")));
+    arguments.extend(["-cp".into(), class_path(jars)]);
+    arguments.push("org.apache.cassandra.tools.NodeTool".into());
+    let port = jmx_port.to_string();
+    arguments.extend(["-h", "127.0.0.1", "-p", port.as_str()].map(OsString::from));
+    arguments
+}
+
+fn opened(arguments: &mut Vec<OsString>, kind: &str, packages: &[&str]) {
+    for package in packages {
+        arguments.push(kind.into());
+        arguments.push(format!("{package}=ALL-UNNAMED").into());
+    }
+}
+
+fn class_path(jars: &[PathBuf]) -> OsString {
+    let mut class_path = OsString::new();
+    for jar in jars {
+        if !class_path.is_empty() {
+            class_path.push(":");
+        }
+        class_path.push(jar);
+    }
+    class_path
+}
+
 /// The JVM's arguments for the node with its files in `folder`.
 pub(crate) fn java_arguments(
     settings: &Settings,
+    jmx_port: Option<u16>,
     jars: &[PathBuf],
     folder: &Path,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = JVM.iter().map(OsString::from).collect();
-    let mut open = |kind: &str, packages: &[&str]| {
-        for package in packages {
-            arguments.push(kind.into());
-            arguments.push(format!("{package}=ALL-UNNAMED").into());
-        }
-    };
-    open("--add-exports", &EXPORTS);
-    open("--add-opens", &OPENS);
+    opened(&mut arguments, "--add-exports", &EXPORTS);
+    opened(&mut arguments, "--add-opens", &OPENS);
     if settings.version == Version::V4_1 {
-        open("--add-opens", &OPENS_4_1);
+        opened(&mut arguments, "--add-opens", &OPENS_4_1);
         // Its way to measure objects, which 5.0 does without an agent.
         let is_agent = |jar: &&PathBuf| {
             jar.file_name().and_then(|name| name.to_str()).is_some_and(|n| n.starts_with("jamm-"))
@@ -188,6 +228,10 @@ pub(crate) fn java_arguments(
         let count = settings.addresses.len();
         arguments.push(format!("-Dcassandra.system_auth.default_rf={count}").into());
     }
+    if let Some(port) = jmx_port {
+        arguments.push(format!("-Dcassandra.jmx.local.port={port}").into());
+        arguments.push("-Dcom.sun.management.jmxremote.authenticate=false".into());
+    }
     let (yaml, logback) = (url(&folder.join("cassandra.yaml")), url(&folder.join("logback.xml")));
     arguments.push(format!("-Dcassandra.config={yaml}").into());
     arguments.push(format!("-Dlogback.configurationFile={logback}").into());
@@ -199,14 +243,7 @@ pub(crate) fn java_arguments(
     ] {
         arguments.push(joined(property, &path));
     }
-    let mut class_path = OsString::new();
-    for jar in jars {
-        if !class_path.is_empty() {
-            class_path.push(":");
-        }
-        class_path.push(jar);
-    }
-    arguments.extend(["-cp".into(), class_path]);
+    arguments.extend(["-cp".into(), class_path(jars)]);
     arguments.push("org.apache.cassandra.service.CassandraDaemon".into());
     arguments
 }
@@ -268,6 +305,9 @@ const JVM: [&str; 17] = [
     "-Dio.netty.allocator.maxOrder=11",
     "-Dio.netty.eventLoopThreads=2",
 ];
+
+const JVM_TOOLS: [&str; 4] =
+    ["-Xmx128M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"];
 
 /// What Cassandra uses of Java 17 that is not for everyone: its own `jvm17-server.options`.
 const EXPORTS: [&str; 9] = [
@@ -358,7 +398,7 @@ mod tests {
 
     fn arguments(settings: &Settings) -> Vec<String> {
         let jars = ["/c/a.jar", "/c/jamm-0.3.2.jar"].map(PathBuf::from);
-        let arguments = java_arguments(settings, &jars, Path::new("/t/a b"));
+        let arguments = java_arguments(settings, None, &jars, Path::new("/t/a b"));
         arguments.into_iter().map(|argument| argument.into_string().unwrap()).collect()
     }
 
@@ -444,6 +484,19 @@ mod tests {
         assert_eq!(last, ["-cp", "/c/a.jar:/c/jamm-0.3.2.jar", daemon]);
         let config = "-Dcassandra.config=file:///t/a%20b/cassandra.yaml".to_owned();
         assert!(arguments.contains(&config));
+    }
+
+    #[test]
+    fn nodetool_finds_its_node() {
+        let jars = ["/c/a.jar", "/c/b.jar"].map(PathBuf::from);
+        let arguments = nodetool_arguments(13_000, &jars, Path::new("/t"));
+        let last = &arguments[arguments.len() - 5..];
+        let tool = "org.apache.cassandra.tools.NodeTool";
+        assert_eq!(last, [tool, "-h", "127.0.0.1", "-p", "13000"]);
+
+        let settings = settings(Version::V5_0, Login::None);
+        let arguments = java_arguments(&settings, Some(13_000), &jars, Path::new("/t"));
+        assert!(arguments.contains(&"-Dcassandra.jmx.local.port=13000".into()));
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::config::{self, Settings};
 /// Time that a node has to end by itself; three at once took 11 s on a busy machine.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Time that nodetool has; for a node that is paused it would wait for ever.
+const NODETOOL_DEADLINE: Duration = Duration::from_secs(60);
+
 /// How often to look whether it has.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -38,6 +41,8 @@ pub(crate) struct Program<'a> {
 pub(crate) struct Node {
     pub(crate) address: Ipv4Addr,
     pub(crate) folder: PathBuf,
+    /// Where nodetool finds it, if that was asked for.
+    pub(crate) jmx_port: Option<u16>,
     process: Process,
 }
 
@@ -56,10 +61,11 @@ impl Node {
             fs::create_dir(folder.join("tmp"))?;
             fs::create_dir(folder.join("triggers"))?;
             fs::write(folder.join("cassandra.yaml"), config::yaml(settings, address, &folder))?;
+            fs::write(folder.join("logback-tools.xml"), config::LOGBACK_TOOLS)?;
             fs::write(folder.join("logback.xml"), config::logback(&folder))
         };
         create().with_context(|| format!("no configuration in {}", folder.display()))?;
-        Ok(Self { address, folder, process: Process::None })
+        Ok(Self { address, folder, jmx_port: None, process: Process::None })
     }
 
     /// Starts its process, on the data that it had.
@@ -68,7 +74,7 @@ impl Node {
         let output = File::options().create(true).append(true).open(&path);
         let output = output.with_context(|| format!("no {}", path.display()))?;
         let child = Command::new(program.java)
-            .args(config::java_arguments(settings, program.jars, &self.folder))
+            .args(config::java_arguments(settings, self.jmx_port, program.jars, &self.folder))
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -78,6 +84,45 @@ impl Node {
             .with_context(|| format!("{} does not run", program.java.display()))?;
         self.process = Process::Running(child);
         Ok(())
+    }
+
+    /// What nodetool prints, run with `arguments`.
+    pub(crate) fn nodetool(&self, program: &Program<'_>, arguments: &[&str]) -> Result<String> {
+        let port = self.jmx_port.context("the builder's `nodetool` was not called")?;
+        // Into files: a pipe that is full would stop it, and it is not read while it runs.
+        let path = |name: &str| self.folder.join(name);
+        let create = |name: &str| {
+            File::create(path(name)).with_context(|| format!("no {}", path(name).display()))
+        };
+        let mut child = Command::new(program.java)
+            .args(config::nodetool_arguments(port, program.jars, &self.folder))
+            .args(arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(create("nodetool.out")?)
+            .stderr(create("nodetool.err")?)
+            .process_group(program.group)
+            .spawn()
+            .with_context(|| format!("{} does not run", program.java.display()))?;
+        let what = format!("nodetool {}", arguments.join(" "));
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if start.elapsed() > NODETOOL_DEADLINE {
+                child.kill()?;
+                child.wait()?;
+                bail!("{what} has not ended after {NODETOOL_DEADLINE:?}");
+            }
+            sleep(POLL);
+        };
+        let printed = fs::read_to_string(path("nodetool.out")).unwrap_or_default();
+        if !status.success() {
+            let error = fs::read_to_string(path("nodetool.err")).unwrap_or_default();
+            bail!("{what} ended with {status}:\n{}\n{}", tail(&printed), tail(&error));
+        }
+        Ok(printed)
     }
 
     /// Whether it was started and not stopped, killed or paused since.

@@ -159,6 +159,21 @@ fn tls(
 }
 
 #[test]
+fn nodetool_manages_a_node() {
+    for version in Version::ALL {
+        let cluster = Cassandra::builder().version(version).nodetool().start().unwrap();
+        let status = cluster.nodetool(0, &["status"]).unwrap();
+        assert!(status.contains("UN  127.0.0.1"), "{status}");
+        let address = cluster.contact_points()[0];
+        cluster.nodetool(0, &["disablebinary"]).unwrap();
+        assert!(TcpStream::connect(address).is_err());
+        cluster.nodetool(0, &["enablebinary"]).unwrap();
+        TcpStream::connect(address).unwrap();
+        assert!(cluster.nodetool(0, &["nonsense"]).is_err());
+    }
+}
+
+#[test]
 fn a_folder_that_was_asked_for_is_kept() {
     let folder = std::env::temp_dir().join(format!("shardwire-kept-{}", std::process::id()));
     let cluster = Cassandra::builder().folder(&folder).start().unwrap();
