@@ -359,7 +359,7 @@ impl Cassandra {
         let release = self.settings.version.release();
         let credentials = Credentials { user: USER, password: PASSWORD };
         let ready = Ready {
-            name: format!("cassandra {release}, {count} nodes"),
+            name: format!("cassandra {release}, nodes running: {count}"),
             port: self.settings.native_port,
             access: Access {
                 credentials: (self.settings.login == Login::Password).then_some(credentials),

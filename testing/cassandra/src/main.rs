@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -47,8 +48,19 @@ struct Up {
     folder: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let Command::Up(up) = Options::parse().command;
+    // Returned from here the error would come with a backtrace, which hides what to install.
+    match run(&up) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(up: &Up) -> Result<()> {
     let mut builder = Cassandra::builder().version(up.version).nodes(up.nodes);
     if up.auth {
         builder = builder.auth();
@@ -69,7 +81,7 @@ fn main() -> Result<()> {
         let mut interrupt = signal(SignalKind::interrupt()).context("no handler of Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("no handler of SIGTERM")?;
         // Only now, so that whoever waits for the lines can send the signal.
-        print(&cluster, &up)?;
+        print(&cluster, up)?;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

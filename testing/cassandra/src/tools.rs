@@ -11,13 +11,12 @@ use anyhow::{Context, Result, bail};
 const JAVA: u32 = 17;
 
 const INSTALL_JAVA: &str = "\
-install it with `apt-get install openjdk-17-jdk-headless` (Debian 12, Ubuntu),
-`dnf install java-17-openjdk-headless` (Fedora, RHEL) or `brew install openjdk@17`,
-or set JAVA_HOME to a Java 17 that is installed";
+install it with `apt-get install openjdk-17-jdk-headless` (Debian 12, Ubuntu) or
+`dnf install java-17-openjdk-headless` (RHEL), or set JAVA_HOME to a Java 17 that is installed";
 
 const INSTALL_MAVEN: &str = "\
-install it with `apt-get install maven` (Debian, Ubuntu), `dnf install maven` (Fedora, RHEL) or
-`brew install maven`, so that `mvn` is in PATH";
+install it with `apt-get install maven` (Debian, Ubuntu) or `dnf install maven` (Fedora, RHEL), so
+that `mvn` is in PATH";
 
 /// Where programs are looked for.
 struct Search<'a> {
