@@ -45,6 +45,9 @@
 //! # Ok(()) });
 //! ```
 //!
+//! Where columns are known at run time only, a [`Row`] holds a [`CqlValue`](value::CqlValue) for
+//! each, and maps from names to values are bound.
+//!
 //! Names and argument orders are those of the `scylla` crate where the same thing is meant. How a
 //! request travels is told file by file in `docs/REQUEST.md`.
 
@@ -98,7 +101,7 @@ pub use topology::Node;
 
 pub use shardwire_protocol::consistency::{Consistency, SerialConsistency};
 pub use shardwire_protocol::routing::Token;
-pub use shardwire_protocol::row::{DeserializeRow, SerializeRow};
+pub use shardwire_protocol::row::{DeserializeRow, Row, SerializeRow};
 pub use shardwire_protocol::types::{ColumnSpec, ColumnType};
 pub use shardwire_protocol::value;
 pub use shardwire_protocol::value::{DeserializeValue, SerializeValue};

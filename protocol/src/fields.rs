@@ -94,12 +94,23 @@ pub struct FieldName {
 
 impl FieldName {
     /// The name `text`.
+    ///
+    /// ```
+    /// # use shardwire_protocol::fields::FieldName;
+    /// const TITLE: FieldName = FieldName::new("title");
+    /// assert_eq!(TITLE, FieldName::new("title"));
+    /// ```
     #[must_use]
     pub const fn new(text: &'static str) -> Self {
         Self { text, hash: name_hash(text) }
     }
 
     /// The name.
+    ///
+    /// ```
+    /// # use shardwire_protocol::fields::FieldName;
+    /// assert_eq!(FieldName::new("id").text(), "id");
+    /// ```
     #[inline(always)]
     #[must_use]
     pub const fn text(self) -> &'static str {
@@ -107,6 +118,12 @@ impl FieldName {
     }
 
     /// [`name_hash`] of the name.
+    ///
+    /// ```
+    /// # use shardwire_protocol::fields::FieldName;
+    /// # use shardwire_protocol::types::name_hash;
+    /// assert_eq!(FieldName::new("id").hash(), name_hash("id"));
+    /// ```
     #[inline(always)]
     #[must_use]
     pub const fn hash(self) -> u64 {
@@ -114,6 +131,12 @@ impl FieldName {
     }
 
     /// The error for a row without a column of this name.
+    ///
+    /// ```
+    /// # use shardwire_protocol::fields::FieldName;
+    /// let error = FieldName::new("id").no_column();
+    /// assert_eq!(error.to_string(), "the result has no column for field id");
+    /// ```
     #[cold]
     #[must_use]
     pub const fn no_column(self) -> DeserializeError {
@@ -121,6 +144,11 @@ impl FieldName {
     }
 
     /// Whether `name` has the hash of this one, which is the same name if the types were checked.
+    ///
+    /// ```
+    /// # use shardwire_protocol::fields::FieldName;
+    /// assert!(!FieldName::new("id").is_hashed_as(&"ID".into()));
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn is_hashed_as(self, name: &Name) -> bool {
