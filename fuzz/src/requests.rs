@@ -68,6 +68,7 @@ pub fn check(data: &[u8]) {
     exact(&parts, &Options);
     exact(&parts, &startup);
     exact(&parts, &Register { events: &[EventKind::SchemaChange, EventKind::StatusChange] });
+    exact(&parts, &AuthResponse::Null);
     exact(&parts, &AuthResponse::Token(parts.token));
     exact(&parts, &AuthResponse::Plain { user: parts.statement, password: "secret" });
     let prepare = Prepare { statement: parts.statement, keyspace: parts.keyspace };

@@ -501,7 +501,7 @@ pub enum SerializeError {
         /// What the field is bound as.
         field: &'static str,
     },
-    /// A row type that binds by name, or in an order that it insists on, has no value for a marker.
+    /// A row that is bound by name, or in an order that it insists on, has no value for a marker.
     NoValueForMarker {
         /// Index of the bind marker.
         column: u16,
@@ -667,7 +667,7 @@ impl fmt::Display for SerializeError {
             }
             Self::NoValueForMarker { column } => {
                 Place { column: *column, field: None }.fmt(f)?;
-                write!(f, ": the row type has no field of that name there")
+                write!(f, ": the row has no value of that name there")
             }
             Self::Type(mismatch) => mismatch.fmt(f),
             Self::NotInMessage { what, opcode, version } => {

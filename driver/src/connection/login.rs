@@ -12,11 +12,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use shardwire_protocol::error::SerializeError;
-use shardwire_protocol::header::{Opcode, Version};
-use shardwire_protocol::request::{AuthResponse, Request};
+use shardwire_protocol::request::AuthResponse;
 use shardwire_protocol::response::Response;
-use shardwire_protocol::wire::Writer;
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
@@ -61,12 +58,8 @@ pub(super) async fn log_in(
     let mut token = token.map(Zeroizing::new);
     let mut sent = Vec::new();
     for challenges in 0.. {
-        let answer = match &token {
-            Some(token) => {
-                exchange(stream, &AuthResponse::Token(token), settings.compression).await
-            }
-            None => exchange(stream, &NullResponse, settings.compression).await,
-        };
+        let response = token.as_deref().map_or(AuthResponse::Null, |t| AuthResponse::Token(t));
+        let answer = exchange(stream, &response, settings.compression).await;
         sent.extend(token.take());
         let received = answer.map_err(|failure| without_secrets(failure, &sent))?;
         match received.response()? {
@@ -90,21 +83,6 @@ pub(super) async fn log_in(
     }
     under_way.set(None);
     Ok(())
-}
-
-/// AUTH_RESPONSE with a null token.
-struct NullResponse;
-
-impl Request for NullResponse {
-    const OPCODE: Opcode = Opcode::AuthResponse;
-
-    fn body_len(&self, _: Version) -> Result<usize, SerializeError> {
-        Ok(size_of::<i32>())
-    }
-
-    fn write_body(&self, _: Version, out: &mut Writer<'_>) {
-        out.put_array([0xFF; size_of::<i32>()]); // a length of -1
-    }
 }
 
 /// Leaves out a message by which a node repeats what it was told. Of PLAIN that is the password,

@@ -84,7 +84,7 @@ use input::{Input, Shape};
 ///
 /// markers.push(column("colour", ColumnType::Text));
 /// let error = item.type_check(&markers).unwrap_err();
-/// assert_eq!(error.to_string(), "column 3: the row type has no field of that name there");
+/// assert_eq!(error.to_string(), "column 3: the row has no value of that name there");
 /// ```
 #[proc_macro_derive(SerializeRow, attributes(shardwire, scylla))]
 pub fn serialize_row(input: TokenStream) -> TokenStream {

@@ -8,7 +8,7 @@ use super::{AsRow, AsUdt, Fault, FieldName, FieldType, Matching, Named, check, u
 use crate::error::{DeserializeError, TypeMismatch};
 use crate::row::Cells;
 use crate::types::{ColumnSpec, ColumnType, Name};
-use crate::value::DeserializeValue;
+use crate::value::{DeserializeValue, read_field};
 use crate::wire::Reader;
 
 /// The fields of a struct that is read, from the columns of a row ([`AsRow`]) or from the fields of
@@ -273,13 +273,7 @@ impl<'frame> UdtCells<'frame> {
         let Some((_, typ)) = self.fields.next() else {
             return Err(DeserializeError::bad_value("type with fewer fields than the struct"));
         };
-        if self.reader.remaining().is_empty() {
-            return Ok((typ, None));
-        }
-        match self.reader.bytes("field") {
-            Ok(content) => Ok((typ, content)),
-            Err(_) => Err(DeserializeError::bad_value("fields cut short")),
-        }
+        Ok((typ, read_field(&mut self.reader)?))
     }
 }
 

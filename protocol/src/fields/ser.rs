@@ -227,16 +227,18 @@ pub trait SerializeUdtFields: SerializeFields<AsUdt> {
     /// # Errors
     /// The first value that the protocol cannot express.
     fn udt_len(&self, typ: &ColumnType) -> Result<ValueLen, SerializeError> {
-        let mut len = UdtLen { fields: fields_of(typ).iter(), len: 0 };
-        visit_udt(self, typ, &mut len)?;
+        let ColumnType::Udt(udt) = typ else { return Err(TypeMismatch::of::<Self>(typ).into()) };
+        let mut len = UdtLen { fields: udt.fields.iter(), len: 0 };
+        visit_udt(self, udt, &mut len)?;
         ValueLen::bytes(len.len)
     }
 
     /// What [`SerializeValue::write`] does: fields that the struct has not are null, those behind
     /// its last one are left out.
     fn write_udt(&self, typ: &ColumnType, out: &mut Writer<'_>) {
-        let mut write = UdtWrite { fields: fields_of(typ).iter(), out };
-        if visit_udt(self, typ, &mut write).is_err() {
+        let ColumnType::Udt(udt) = typ else { return out.set_fault() }; // measuring has refused it
+        let mut write = UdtWrite { fields: udt.fields.iter(), out };
+        if visit_udt(self, udt, &mut write).is_err() {
             write.out.set_fault(); // measured otherwise before
         }
     }
@@ -312,20 +314,12 @@ fn begin_in_order<F: SerializeFields<As> + ?Sized, As>(columns: &[impl Named]) -
     .is_ok()
 }
 
-fn fields_of(typ: &ColumnType) -> &[(Name, ColumnType)] {
-    match typ {
-        ColumnType::Udt(udt) => &udt.fields,
-        _ => &[],
-    }
-}
-
 /// Shows the values to `visitor` in the order of the type's fields, up to the struct's last one.
 fn visit_udt<F: SerializeFields<AsUdt> + ?Sized>(
     fields: &F,
-    typ: &ColumnType,
+    udt: &UdtType,
     visitor: &mut impl FieldVisitor,
 ) -> Result<(), SerializeError> {
-    let ColumnType::Udt(udt) = typ else { return Err(TypeMismatch::of::<F>(typ).into()) };
     if F::MATCHING != Matching::ByName || begin_in_order::<F, AsUdt>(&udt.fields) {
         return fields.visit(visitor);
     }

@@ -148,10 +148,11 @@ fn what_does_not_fit_by_name() {
         "column 1: str does not fit blob",
         "column 1: &str does not fit blob",
     );
+    let no_value = "column 2: the row has no value of that name there";
     let no_field = "column 2: the row type has no field of that name there";
     let [id, name] = [("id", ColumnType::Int), ("name", ColumnType::Text)];
-    check(&columns(&[id.clone(), name.clone(), ("more", ColumnType::Int)]), no_field, no_field);
-    check(&columns(&[id.clone(), name, id]), no_field, no_field);
+    check(&columns(&[id.clone(), name.clone(), ("more", ColumnType::Int)]), no_value, no_field);
+    check(&columns(&[id.clone(), name, id]), no_value, no_field);
 }
 
 /// No two names with one FNV-1a hash are known to us, but a peer may know some: their types are
@@ -673,24 +674,15 @@ fn parameters_are_bound() {
 
 #[cfg(feature = "serde_json-1")]
 mod json {
-    use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{Deserialize, Serialize};
 
     use super::*;
 
-    /// A number that JSON has within an array, for lack of serde's macros here.
-    #[derive(Clone, Debug, Default, PartialEq)]
-    struct Boxed(u8);
+    #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+    struct Boxed([u8; 1]);
 
-    impl Serialize for Boxed {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            [self.0].serialize(serializer)
-        }
-    }
-
-    impl<'de> Deserialize<'de> for Boxed {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            <[u8; 1] as Deserialize>::deserialize(deserializer).map(|[number]| Self(number))
-        }
+    const fn boxed(number: u8) -> Boxed {
+        Boxed([number])
     }
 
     #[derive(Clone, Debug, PartialEq, SerializeRow, DeserializeRow)]
@@ -716,7 +708,7 @@ mod json {
             let mut named = named.clone();
             named.rotate_left(turn);
             let columns = columns(&named);
-            let row = Documents { always: Boxed(1), sometimes: None, defaulted: Boxed(2) };
+            let row = Documents { always: boxed(1), sometimes: None, defaulted: boxed(2) };
             let mut contents = [Some(&b"[1]"[..]), None, Some(b"[2]")];
             contents.rotate_left(turn);
             assert_eq!(bind(&row, &columns), Ok(cells(&contents)));
@@ -724,13 +716,13 @@ mod json {
 
             let mut contents = [Some(&b"[1]"[..]), Some(b"[3]"), None];
             contents.rotate_left(turn);
-            let expected = Documents { sometimes: Some(Boxed(3)), defaulted: Boxed(0), ..row };
+            let expected = Documents { sometimes: Some(boxed(3)), defaulted: boxed(0), ..row };
             assert_eq!(read(&columns, &cells(&contents)), Ok(expected));
             contents.fill(Some(b"[]"));
             let error = read::<Documents>(&columns, &cells(&contents)).unwrap_err();
             assert!(matches!(error, DeserializeError::BadValue { column: 0, .. }), "{error}");
         }
-        assert_eq!(bind_value(&Document(Boxed(1)), &text), Ok(b"[1]".to_vec()));
-        assert_eq!(read_value(&text, Some(b"[1]")), Ok(Document(Boxed(1))));
+        assert_eq!(bind_value(&Document(boxed(1)), &text), Ok(b"[1]".to_vec()));
+        assert_eq!(read_value(&text, Some(b"[1]")), Ok(Document(boxed(1))));
     }
 }

@@ -22,6 +22,8 @@ use crate::wire::Writer;
 /// ```
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub enum AuthResponse<'a> {
+    /// A null token: some mechanisms have nothing to say at first.
+    Null,
     /// A token of whatever the server's authenticator expects.
     Token(&'a [u8]),
     /// SASL's PLAIN: `00 user 00 password`.
@@ -37,6 +39,7 @@ pub enum AuthResponse<'a> {
 impl core::fmt::Debug for AuthResponse<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
+            Self::Null => f.write_str("Null"),
             Self::Token(_) => f.write_str("Token(..)"),
             Self::Plain { user, .. } => write!(f, "Plain {{ user: {user:?}, .. }}"),
         }
@@ -46,6 +49,7 @@ impl core::fmt::Debug for AuthResponse<'_> {
 impl AuthResponse<'_> {
     fn token_len(&self) -> usize {
         match self {
+            Self::Null => 0,
             Self::Token(token) => token.len(),
             Self::Plain { user, password } => {
                 2_usize.saturating_add(user.len()).saturating_add(password.len())
@@ -63,6 +67,7 @@ impl Request for AuthResponse<'_> {
 
     fn write_body(&self, _: Version, out: &mut Writer<'_>) {
         match self {
+            Self::Null => out.put_i32(-1),
             Self::Token(token) => out.put_bytes(token),
             Self::Plain { user, password } => {
                 out.put_u32(crate::error::saturating_u32(self.token_len()));

@@ -300,6 +300,7 @@ fn options_of_startup_have_these_names() {
 #[test]
 fn small_requests() {
     check_all(&Register { events: &[] }, &[&[0, 0]]);
+    check_all(&AuthResponse::Null, &[&[0xFF; 4]]);
     check_all(&AuthResponse::Token(&[]), &[&[0; 4]]);
     let plain = AuthResponse::Plain { user: "cassandra", password: "" };
     check_all(&plain, &[&[0, 0, 0, 11, 0], b"cassandra", &[0]]);

@@ -9,7 +9,7 @@ use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 use std::collections::{BTreeMap, HashMap};
 
-use super::{SerializeRow, type_at};
+use super::SerializeRow;
 use crate::error::SerializeError;
 use crate::routing::KeySink;
 use crate::types::{ColumnSpec, name_hash};
@@ -87,7 +87,7 @@ macro_rules! map {
                     return Err(SerializeError::wrong_value_count(count, columns.len()));
                 };
                 let value = self.get(column.name.as_str()).ok_or_else(|| no_value(index))?;
-                sink.column(value, type_at(columns, index)).map_err(|error| error.at_column(index))
+                sink.column(value, &column.typ).map_err(|error| error.at_column(index))
             }
         }
     )*};
@@ -100,8 +100,7 @@ map! {
 
 #[cold]
 fn no_value(index: usize) -> SerializeError {
-    let what = "the map has no value of this marker's name";
-    SerializeError::bad_value(what).at_column(index)
+    SerializeError::NoValueForMarker { column: 0 }.at_column(index)
 }
 
 fn sum(hashes: impl Iterator<Item = u64>) -> u64 {
@@ -160,8 +159,8 @@ mod tests {
         }
         refused(&["a"], &["a", "b"], "1 values given for 2");
         refused(&["a", "b", "c"], &["a", "b"], "3 values given for 2");
-        refused(&["a", "c"], &["a", "b"], "column 1: the map has no value");
-        refused(&["a", "A"], &["a", "b"], "column 1: the map has no value");
+        refused(&["a", "c"], &["a", "b"], "column 1: the row has no value");
+        refused(&["a", "A"], &["a", "b"], "column 1: the row has no value");
         refused(&["a", "b"], &["a", "a"], "several markers");
         refused(&["a"], &["a", "a"], "1 values given for 2");
         refused(&["a"], &[], "1 values given for 0");

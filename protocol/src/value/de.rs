@@ -40,6 +40,7 @@ mod tuple;
 mod view;
 
 pub use collection::{COLLECTION_RESERVE_MAX, ListIter, ListView, MapIter, MapView};
+pub(crate) use view::read_field;
 pub use view::{Field, TupleIter, TupleView, UdtIter, UdtView};
 
 /// A Rust type that a CQL cell can be read as.

@@ -18,6 +18,7 @@ mod ser;
 mod time;
 
 pub use absent::{Emptiable, MaybeEmpty, MaybeUnset, Unset, ValueOverflow};
+pub(crate) use de::read_field;
 pub use de::{
     COLLECTION_RESERVE_MAX, DeserializeValue, Field, ListIter, ListView, MapIter, MapView,
     RawValue, TupleIter, TupleView, UdtIter, UdtView,

@@ -14,9 +14,9 @@ use crate::error::{DeserializeError, TypeMismatch};
 use crate::types::{ColumnType, Name, UdtType};
 use crate::wire::Reader;
 
-/// The next field's content.
+/// The next field's content: of a tuple or a user-defined type, null behind the cell's end.
 #[inline]
-fn read_field<'frame>(
+pub(crate) fn read_field<'frame>(
     reader: &mut Reader<'frame>,
 ) -> Result<Option<&'frame [u8]>, DeserializeError> {
     if reader.remaining().is_empty() {
