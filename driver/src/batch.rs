@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use shardwire_protocol::consistency::{Consistency, SerialConsistency};
 use shardwire_protocol::error::SerializeError;
-use shardwire_protocol::header::ResponseHeader;
+use shardwire_protocol::header::{ResponseHeader, Version};
 use shardwire_protocol::request::{
     Batch as Message, BatchItemHead, BatchItems, BatchRows, BatchStatement as Item, frame_len,
 };
@@ -31,7 +31,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::execute::request_future;
 use crate::policy::plan::Routing;
-use crate::query::{VERSION, encode};
+use crate::query::encode;
 use crate::request::{Operation, Request, Target};
 use crate::rows::QueryResult;
 use crate::session::Session;
@@ -293,7 +293,8 @@ impl Session {
     /// None in steady state.
     #[inline]
     pub fn batch<'a, B: BatchValues>(&'a self, batch: &'a Batch, values: B) -> RunBatch<'a, B> {
-        RunBatch(Request::new(&self.inner, Run { batch, values }, Target::Plan))
+        let op = Run { batch, values, version: self.inner.version() };
+        RunBatch(Request::new(&self.inner, op, Target::Plan))
     }
 }
 
@@ -301,6 +302,7 @@ impl Session {
 pub(crate) struct Run<'a, B> {
     batch: &'a Batch,
     values: B,
+    version: Version,
 }
 
 /// The long way, statement by statement. Not inlined, so that the short one need not keep its
@@ -310,12 +312,12 @@ impl<B: BatchValues> Run<'_, B> {
     fn measure_each(&self) -> Result<usize, Error> {
         self.check()?;
         // Which statement the column belongs to is not known here; the index says enough.
-        frame_len(&self.batch.message(self), VERSION).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.batch.message(self), self.version).map_err(|e| Error::serialize(e, None))
     }
 
     #[inline(never)]
     fn encode_each(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
-        encode(&self.batch.message(self), &self.batch.config, stream, frame)
+        encode(&self.batch.message(self), &self.batch.config, self.version, stream, frame)
     }
 
     /// Checks that there is a row for each statement, of the right type.
@@ -381,7 +383,9 @@ impl RowsVisitor for MeasureAll<'_> {
     #[inline]
     fn visit<R: SerializeRow>(self, rows: &[R]) -> Self::Output {
         self.0.check(rows)?;
-        frame_len(&self.0.message(rows), VERSION).map_err(|e| self.0.prepared.shared.error(e))
+        let prepared = self.0.prepared;
+        frame_len(&self.0.message(rows), prepared.shared.version)
+            .map_err(|e| prepared.shared.error(e))
     }
 }
 
@@ -393,7 +397,8 @@ impl RowsVisitor for EncodeAll<'_, '_> {
     #[inline]
     fn visit<R: SerializeRow>(self, rows: &[R]) -> Self::Output {
         let EncodeAll(alike, stream, frame) = self;
-        encode(&alike.message(rows), &alike.batch.config, stream, frame)
+        let version = alike.prepared.shared.version;
+        encode(&alike.message(rows), &alike.batch.config, version, stream, frame)
     }
 }
 

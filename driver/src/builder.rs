@@ -10,7 +10,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::runtime;
 use crate::session::Session;
-use crate::settings::{Compression, PoolSize, Settings};
+use crate::settings::{Compression, PoolSize, ProtocolVersion, Settings};
 
 /// CQL's registered port.
 const PORT_DEFAULT: u16 = 9042;
@@ -139,6 +139,23 @@ impl SessionBuilder {
     /// ```
     pub fn authenticator_provider(mut self, provider: Arc<dyn AuthenticatorProvider>) -> Self {
         self.settings.authenticator = Some(Authenticator(provider));
+        self
+    }
+
+    /// Sets the version of the protocol; the newest that the first node offers by default.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// use shardwire::{ProtocolVersion, SessionBuilder};
+    ///
+    /// // For a cluster that is about to be upgraded node by node: no node may be left out.
+    /// let builder = SessionBuilder::new().known_node(address);
+    /// let session = builder.protocol_version(ProtocolVersion::V4).build().await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn protocol_version(mut self, version: ProtocolVersion) -> Self {
+        self.settings.protocol_version = version;
         self
     }
 

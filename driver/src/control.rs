@@ -92,7 +92,8 @@ impl Control {
 
     /// Connects to `peer`, subscribes to its events and reads the topology.
     pub(crate) async fn connect(&self, inner: &Arc<Inner>, peer: SocketAddr) -> Result<(), Error> {
-        let socket = establish(peer, None, &inner.settings).await?;
+        let socket = establish(peer, None, &inner.settings, inner.agreed_version()).await?;
+        inner.agree(socket.version);
         inner.learn(&socket.supported);
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer.ip());
         self.events.installed.store(false, Ordering::SeqCst);

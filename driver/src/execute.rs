@@ -8,21 +8,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use shardwire_protocol::error::SerializeError;
-use shardwire_protocol::header::ResponseHeader;
-use shardwire_protocol::request::{ValueNames, frame_len};
+use shardwire_protocol::header::{ResponseHeader, Version};
+use shardwire_protocol::request::{Execute as Message, Parameters, ValueNames, frame_len};
+use shardwire_protocol::response::brings_new_metadata;
 use shardwire_protocol::row::SerializeRow;
 use shardwire_sync::Lease;
 
 use crate::error::Error;
 use crate::policy::plan::Routing;
-use crate::query::VERSION;
+use crate::query::encode;
 use crate::request::{Operation, Request, Target};
 use crate::rows::{PagingState, PagingStateResponse, QueryResult};
 use crate::session::Session;
-use crate::statement::{Config, PreparedStatement, Shared};
+use crate::statement::{Changed, Config, PreparedStatement, Shared};
 use crate::topology::Topology;
 
 impl Session {
@@ -57,7 +59,7 @@ impl Session {
         prepared: &'a PreparedStatement,
         values: V,
     ) -> ExecuteUnpaged<'a, V> {
-        let op = Execute { prepared, values };
+        let op = Execute { prepared, values, changed: prepared.changed() };
         ExecuteUnpaged(Request::new(&self.inner, op, Target::Plan))
     }
 
@@ -100,7 +102,7 @@ impl Session {
         values: V,
         paging_state: Option<PagingState>,
     ) -> ExecuteSinglePage<'a, V> {
-        let op = ExecutePage { prepared, values, paging_state };
+        let op = ExecutePage { prepared, values, paging_state, changed: prepared.changed() };
         ExecuteSinglePage(Request::new(&self.inner, op, Target::Plan))
     }
 }
@@ -109,6 +111,59 @@ impl Session {
 pub(crate) struct Execute<'a, V> {
     prepared: &'a PreparedStatement,
     values: V,
+    /// The template names columns that are no longer the result's.
+    changed: Option<Arc<Changed>>,
+}
+
+impl<'a, V: SerializeRow> Execute<'a, V> {
+    fn request(&self) -> Message<'_, V> {
+        let prepared = self.prepared;
+        message(prepared, &self.values, prepared.parameters, self.changed.as_deref())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn changed_len(&self) -> Result<usize, SerializeError> {
+        frame_len(&self.request(), self.prepared.shared.version)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn encode_changed(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
+        let version = self.prepared.shared.version;
+        encode(&self.request(), &self.prepared.config, version, stream, frame)
+    }
+}
+
+/// An EXECUTE that is encoded without the template.
+fn message<'m, V>(
+    prepared: &'m PreparedStatement,
+    values: &'m V,
+    parameters: Parameters<'m>,
+    changed: Option<&'m Changed>,
+) -> Message<'m, V> {
+    Message {
+        id: &prepared.shared.id,
+        result_metadata_id: prepared.shared.result_id(changed),
+        parameters,
+        values,
+        columns: &prepared.shared.bind.columns,
+        names: ValueNames::None,
+    }
+}
+
+/// Reads the result of an EXECUTE, and learns of columns that have become others.
+#[inline]
+fn result(
+    header: ResponseHeader,
+    body: Lease,
+    prepared: &PreparedStatement,
+    changed: Option<&Changed>,
+) -> Result<QueryResult, Error> {
+    if header.version == Version::V5 && (header.flags != 0 || brings_new_metadata(&body)) {
+        prepared.shared.learn(&header, &body)?;
+    }
+    QueryResult::parse(header, body, Some(prepared.shared.result(changed)))
 }
 
 impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
@@ -131,6 +186,8 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
         let (template, columns) = (&self.prepared.template, &shared.bind.columns);
         let len = if self.prepared.is_plain {
             template.plain_frame_len(&self.values, columns)
+        } else if self.changed.is_some() {
+            self.changed_len()
         } else {
             template.frame_len(&self.values, columns, &self.prepared.parameters)
         };
@@ -142,6 +199,9 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
         let columns = &self.prepared.shared.bind.columns;
         if self.prepared.is_plain {
             return self.prepared.template.write_plain(stream, &self.values, columns, frame);
+        }
+        if self.changed.is_some() {
+            return self.encode_changed(stream, frame);
         }
         let parameters = &self.prepared.parameters;
         self.prepared.template.write(stream, &self.values, columns, parameters, frame)
@@ -158,7 +218,7 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
 
     #[inline]
     fn result(&self, header: ResponseHeader, body: Lease) -> Result<QueryResult, Error> {
-        QueryResult::parse(header, body, Some(&self.prepared.shared.result))
+        result(header, body, self.prepared, self.changed.as_deref())
     }
 
     fn prepared_with_id(&self, id: &[u8]) -> Option<&'a Shared> {
@@ -172,19 +232,15 @@ pub(crate) struct ExecutePage<'a, V> {
     prepared: &'a PreparedStatement,
     values: V,
     paging_state: Option<PagingState>,
+    changed: Option<Arc<Changed>>,
 }
 
 impl<'a, V: SerializeRow> ExecutePage<'a, V> {
-    fn request(&self) -> shardwire_protocol::request::Execute<'_, V> {
-        let state = self.paging_state.as_ref().map(PagingState::as_bytes);
-        shardwire_protocol::request::Execute {
-            id: &self.prepared.shared.id,
-            result_metadata_id: None,
-            parameters: self.prepared.page_parameters(state),
-            values: &self.values,
-            columns: &self.prepared.shared.bind.columns,
-            names: ValueNames::None,
-        }
+    fn request(&self) -> Message<'_, V> {
+        let prepared = self.prepared;
+        let parameters =
+            prepared.page_parameters(self.paging_state.as_ref().map(PagingState::as_bytes));
+        message(prepared, &self.values, parameters, self.changed.as_deref())
     }
 }
 
@@ -201,11 +257,13 @@ impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
 
     fn frame_len(&self) -> Result<usize, Error> {
         self.prepared.check(&self.values)?;
-        frame_len(&self.request(), VERSION).map_err(|e| self.prepared.shared.error(e))
+        frame_len(&self.request(), self.prepared.shared.version)
+            .map_err(|e| self.prepared.shared.error(e))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
-        crate::query::encode(&self.request(), &self.prepared.config, stream, frame)
+        let version = self.prepared.shared.version;
+        encode(&self.request(), &self.prepared.config, version, stream, frame)
     }
 
     fn serialize_error(&self, error: SerializeError) -> Error {
@@ -217,7 +275,7 @@ impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
     }
 
     fn result(&self, header: ResponseHeader, body: Lease) -> Result<Self::Output, Error> {
-        let result = QueryResult::parse(header, body, Some(&self.prepared.shared.result))?;
+        let result = result(header, body, self.prepared, self.changed.as_deref())?;
         let paging = result.paging();
         Ok((result, paging))
     }

@@ -261,10 +261,18 @@ impl Task {
         runtime::within(self.inner.settings.connect_timeout, all_open).await;
     }
 
+    async fn establish(
+        &self,
+        peer: SocketAddr,
+        wanted: Option<Wanted>,
+    ) -> Result<Established, Error> {
+        establish(peer, wanted, &self.inner.settings, self.inner.agreed_version()).await
+    }
+
     /// Opens what is missing.
     async fn fill(&mut self) -> Result<(), Error> {
         if self.pool.is_none() {
-            let first = establish(self.peer, None, &self.inner.settings).await?;
+            let first = self.establish(self.peer, None).await?;
             self.start_pool(first)?;
         }
         let missing = self.missing();
@@ -308,7 +316,7 @@ impl Task {
         };
         let events: Arc<dyn EventSink> = Arc::clone(&self.keeper) as Arc<dyn EventSink>;
         let inner = &self.inner;
-        let limits = &inner.settings.limits;
+        let limits = &inner.settings.limits.on(first.framing);
         let pool = NodePool::start(self.peer, sharder, per_shard, &inner.clock, limits, &events);
         let Some(index) = inner.pools.add(Arc::clone(&pool)) else {
             pool.shut_down();
@@ -373,7 +381,7 @@ impl Task {
             let shard = pool.shard_of_index(index)?;
             Some(async move {
                 let wanted = Some(Wanted { sharder, shard });
-                let socket = establish(peer, wanted, &this.inner.settings).await?;
+                let socket = this.establish(peer, wanted).await?;
                 // At once: one that takes long does not hold up the others.
                 let fits = sharder_of(&socket.supported) == Some(sharder);
                 Ok(if fits { this.place(socket) } else { Some(socket) })
@@ -415,7 +423,7 @@ impl Task {
             if self.missing().is_empty() {
                 return Ok(());
             }
-            let socket = establish(self.peer, None, &self.inner.settings).await?;
+            let socket = self.establish(self.peer, None).await?;
             let Some(socket) = self.reshard(socket)? else { return Ok(()) };
             excess.extend(self.place(socket)); // kept for now, so that the node picks other shards
         }
@@ -427,7 +435,7 @@ impl Task {
 
     async fn fill_plainly(&mut self, missing: Vec<usize>) -> Result<(), Error> {
         for _ in missing {
-            let socket = establish(self.peer, None, &self.inner.settings).await?;
+            let socket = self.establish(self.peer, None).await?;
             let Some(socket) = self.reshard(socket)? else { return Ok(()) };
             self.place(socket);
         }

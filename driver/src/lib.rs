@@ -95,7 +95,7 @@ pub use execute::{ExecuteSinglePage, ExecuteUnpaged};
 pub use pager::QueryPager;
 pub use rows::{PagingState, PagingStateResponse, QueryResult, QueryRowsResult, TypedRowIter};
 pub use session::{Replica, Session};
-pub use settings::{Compression, PoolSize};
+pub use settings::{Compression, PoolSize, ProtocolVersion};
 pub use statement::{PreparedStatement, Statement};
 pub use topology::Node;
 

@@ -3,7 +3,7 @@
 //! They go to one given connection and take the same way as a user's requests.
 
 use shardwire_protocol::error::SerializeError;
-use shardwire_protocol::header::ResponseHeader;
+use shardwire_protocol::header::{ResponseHeader, Version};
 use shardwire_protocol::request::{Request as Encode, frame_len};
 use shardwire_sync::Lease;
 
@@ -11,7 +11,7 @@ use crate::clock;
 use crate::connection::Conn;
 use crate::error::Error;
 use crate::policy::plan::Routing;
-use crate::query::{Paging, Query, VERSION, encode};
+use crate::query::{Paging, Query, encode};
 use crate::request::{Operation, Request, Target};
 use crate::rows::QueryRowsResult;
 use crate::session::Inner;
@@ -22,6 +22,7 @@ use crate::topology::Topology;
 pub(crate) struct Message<M> {
     pub(crate) message: M,
     pub(crate) config: Config,
+    pub(crate) version: Version,
 }
 
 impl<'a, M: Encode> Operation<'a> for Message<M> {
@@ -36,11 +37,11 @@ impl<'a, M: Encode> Operation<'a> for Message<M> {
     }
 
     fn frame_len(&self) -> Result<usize, Error> {
-        frame_len(&self.message, VERSION).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.message, self.version).map_err(|e| Error::serialize(e, None))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
-        encode(&self.message, &self.config, stream, frame)
+        encode(&self.message, &self.config, self.version, stream, frame)
     }
 
     fn serialize_error(&self, error: SerializeError) -> Error {
@@ -69,7 +70,12 @@ impl Inner {
         timeout_ticks: u32,
     ) -> Result<Option<(ResponseHeader, Lease)>, Error> {
         let config = Config { timeout: Some(timeout_ticks), ..Config::default() };
-        Request::new(self, Message { message, config }, Target::Connection(conn)).await
+        Request::new(
+            self,
+            Message { message, config, version: self.version() },
+            Target::Connection(conn),
+        )
+        .await
     }
 
     /// Reads a system table over `conn`.
@@ -82,7 +88,8 @@ impl Inner {
         statement.set_consistency(shardwire_protocol::consistency::Consistency::One);
         statement.config.serial_consistency = None;
         statement.config.timeout = Some(clock::ticks(self.settings.connect_timeout));
-        let query = Query { statement: &statement, paging_state: None, paging: Paging::None };
+        let (paging, version) = (Paging::None, self.version());
+        let query = Query { statement: &statement, paging_state: None, paging, version };
         let (result, _) = Request::new(self, query, Target::Connection(conn)).await?;
         result.into_rows_result()
     }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use shardwire_protocol::error::SerializeError;
-use shardwire_protocol::header::ResponseHeader;
+use shardwire_protocol::header::{ResponseHeader, Version};
 use shardwire_protocol::metadata::ResultMetadata;
 use shardwire_protocol::request::{Prepare as Message, frame_len};
 use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
@@ -18,10 +18,10 @@ use shardwire_sync::Lease;
 use crate::connection::Conn;
 use crate::error::Error;
 use crate::policy::plan::Routing;
-use crate::query::{VERSION, encode};
+use crate::query::encode;
 use crate::request::{Operation, Request, Target};
 use crate::session::Session;
-use crate::statement::{Config, PreparedStatement, Shared, Statement};
+use crate::statement::{Config, Ids, PreparedStatement, Shared, Statement};
 use crate::topology::Topology;
 
 impl Session {
@@ -52,7 +52,7 @@ impl Session {
         statement: impl Into<Statement>,
     ) -> Result<PreparedStatement, Error> {
         let statement = statement.into();
-        let op = Prepare::new(&statement.contents, &statement.config);
+        let op = Prepare::new(&statement.contents, &statement.config, self.inner.version());
         let answer = Request::new(&self.inner, op, Target::Plan).await?;
         let prepared = answer.into_statement(&statement, self.inner.lwt_mark())?;
         self.prepare_elsewhere(&prepared).await;
@@ -84,20 +84,22 @@ impl Session {
 pub(crate) struct Prepare<'a> {
     text: &'a str,
     config: Config,
+    version: Version,
     /// The id it must come back with.
     expect: Option<&'a [u8]>,
 }
 
 impl<'a> Prepare<'a> {
-    fn new(text: &'a str, config: &Config) -> Prepare<'a> {
+    fn new(text: &'a str, config: &Config, version: Version) -> Prepare<'a> {
         let config = Config { idempotent: true, tracing: false, ..config.clone() };
-        Prepare { text, config, expect: None }
+        Prepare { text, config, version, expect: None }
     }
 
     /// Of a statement that was prepared before.
     pub(crate) fn again(statement: &'a Shared) -> Prepare<'a> {
         let config = Config { idempotent: true, ..Config::default() };
-        Prepare { text: &statement.text, config, expect: Some(&statement.id) }
+        let (text, version) = (&statement.text, statement.version);
+        Prepare { text, config, version, expect: Some(&statement.id) }
     }
 
     fn message(&self) -> Message<'a> {
@@ -117,11 +119,11 @@ impl<'a> Operation<'a> for Prepare<'a> {
     }
 
     fn frame_len(&self) -> Result<usize, Error> {
-        frame_len(&self.message(), VERSION).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.message(), self.version).map_err(|e| Error::serialize(e, None))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
-        encode(&self.message(), &self.config, stream, frame)
+        encode(&self.message(), &self.config, self.version, stream, frame)
     }
 
     fn serialize_error(&self, error: SerializeError) -> Error {
@@ -164,7 +166,7 @@ impl Answer {
 
     fn parse(&self) -> Result<Response<'_>, Error> {
         Body::parse(&self.header, &self.body)
-            .and_then(|body| body.response(&Agreed::default(), None))
+            .and_then(|body| body.response(&Agreed::on(self.header.version), None))
             .map_err(Error::protocol)
     }
 
@@ -180,6 +182,8 @@ impl Answer {
         let result = ResultMetadata::parse(&prepared.result).map_err(Error::protocol)?;
         let config = statement.config.clone();
         let text = &statement.contents;
-        PreparedStatement::new(prepared.id, text, bind, result, config, lwt_mark.is_some())
+        let ids = Ids { id: prepared.id, result_metadata: prepared.result_metadata_id };
+        let version = self.header.version;
+        PreparedStatement::new(version, ids, text, bind, result, config, lwt_mark.is_some())
     }
 }

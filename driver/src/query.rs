@@ -109,7 +109,7 @@ impl Session {
         paging_state: Option<PagingState>,
         paging: Paging,
     ) -> Request<'a, Query<'a>> {
-        let op = Query { statement, paging_state, paging };
+        let op = Query { statement, paging_state, paging, version: self.inner.version() };
         Request::new(&self.inner, op, Target::Plan)
     }
 }
@@ -126,6 +126,7 @@ pub(crate) struct Query<'a> {
     pub(crate) statement: &'a Statement,
     pub(crate) paging_state: Option<PagingState>,
     pub(crate) paging: Paging,
+    pub(crate) version: Version,
 }
 
 impl Query<'_> {
@@ -161,11 +162,11 @@ impl<'a> Operation<'a> for Query<'a> {
     }
 
     fn frame_len(&self) -> Result<usize, Error> {
-        frame_len(&self.message(), VERSION).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.message(), self.version).map_err(|e| Error::serialize(e, None))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
-        encode(&self.message(), &self.statement.config, stream, frame)
+        encode(&self.message(), &self.statement.config, self.version, stream, frame)
     }
 
     fn serialize_error(&self, error: SerializeError) -> Error {
@@ -188,20 +189,18 @@ impl<'a> Operation<'a> for Query<'a> {
 
 fn is_schema_change(header: &ResponseHeader, body: &[u8]) -> bool {
     let message =
-        Body::parse(header, body).and_then(|body| body.response(&Agreed::default(), None));
+        Body::parse(header, body).and_then(|body| body.response(&Agreed::on(header.version), None));
     matches!(message, Ok(Response::Result(ResultBody::SchemaChange(_))))
 }
-
-/// The version of the protocol that is spoken, to all nodes.
-pub(crate) const VERSION: Version = Version::V4;
 
 /// Fills the whole frame.
 pub(crate) fn encode<R: Encode>(
     message: &R,
     config: &Config,
+    version: Version,
     stream: i16,
     frame: &mut [u8],
 ) -> Result<(), SerializeError> {
     let flags = if config.tracing { flags::TRACING } else { 0 };
-    encode_request(message, VERSION, flags, stream, frame)
+    encode_request(message, version, flags, stream, frame)
 }

@@ -387,7 +387,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             Reply::Void => return Step::Fail(Error::unexpected("the reply is not an error")),
         };
         let error = match Body::parse(&header, &body)
-            .and_then(|body| body.response(&Agreed::default(), None))
+            .and_then(|body| body.response(&Agreed::on(header.version), None))
         {
             Ok(Response::Error(error)) => error,
             Ok(_) => return Step::Fail(Error::unexpected("the reply is not an error")),

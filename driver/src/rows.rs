@@ -211,8 +211,11 @@ impl QueryResult {
             return QueryResult::parse_with_extras(header, body, known);
         }
         let reader = Reader::new(&body);
-        let rows = match ResultBody::parse(reader, &Agreed::default(), known.map(|known| &**known))
-        {
+        let rows = match ResultBody::parse(
+            reader,
+            &Agreed::on(header.version),
+            known.map(|known| &**known),
+        ) {
             Ok(ResultBody::Rows(rows)) => Found::of(&body, &rows, known)?,
             Ok(_) => return Ok(QueryResult::void()),
             Err(error) => return Err(Error::protocol(error)),
@@ -228,7 +231,7 @@ impl QueryResult {
         known: Option<&Arc<ResultMetadata>>,
     ) -> Result<QueryResult, Error> {
         let parsed = Body::parse(&header, &body).map_err(Error::protocol)?;
-        let message = parsed.response(&Agreed::default(), known.map(|known| &**known));
+        let message = parsed.response(&Agreed::on(header.version), known.map(|known| &**known));
         let rows = match message.map_err(Error::protocol)? {
             Response::Result(ResultBody::Rows(rows)) => Some(Found::of(&body, &rows, known)?),
             Response::Result(_) => None,

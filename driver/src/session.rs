@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use shardwire_protocol::header::Version;
 use shardwire_protocol::routing::{Partitioner, Token, token_of_key};
 use shardwire_protocol::row::SerializeRow;
 use shardwire_protocol::supported::Supported;
@@ -114,6 +115,8 @@ pub(crate) struct Inner {
     keepers: Mutex<HashMap<Uuid, Arc<Keeper>>>,
     /// What the present snapshot was made from.
     last_seen: Mutex<Option<Seen>>,
+    /// The version of the protocol that all nodes are spoken to in: that of the first.
+    version: OnceLock<Version>,
     /// Bit 32 set: the mask in the low half marks conditional statements.
     lwt_mark: AtomicU64,
     stop: watch::Sender<bool>,
@@ -142,6 +145,7 @@ impl Session {
             control: OnceLock::new(),
             keepers: Mutex::new(HashMap::new()),
             last_seen: Mutex::new(None),
+            version: OnceLock::new(),
             lwt_mark: AtomicU64::new(0),
             stop: watch::Sender::new(false),
         });
@@ -357,6 +361,21 @@ impl Inner {
 
     fn with_keepers<T>(&self, f: impl FnOnce(&mut HashMap<Uuid, Arc<Keeper>>) -> T) -> T {
         f(&mut self.keepers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The version of the protocol, once the first node has answered.
+    pub(crate) fn agreed_version(&self) -> Option<Version> {
+        self.version.get().copied()
+    }
+
+    /// The version of the protocol that requests are encoded in.
+    pub(crate) fn version(&self) -> Version {
+        self.agreed_version().unwrap_or_default()
+    }
+
+    /// The first node has answered in this version.
+    pub(crate) fn agree(&self, version: Version) {
+        self.version.get_or_init(|| version);
     }
 
     /// What a node says of itself that concerns all statements.

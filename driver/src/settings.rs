@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::auth::Authenticator;
+use crate::connection::Framing;
 
 /// What a session may use; see `docs/LIMITS.md`.
 #[derive(Clone, Debug)]
@@ -30,6 +31,17 @@ pub(crate) struct Limits {
     pub(crate) group_len: usize,
     /// Replies outstanding to abandoned requests before a connection is replaced.
     pub(crate) orphans_max: u32,
+}
+
+impl Limits {
+    /// With chunks that a whole segment fits, where such are received.
+    pub(crate) fn on(&self, framing: Framing) -> Limits {
+        let chunk_len = match framing {
+            Framing::Frames { .. } => self.chunk_len,
+            Framing::Segments(format) => self.chunk_len.max(2 * format.segment_len_max()),
+        };
+        Limits { chunk_len, ..self.clone() }
+    }
 }
 
 impl Default for Limits {
@@ -68,6 +80,28 @@ pub enum Compression {
     None,
 }
 
+/// Which version of the protocol is spoken.
+///
+/// All nodes of a cluster are spoken to in the same one.
+///
+/// ```
+/// use shardwire::{ProtocolVersion, SessionBuilder};
+///
+/// let builder = SessionBuilder::new().protocol_version(ProtocolVersion::V4);
+/// assert_eq!(ProtocolVersion::default(), ProtocolVersion::Newest);
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ProtocolVersion {
+    /// Version 5 if the first node that answers offers it, as Apache Cassandra does from 4.0 on;
+    /// else version 4.
+    #[default]
+    Newest,
+    /// Version 4, with ScyllaDB's extensions where a node has them.
+    V4,
+    /// Version 5; nodes that do not offer it are not connected to.
+    V5,
+}
+
 /// How a node's pool is sized.
 ///
 /// ```
@@ -97,6 +131,7 @@ impl Default for PoolSize {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
+    pub(crate) protocol_version: ProtocolVersion,
     pub(crate) compression: Compression,
     pub(crate) pool_size: PoolSize,
     pub(crate) shard_aware_port: bool,
@@ -117,6 +152,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             limits: Limits::default(),
+            protocol_version: ProtocolVersion::default(),
             compression: Compression::None,
             pool_size: PoolSize::default(),
             shard_aware_port: true,

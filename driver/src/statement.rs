@@ -8,19 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use shardwire_protocol::consistency::{Consistency, SerialConsistency};
 use shardwire_protocol::error::SerializeError;
-use shardwire_protocol::header::flags;
+use shardwire_protocol::header::{ResponseHeader, Version, flags};
 use shardwire_protocol::metadata::{PreparedMetadata, ResultMetadata};
 use shardwire_protocol::request::{ExecuteTemplate, Parameters};
+use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
 use shardwire_protocol::routing::{Partitioner, Token, token_of_row};
 use shardwire_protocol::row::SerializeRow;
+use shardwire_protocol::rows::RowsMetadata;
 use shardwire_protocol::types::ColumnSpec;
 
 use crate::clock;
 use crate::error::Error;
 use crate::policy::plan::Routing;
-use crate::query::VERSION;
 use crate::topology::Topology;
 
 /// Rows per page unless the statement says otherwise.
@@ -250,7 +252,13 @@ pub struct PreparedStatement {
 /// What all clones of a prepared statement share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// The version of the protocol that it was prepared in.
+    pub(crate) version: Version,
     pub(crate) id: Box<[u8]>,
+    /// The id of `result`; from version 5 on.
+    result_metadata_id: Option<Box<[u8]>>,
+    /// What the result's columns have become since, as a node told (version 5).
+    changed: ArcSwapOption<Changed>,
     pub(crate) text: Box<str>,
     pub(crate) bind: PreparedMetadata,
     pub(crate) result: Arc<ResultMetadata>,
@@ -263,9 +271,24 @@ pub(crate) struct Shared {
     keyspace: AtomicU64,
 }
 
+/// The columns of a result after the table was altered.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    id: Box<[u8]>,
+    pub(crate) result: Arc<ResultMetadata>,
+}
+
+/// The ids of PREPARED.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ids<'a> {
+    pub(crate) id: &'a [u8],
+    pub(crate) result_metadata: Option<&'a [u8]>,
+}
+
 impl PreparedStatement {
     pub(crate) fn new(
-        id: &[u8],
+        version: Version,
+        ids: Ids<'_>,
         text: &str,
         bind: PreparedMetadata,
         result: ResultMetadata,
@@ -273,7 +296,10 @@ impl PreparedStatement {
         lwt_is_marked: bool,
     ) -> Result<PreparedStatement, Error> {
         let shared = Arc::new(Shared {
-            id: id.into(),
+            version,
+            id: ids.id.into(),
+            result_metadata_id: ids.result_metadata.map(Into::into),
+            changed: ArcSwapOption::empty(),
             text: text.into(),
             plain: lwt_is_marked && !bind.is_lwt,
             bind,
@@ -319,6 +345,7 @@ impl PreparedStatement {
     ///
     /// Saves bandwidth and a comparison per reply. Off by default: with protocol v4 nothing tells
     /// a client that the table was altered meanwhile, and rows of `SELECT *` would be misread.
+    /// With protocol v5 nodes do tell, and it is always on.
     ///
     /// ```
     /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
@@ -337,7 +364,7 @@ impl PreparedStatement {
     /// Whether nodes are asked to leave out the result's metadata.
     #[must_use]
     pub fn get_use_cached_result_metadata(&self) -> bool {
-        self.use_cached_result_metadata
+        self.use_cached_result_metadata || self.shared.result_metadata_id.is_some()
     }
 
     /// The CQL text.
@@ -512,13 +539,20 @@ impl PreparedStatement {
         Parameters { page_size: Some(self.config.page_size), paging_state, ..self.parameters }
     }
 
+    /// What the result's columns have become since the statement was prepared, if anything.
+    #[inline]
+    pub(crate) fn changed(&self) -> Option<Arc<Changed>> {
+        // Plain ones are of version 4, where nodes do not tell.
+        if self.is_plain { None } else { self.shared.changed.load_full() }
+    }
+
     fn config_changed(&mut self) {
         let has_columns = !self.shared.result.columns.is_empty();
         self.parameters = Parameters {
             consistency: self.config.consistency,
             serial_consistency: self.config.serial_consistency.filter(|_| !self.shared.plain),
             timestamp: self.config.timestamp,
-            skip_metadata: self.use_cached_result_metadata && has_columns,
+            skip_metadata: self.get_use_cached_result_metadata() && has_columns,
             ..Parameters::default()
         };
         self.is_plain = Arc::make_mut(&mut self.template).fix(&self.parameters);
@@ -551,6 +585,33 @@ impl Shared {
         Error::serialize(error, column.map(|column| &*column.name))
     }
 
+    /// The id of the result's columns that goes with an EXECUTE.
+    pub(crate) fn result_id<'a>(&'a self, changed: Option<&'a Changed>) -> Option<&'a [u8]> {
+        changed.map_or(self.result_metadata_id.as_deref(), |changed| Some(&changed.id))
+    }
+
+    /// The result's columns, in which rows come that do not bring theirs.
+    #[inline]
+    pub(crate) fn result<'a>(&'a self, changed: Option<&'a Changed>) -> &'a Arc<ResultMetadata> {
+        changed.map_or(&self.result, |changed| &changed.result)
+    }
+
+    /// Keeps the columns that rows bring because they are others than the request named.
+    // Allocates: once each time the table is altered.
+    #[cold]
+    pub(crate) fn learn(&self, header: &ResponseHeader, body: &[u8]) -> Result<(), Error> {
+        let parsed = Body::parse(header, body).map_err(Error::protocol)?;
+        let message = parsed.response(&Agreed::on(header.version), None);
+        if let Response::Result(ResultBody::Rows(rows)) = message.map_err(Error::protocol)?
+            && let (Some(id), RowsMetadata::Present { raw }) =
+                (rows.new_metadata_id, &rows.metadata)
+        {
+            let result = Arc::new(ResultMetadata::parse(raw).map_err(Error::protocol)?);
+            self.changed.store(Some(Arc::new(Changed { id: id.into(), result })));
+        }
+        Ok(())
+    }
+
     /// Index of the statement's keyspace in this snapshot, looked up by name once per snapshot.
     ///
     /// ```text
@@ -578,6 +639,8 @@ impl Shared {
 
 fn template(shared: &Shared, config: &Config) -> Result<ExecuteTemplate, Error> {
     let header_flags = if config.tracing { flags::TRACING } else { 0 };
-    ExecuteTemplate::new(VERSION, header_flags, &shared.id, None, shared.bind.columns.len())
+    let (id, result_id) = (&shared.id, shared.result_metadata_id.as_deref());
+    let value_count = shared.bind.columns.len();
+    ExecuteTemplate::new(shared.version, header_flags, id, result_id, value_count)
         .map_err(|e| Error::serialize(e, None))
 }

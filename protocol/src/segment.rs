@@ -34,8 +34,8 @@ use crc::{crc24, crc32};
 /// Most bytes of a payload: the length has 17 bits.
 pub const PAYLOAD_LEN_MAX: usize = (1 << 17) - 1;
 
-/// Length of the checksum behind each payload.
-const TRAILER_LEN: usize = 4;
+/// Length of the checksum behind each payload, in bytes.
+pub const TRAILER_LEN: usize = 4;
 
 /// Longest header there is.
 const HEADER_LEN_MAX: usize = 8;

@@ -9,6 +9,7 @@ use shardwire_protocol::value::{SerializeValue, ValueLen};
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::statement::Ids;
 
 const BIGINT: u16 = 0x02;
 const BLOB: u16 = 0x03;
@@ -43,7 +44,9 @@ fn prepared(id: &[u8], types: &[u16]) -> PreparedStatement {
     };
     let bind = answer.bind.to_metadata(None).unwrap();
     let result = ResultMetadata::parse(&answer.result).unwrap();
-    PreparedStatement::new(answer.id, "INSERT", bind, result, Config::default(), false).unwrap()
+    let ids = Ids { id: answer.id, result_metadata: None };
+    PreparedStatement::new(Version::V4, ids, "INSERT", bind, result, Config::default(), false)
+        .unwrap()
 }
 
 fn batch_of(statement: &PreparedStatement, count: usize) -> Batch {
@@ -59,7 +62,7 @@ fn encode_run<B: BatchValues>(run: &Run<'_, B>) -> Result<Vec<u8>, Error> {
 }
 
 fn frame(batch: &Batch, values: impl BatchValues) -> Result<Vec<u8>, Error> {
-    encode_run(&Run { batch, values })
+    encode_run(&Run { batch, values, version: Version::V4 })
 }
 
 /// Rows that are only given out one by one.

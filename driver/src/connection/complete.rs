@@ -10,7 +10,9 @@
 use shardwire_protocol::compression;
 use shardwire_protocol::deframer::{Deframer, Step};
 use shardwire_protocol::error::{Malformed, PeerMisbehaved};
-use shardwire_protocol::header::{EVENT_STREAM, HEADER_LEN, Opcode, ResponseHeader, flags};
+use shardwire_protocol::header::{
+    EVENT_STREAM, HEADER_LEN, Opcode, ResponseHeader, Version, flags,
+};
 use shardwire_protocol::response::{PLAIN_VOID_LEN, is_plain_void, plain_void_stream};
 use shardwire_sync::{Completion, Lease};
 
@@ -29,6 +31,9 @@ impl Socket {
         limits: &Limits,
         events: &dyn EventSink,
     ) -> Result<u32, Lost> {
+        if let Some(segments) = &mut self.segments {
+            return segments.deliver(&mut self.receiver, conn, memory, events);
+        }
         let deframer = Deframer::new(limits.response_len_max);
         let mut completed = 0;
         loop {
@@ -44,7 +49,7 @@ impl Socket {
             // And most reads by one that needs no more than its length looked at.
             if let Some((stream, total_len)) = deframer.plain_result(self.receiver.unparsed()) {
                 let body = self.receiver.take_body(HEADER_LEN, total_len);
-                let head = ReplyHead { opcode: Opcode::Result, flags: 0 };
+                let head = ReplyHead { version: Version::V4, opcode: Opcode::Result, flags: 0 };
                 let reply = Reply::Frame { head, body };
                 completed += finish(conn, stream, reply)?;
                 continue;
@@ -140,7 +145,7 @@ impl Socket {
     }
 }
 
-fn dispatch(
+pub(super) fn dispatch(
     conn: &Conn,
     events: &dyn EventSink,
     header: ResponseHeader,
@@ -150,13 +155,13 @@ fn dispatch(
         events.event(&header, &body);
         return Ok(0);
     }
-    let ResponseHeader { stream, opcode, flags, .. } = header;
-    finish(conn, stream, Reply::Frame { head: ReplyHead { opcode, flags }, body })
+    let ResponseHeader { version, stream, opcode, flags, .. } = header;
+    finish(conn, stream, Reply::Frame { head: ReplyHead { version, opcode, flags }, body })
 }
 
 /// Completes the request on `stream`; returns 1 if somebody still waits for it.
 #[inline]
-fn finish(conn: &Conn, stream: i16, reply: Reply) -> Result<u32, Lost> {
+pub(super) fn finish(conn: &Conn, stream: i16, reply: Reply) -> Result<u32, Lost> {
     let Ok(id) = u16::try_from(stream) else { return Err(Lost::UnknownStream(stream)) };
     match conn.slots.complete(id, reply) {
         Completion::Delivered => Ok(1),

@@ -8,36 +8,32 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use shardwire_protocol::compression;
 use shardwire_protocol::error::{FrameError, PeerMisbehaved};
-use shardwire_protocol::header::{HEADER_LEN, Opcode, ResponseHeader, flags};
+use shardwire_protocol::header::{HEADER_LEN, Opcode, ResponseHeader, Version};
 use shardwire_protocol::request::{
     Options, Parameters, Query, Request, Startup, ValueNames, encode_request,
 };
 use shardwire_protocol::response::{Agreed, Body, ErrorCode, Response};
 use shardwire_protocol::routing::Sharder;
 use shardwire_protocol::supported::{Extensions, Supported};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use zeroize::Zeroizing;
 
+use super::Framing;
+use super::channel::Channel;
 use super::login::{UnderWay, log_in};
 use crate::error::Error;
-use crate::query::VERSION;
 use crate::runtime;
-use crate::settings::{Compression, Settings};
+use crate::settings::{Compression, ProtocolVersion, Settings};
 
 /// A socket that is ready for requests.
 #[derive(Debug)]
 pub(crate) struct Established {
     pub(crate) stream: TcpStream,
     pub(crate) supported: Supported,
-    /// Whether bodies may be compressed, as agreed.
-    pub(crate) compressed: bool,
+    pub(crate) version: Version,
+    pub(crate) framing: Framing,
 }
-
-/// The longest reply during the handshake.
-const BODY_LEN_MAX: u32 = 256 * 1024;
 
 /// Which shard a socket should land on.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +59,8 @@ impl From<String> for Failure {
     }
 }
 
-/// Connects, shakes hands and logs in, within the connect time-out.
+/// Connects, shakes hands and logs in, within the connect time-out. `agreed` is the version that
+/// the session speaks already.
 ///
 /// # Errors
 ///
@@ -74,6 +71,7 @@ pub(crate) async fn establish(
     peer: SocketAddr,
     wanted: Option<Wanted>,
     settings: &Settings,
+    agreed: Option<Version>,
 ) -> Result<Established, Error> {
     let under_way = UnderWay::default();
     let steps = async {
@@ -82,7 +80,7 @@ pub(crate) async fn establish(
             Some(wanted) => connect_to_shard(peer, wanted, &settings.source_ports).await?,
         };
         stream.set_nodelay(settings.tcp_nodelay).map_err(|e| e.to_string())?;
-        shake_hands(stream, settings, &under_way).await
+        shake_hands(stream, settings, agreed, &under_way).await
     };
     let failure = match runtime::within(settings.connect_timeout, steps).await {
         Some(Ok(established)) => return Ok(established),
@@ -140,40 +138,37 @@ fn is_taken(error: &std::io::Error) -> bool {
 }
 
 async fn shake_hands(
-    mut stream: TcpStream,
+    stream: TcpStream,
     settings: &Settings,
+    agreed: Option<Version>,
     under_way: &UnderWay,
 ) -> Result<Established, Failure> {
-    let received = exchange(&mut stream, &Options, Compression::None).await?;
-    let supported = match received.response()? {
-        Response::Supported(body) => Supported::from_body(&body),
-        _ => return Err(Failure::Reason("the answer to OPTIONS is not SUPPORTED".into())),
-    };
-    let agreed = settings.compression;
-    let compressed = match agreed {
-        Compression::None => false,
-        Compression::Lz4 if supported.lz4 => true,
-        Compression::Lz4 => {
-            return Err(Failure::Reason("the node does not offer LZ4 compression".into()));
-        }
-    };
+    let mut channel = Channel::new(stream);
+    let supported = offered(&mut channel).await?;
+    channel.version = choose(&supported, settings, agreed)?;
+    channel.compression = settings.compression;
     let mut options = vec![
         Startup::CQL_VERSION,
         (Startup::DRIVER_NAME, "Shardwire"),
         (Startup::DRIVER_VERSION, env!("CARGO_PKG_VERSION")),
     ];
-    if compressed {
-        options.push((Startup::COMPRESSION, "lz4"));
+    match channel.compression {
+        Compression::None => {}
+        Compression::Lz4 if supported.lz4 => options.push((Startup::COMPRESSION, "lz4")),
+        Compression::Lz4 => {
+            return Err(Failure::Reason("the node does not offer LZ4 compression".into()));
+        }
     }
     let mut extensions = Extensions::default();
     extensions.lwt_mark = supported.lwt_mark;
     let extensions = extensions.startup_options();
     options.extend(extensions.iter());
     let startup = Startup { options: &options };
-    let received = exchange(&mut stream, &startup, agreed).await?;
+    let received = exchange(&mut channel, &startup).await?;
+    channel.is_started();
     match received.header.opcode {
         Opcode::Ready => {}
-        Opcode::Authenticate => log_in(&mut stream, &received, settings, under_way).await?,
+        Opcode::Authenticate => log_in(&mut channel, &received, settings, under_way).await?,
         opcode => {
             received.response()?;
             return Err(Failure::Reason(format!("the answer to STARTUP is {opcode:?}")));
@@ -188,9 +183,53 @@ async fn shake_hands(
             names: ValueNames::None,
             parameters: Parameters::default(),
         };
-        exchange(&mut stream, &query, agreed).await?;
+        exchange(&mut channel, &query).await?;
     }
-    Ok(Established { stream, supported, compressed })
+    let version = channel.version;
+    let (stream, framing) = channel.into_parts();
+    Ok(Established { stream, supported, version, framing })
+}
+
+/// What the node offers. Asked in version 4, which any node answers that speaks 4 or 5.
+async fn offered(channel: &mut Channel) -> Result<Supported, Failure> {
+    let received = exchange(channel, &Options).await.map_err(|failure| match failure {
+        Failure::Error { code: ErrorCode::PROTOCOL_ERROR, message } => Failure::Reason(format!(
+            "the node speaks neither version 4 nor 5 of the protocol: {message}"
+        )),
+        other => other,
+    })?;
+    match received.response()? {
+        Response::Supported(body) => Ok(Supported::from_body(&body)),
+        _ => Err(Failure::Reason("the answer to OPTIONS is not SUPPORTED".into())),
+    }
+}
+
+/// The version to speak: the session's, if it has one already.
+fn choose(
+    supported: &Supported,
+    settings: &Settings,
+    agreed: Option<Version>,
+) -> Result<Version, Failure> {
+    // Nodes that do not say speak version 4, ScyllaDB's among them.
+    let offers = |version| match supported.protocol_versions {
+        Some(versions) => versions.contains(version),
+        None => version == Version::V4,
+    };
+    let wanted = match (settings.protocol_version, agreed) {
+        (ProtocolVersion::V4, _) => Version::V4,
+        (ProtocolVersion::V5, _) => Version::V5,
+        (ProtocolVersion::Newest, Some(agreed)) => agreed,
+        (ProtocolVersion::Newest, None) if offers(Version::V5) => Version::V5,
+        (ProtocolVersion::Newest, None) => Version::V4,
+    };
+    if offers(wanted) {
+        return Ok(wanted);
+    }
+    let mut reason = format!("the node does not speak version {} of the protocol", wanted.as_u8());
+    if agreed.is_some() && settings.protocol_version == ProtocolVersion::Newest {
+        reason += ", which the session has agreed on with the first node";
+    }
+    Err(Failure::Reason(reason))
 }
 
 /// A reply; an ERROR is none. It may hold a token, and is wiped.
@@ -202,38 +241,27 @@ pub(super) struct Received {
 impl Received {
     pub(super) fn response(&self) -> Result<Response<'_>, String> {
         Body::parse(&self.header, &self.body)
-            .and_then(|body| body.response(&Agreed::default(), None))
+            .and_then(|body| body.response(&Agreed::on(self.header.version), None))
             .map_err(|e| e.to_string())
     }
 }
 
-/// Sends one request and reads its reply, which may be compressed if that was `agreed`.
+/// Sends one request and reads its reply.
 // Allocates: a few times per connection. Each buffer has its final size from the start, so that
 // wiping it leaves no copy.
 pub(super) async fn exchange<R: Request>(
-    stream: &mut TcpStream,
+    channel: &mut Channel,
     request: &R,
-    agreed: Compression,
 ) -> Result<Received, Failure> {
-    let body_len = request.body_len(VERSION).map_err(|e| e.to_string())?;
+    let version = channel.version;
+    let body_len = request.body_len(version).map_err(|e| e.to_string())?;
     let mut frame = Zeroizing::new(vec![0; HEADER_LEN + body_len]);
-    encode_request(request, VERSION, 0, 0, &mut frame).map_err(|e| e.to_string())?;
-    stream.write_all(&frame).await.map_err(reason)?;
-    let mut head = [0; HEADER_LEN];
-    stream.read_exact(&mut head).await.map_err(reason)?;
-    let mut header = ResponseHeader::decode(&head).map_err(|e| e.to_string())?;
-    if header.body_len > BODY_LEN_MAX {
-        return Err(Failure::Reason(format!("handshake reply of {} bytes", header.body_len)));
-    }
+    encode_request(request, version, 0, 0, &mut frame).map_err(|e| e.to_string())?;
+    channel.send(&frame).await?;
+    let (header, body) = channel.receive().await?;
     if header.stream != 0 {
         let error = FrameError::from(PeerMisbehaved::UnknownStream(header.stream));
         return Err(Failure::Reason(error.to_string()));
-    }
-    let mut body = Zeroizing::new(vec![0; header.body_len as usize]);
-    stream.read_exact(&mut body).await.map_err(reason)?;
-    if header.flags & flags::COMPRESSION != 0 {
-        body = decompress(&body, agreed).map_err(|e| e.to_string())?;
-        header.flags &= !flags::COMPRESSION;
     }
     let received = Received { header, body };
     if header.opcode == Opcode::Error
@@ -241,26 +269,11 @@ pub(super) async fn exchange<R: Request>(
     {
         return Err(Failure::Error { code: error.code, message: error.message.to_owned() });
     }
+    if header.version != version {
+        let (of, to) = (header.version.as_u8(), version.as_u8());
+        let reason = format!("a reply of version {of} to a request of version {to}");
+        return Err(Failure::Reason(reason));
+    }
     tracing::trace!(request = ?R::OPCODE, opcode = ?header.opcode, "handshake");
     Ok(received)
-}
-
-fn decompress(body: &[u8], agreed: Compression) -> Result<Zeroizing<Vec<u8>>, FrameError> {
-    match agreed {
-        Compression::None => Err(PeerMisbehaved::CompressionNotAgreed.into()),
-        Compression::Lz4 => {
-            let len = compression::decompressed_len(body, BODY_LEN_MAX)?;
-            let mut out = Zeroizing::new(vec![0; len]);
-            compression::decompress_body(body, &mut out)?;
-            Ok(out)
-        }
-    }
-}
-
-/// Why nothing was written or read, in words.
-fn reason(error: std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "the node closed the connection".into(),
-        _ => error.to_string(),
-    }
 }

@@ -19,8 +19,9 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use super::group::{Command, Group, Side, SocketWaker, bits};
 use super::handshake::Established;
+use super::segments::Segments;
 use super::writer::Flushed;
-use super::{Conn, Reply, State};
+use super::{Conn, Framing, Reply, State};
 use crate::clock::TICK;
 use crate::error::Lost;
 use crate::pool::{EventSink, NodePool};
@@ -63,7 +64,10 @@ pub(super) struct Socket {
     pub(super) receiver: Receiver,
     /// Bytes of a body that is being dropped unread.
     pub(super) discard: usize,
+    /// Whether bodies may be compressed.
     pub(super) compressed: bool,
+    /// What frames are wrapped in; from version 5 on.
+    pub(super) segments: Option<Box<Segments>>,
     read_waker: Waker,
     write_waker: Waker,
 }
@@ -124,12 +128,18 @@ impl IoTask {
             half: read,
             receiver,
             discard: 0,
-            compressed: socket.compressed,
+            compressed: matches!(socket.framing, Framing::Frames { compressed: true }),
+            segments: match socket.framing {
+                Framing::Frames { .. } => None,
+                Framing::Segments(format) => {
+                    Some(Box::new(Segments::new(format, self.limits.response_len_max)))
+                }
+            },
             read_waker: read_waker.clone(),
             write_waker,
         });
         let Some(conn) = self.conn(index) else { return };
-        conn.lock_writer().install(write, socket.compressed);
+        conn.lock_writer().install(write, socket.framing);
         conn.outbox.reopen();
         conn.quiet.store(true, Ordering::Relaxed);
         conn.set_state(State::Open);

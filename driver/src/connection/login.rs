@@ -14,9 +14,9 @@ use std::sync::{Mutex, PoisonError};
 
 use shardwire_protocol::request::AuthResponse;
 use shardwire_protocol::response::Response;
-use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
+use super::channel::Channel;
 use super::handshake::{Failure, Received, exchange};
 use crate::settings::Settings;
 
@@ -40,7 +40,7 @@ impl UnderWay {
 /// Answers AUTHENTICATE, which is what was `received`, and all that follows.
 // Allocates: a few times per connection.
 pub(super) async fn log_in(
-    stream: &mut TcpStream,
+    channel: &mut Channel,
     received: &Received,
     settings: &Settings,
     under_way: &UnderWay,
@@ -59,7 +59,7 @@ pub(super) async fn log_in(
     let mut sent = Vec::new();
     for challenges in 0.. {
         let response = token.as_deref().map_or(AuthResponse::Null, |t| AuthResponse::Token(t));
-        let answer = exchange(stream, &response, settings.compression).await;
+        let answer = exchange(channel, &response).await;
         sent.extend(token.take());
         let received = answer.map_err(|failure| without_secrets(failure, &sent))?;
         match received.response()? {

@@ -5,11 +5,13 @@
 //! the pool installs a new socket in the same place; requests never hold anything but its index.
 //! It reads and writes nothing itself: submitting is `submit.rs`, the I/O task is `io.rs`.
 
+mod channel;
 pub(crate) mod complete;
 pub(crate) mod group;
 pub(crate) mod handshake;
 pub(crate) mod io;
 mod login;
+mod segments;
 pub(crate) mod submit;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
+use shardwire_protocol::segment::SegmentFormat;
 use shardwire_sync::{Lease, Outbox, SlotTable, WaitQueue};
 
 use crate::error::Lost;
@@ -46,6 +49,7 @@ pub(crate) enum Reply {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(align(4))]
 pub(crate) struct ReplyHead {
+    pub(crate) version: Version,
     pub(crate) opcode: Opcode,
     pub(crate) flags: u8,
 }
@@ -54,13 +58,22 @@ impl ReplyHead {
     /// The header, as far as reading `body` takes it.
     #[inline]
     pub(crate) fn header(self, body: &Lease) -> ResponseHeader {
-        let ReplyHead { opcode, flags } = self;
+        let ReplyHead { version, opcode, flags } = self;
         let body_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        ResponseHeader { version: Version::V4, flags, stream: 0, opcode, body_len }
+        ResponseHeader { version, flags, stream: 0, opcode, body_len }
     }
 }
 
 const _: () = assert!(size_of::<Reply>() <= 32);
+
+/// How messages follow one another on a socket, as agreed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Framing {
+    /// One after the other; bodies may be compressed with LZ4.
+    Frames { compressed: bool },
+    /// In segments, from version 5 on.
+    Segments(SegmentFormat),
+}
 
 /// Whether requests may be submitted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -19,9 +19,9 @@ use shardwire_sync::{Lease, Outcome, SlotId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Reply;
 use super::handshake::Established;
 use super::submit::{Refusal, Turn};
+use super::{Framing, Reply};
 use crate::clock::Clock;
 use crate::error::Lost;
 use crate::message::Message;
@@ -29,6 +29,8 @@ use crate::pool::{EventSink, NodePool};
 use crate::runtime::Notify;
 use crate::settings::Limits;
 use crate::statement::Config;
+
+mod segments;
 
 /// A request whose serializer, a user's, has a bug.
 struct Panics;
@@ -77,6 +79,10 @@ struct Pair {
 
 impl Pair {
     async fn new(limits: Limits) -> Pair {
+        Pair::of(limits, Version::V4, Framing::Frames { compressed: true }).await
+    }
+
+    async fn of(limits: Limits, version: Version, framing: Framing) -> Pair {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -86,7 +92,7 @@ impl Pair {
         let pool = NodePool::start(address, None, 1, &clock, &limits, &sink);
         let stream = stream.unwrap();
         let supported = Supported::default();
-        pool.install(0, Established { stream, supported, compressed: true });
+        pool.install(0, Established { stream, supported, version, framing });
         log.changed.notified().await;
         Pair { pool, log, peer: accepted.unwrap().0 }
     }
@@ -97,7 +103,7 @@ impl Pair {
         poll_fn(|cx| {
             let (now, want_ticks) = conn.group.now();
             let deadline = if timeout == 0 { 0 } else { now + timeout };
-            let op = Message { message: Options, config: Config::default() };
+            let op = Message { message: Options, config: Config::default(), version: Version::V4 };
             let id = conn.submit(&op, HEADER_LEN, deadline, Turn::New, cx.waker());
             if want_ticks {
                 conn.group.want_ticks();
@@ -390,7 +396,7 @@ async fn a_panicking_serializer_leaves_nothing_behind() {
     let conn = &pair.pool.conns[0];
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let waker = std::task::Waker::noop();
-        let op = Message { message: Panics, config: Config::default() };
+        let op = Message { message: Panics, config: Config::default(), version: Version::V4 };
         drop(conn.submit(&op, HEADER_LEN + 91, 0, Turn::New, waker));
     }));
     assert!(panicked.is_err());

@@ -1,8 +1,8 @@
 //! Writing is a role: who holds the `Writer` moves what the outbox has gathered to the socket.
 //!
 //! Normally that is the I/O task; a submitter takes the role for one write when it is alone
-//! (`submit.rs`). The outbox holds plain frames; compressing happens here, with one table and one
-//! buffer per connection.
+//! (`submit.rs`). The outbox holds plain frames; compressing and wrapping in segments happen here,
+//! with one table and one buffer per connection.
 
 use std::pin::Pin;
 use std::sync::{PoisonError, TryLockError};
@@ -10,11 +10,12 @@ use std::task::{Context, Poll};
 
 use shardwire_protocol::compression::Lz4Encoder;
 use shardwire_protocol::header::{HEADER_LEN, RequestHeader, flags};
+use shardwire_protocol::segment::SegmentEncoder;
 use shardwire_sync::WriteBuffer;
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::Conn;
+use super::{Conn, Framing};
 use crate::error::Lost;
 
 /// How an attempt to write in the submitter's own turn ended.
@@ -37,26 +38,32 @@ pub(crate) enum Flushed {
 pub(crate) struct Writer {
     half: Option<OwnedWriteHalf>,
     buffer: WriteBuffer,
-    deflate: Option<Box<Deflate>>,
+    /// `None` where frames are sent as they are.
+    wrap: Option<Box<Wrap>>,
     outbox_len: usize,
 }
 
 impl Writer {
     pub(crate) fn new(outbox_len: usize) -> Writer {
-        Writer { half: None, buffer: WriteBuffer::new(outbox_len), deflate: None, outbox_len }
+        Writer { half: None, buffer: WriteBuffer::new(outbox_len), wrap: None, outbox_len }
     }
 
-    pub(crate) fn install(&mut self, half: OwnedWriteHalf, lz4: bool) {
+    pub(crate) fn install(&mut self, half: OwnedWriteHalf, framing: Framing) {
         self.half = Some(half);
         self.buffer.clear();
-        self.deflate = lz4.then(|| Box::new(Deflate::new(self.outbox_len)));
+        let how = match framing {
+            Framing::Frames { compressed: false } => None,
+            Framing::Frames { compressed: true } => Some(How::Compress(Lz4Encoder::new())),
+            Framing::Segments(format) => Some(How::Segment(SegmentEncoder::new(format))),
+        };
+        self.wrap = how.map(|how| Box::new(Wrap::new(how, self.outbox_len)));
     }
 
     /// Drops the socket and what was not written.
     pub(crate) fn clear(&mut self) {
         self.half = None;
         self.buffer.clear();
-        self.deflate = None;
+        self.wrap = None;
     }
 
     /// The bytes that come next; swaps with the outbox when there are none.
@@ -66,23 +73,23 @@ impl Writer {
         }
         conn.outbox
             .swap(&mut self.buffer, frame_len, |frame| !conn.slots.withdraw(stream_of(frame)));
-        if let Some(deflate) = &mut self.deflate {
-            deflate.fill(&mut self.buffer);
+        if let Some(wrap) = &mut self.wrap {
+            wrap.fill(&mut self.buffer);
         }
     }
 
     fn is_empty(&self) -> bool {
         self.buffer.remaining().is_empty()
-            && self.deflate.as_ref().is_none_or(|deflate| deflate.remaining().is_empty())
+            && self.wrap.as_ref().is_none_or(|wrap| wrap.remaining().is_empty())
     }
 
     fn remaining(&self) -> &[u8] {
-        self.deflate.as_ref().map_or_else(|| self.buffer.remaining(), |deflate| deflate.remaining())
+        self.wrap.as_ref().map_or_else(|| self.buffer.remaining(), |wrap| wrap.remaining())
     }
 
     fn consume(&mut self, len: usize) {
-        match &mut self.deflate {
-            Some(deflate) => deflate.start += len,
+        match &mut self.wrap {
+            Some(wrap) => wrap.start += len,
             None => self.buffer.consume(len),
         }
     }
@@ -141,12 +148,20 @@ impl Conn {
     }
 }
 
-/// Compresses frames into one reused buffer.
-struct Deflate {
-    lz4: Lz4Encoder,
+/// Turns frames into what is sent, in one reused buffer.
+struct Wrap {
+    how: How,
     out: Vec<u8>,
     start: usize,
     outbox_len: usize,
+}
+
+/// What is done to frames.
+enum How {
+    /// Their bodies are compressed, one by one.
+    Compress(Lz4Encoder),
+    /// They are put into segments, as many as fit, which may be compressed.
+    Segment(SegmentEncoder),
 }
 
 /// How many outboxes long the buffer may be that a long request leaves behind.
@@ -164,11 +179,11 @@ const fn out_len(plain_len: usize) -> usize {
 /// Bodies shorter than this are sent as they are: compressing would not make them smaller.
 const COMPRESS_LEN_MIN: usize = 64;
 
-impl Deflate {
+impl Wrap {
     // Allocates: once per connection, for few requests.
-    fn new(outbox_len: usize) -> Deflate {
+    fn new(how: How, outbox_len: usize) -> Wrap {
         let out = Vec::with_capacity(out_len(FEW_REQUESTS_LEN.min(outbox_len)));
-        Deflate { lz4: Lz4Encoder::new(), out, start: 0, outbox_len }
+        Wrap { how, out, start: 0, outbox_len }
     }
 
     fn remaining(&self) -> &[u8] {
@@ -186,36 +201,49 @@ impl Deflate {
         if out_len(plain.len()) > self.out.capacity() {
             self.out.reserve_exact(out_len(plain.len().max(self.outbox_len)));
         }
-        loop {
+        while !plain.remaining().is_empty() {
             let bytes = plain.remaining();
-            let len = frame_len(bytes);
-            let Some(frame) = bytes.get(..len).filter(|_| len >= HEADER_LEN) else { break };
-            self.push(frame);
-            plain.consume(len);
+            let taken = match &mut self.how {
+                How::Compress(lz4) => push_frame(lz4, bytes, &mut self.out),
+                How::Segment(encoder) => {
+                    encoder.append(bytes, &mut self.out).ok().map(|()| bytes.len())
+                }
+            };
+            debug_assert!(taken.is_some(), "the outbox holds whole frames");
+            let Some(taken) = taken else { return plain.clear() };
+            plain.consume(taken);
         }
     }
+}
 
-    fn push(&mut self, frame: &[u8]) {
-        let Some((head, body)) = frame.split_at_checked(HEADER_LEN) else { return };
-        let start = self.out.len();
-        self.out.extend_from_slice(head);
-        if body.len() >= COMPRESS_LEN_MIN && self.compress(start, head, body).is_some() {
-            return;
-        }
-        self.out.truncate(start + HEADER_LEN);
-        self.out.extend_from_slice(body);
+/// Appends the frame that `bytes` begins with, compressed where that makes it shorter; its length.
+fn push_frame(lz4: &mut Lz4Encoder, bytes: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let len = frame_len(bytes);
+    let (head, body) = bytes.get(..len)?.split_at_checked(HEADER_LEN)?;
+    let start = out.len();
+    out.extend_from_slice(head);
+    if body.len() < COMPRESS_LEN_MIN || compress(lz4, start, head, body, out).is_none() {
+        out.truncate(start + HEADER_LEN);
+        out.extend_from_slice(body);
     }
+    Some(len)
+}
 
-    /// Appends the compressed body and corrects the header at `start`; `None` if it is not shorter.
-    fn compress(&mut self, start: usize, head: &[u8], body: &[u8]) -> Option<()> {
-        self.lz4.compress_body(body, &mut self.out).ok()?;
-        let len = self.out.len() - start - HEADER_LEN;
-        let mut header = RequestHeader::decode(head.first_chunk()?).ok()?;
-        header.flags |= flags::COMPRESSION;
-        header.body_len = u32::try_from(len).ok().filter(|_| len < body.len())?;
-        header.encode(self.out.get_mut(start..)?.first_chunk_mut()?);
-        Some(())
-    }
+/// Appends the compressed body and corrects the header at `start`; `None` if it is not shorter.
+fn compress(
+    lz4: &mut Lz4Encoder,
+    start: usize,
+    head: &[u8],
+    body: &[u8],
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    lz4.compress_body(body, out).ok()?;
+    let len = out.len() - start - HEADER_LEN;
+    let mut header = RequestHeader::decode(head.first_chunk()?).ok()?;
+    header.flags |= flags::COMPRESSION;
+    header.body_len = u32::try_from(len).ok().filter(|_| len < body.len())?;
+    header.encode(out.get_mut(start..)?.first_chunk_mut()?);
+    Some(())
 }
 
 /// The header that `bytes` begins with.

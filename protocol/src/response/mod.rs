@@ -36,8 +36,8 @@ pub use event::{
 pub use prepared::PreparedBody;
 pub use ready::ReadyBody;
 pub use result::{
-    PLAIN_ROWS_LEN, PLAIN_VOID_LEN, ResultBody, ResultKind, is_plain_void, plain_rows_count,
-    plain_void_stream,
+    PLAIN_ROWS_LEN, PLAIN_VOID_LEN, ResultBody, ResultKind, brings_new_metadata, is_plain_void,
+    plain_rows_count, plain_void_stream,
 };
 pub use supported::SupportedBody;
 

@@ -149,6 +149,22 @@ pub fn plain_rows_count(body: &[u8], column_count: u32) -> Option<u32> {
     (len_min <= cells.len() as u64).then_some(rows)
 }
 
+/// Whether a RESULT of rows brings columns that are others than the request named (version 5): one
+/// look at a body that nothing else precedes.
+///
+/// ```
+/// use shardwire_protocol::response::brings_new_metadata;
+///
+/// assert!(brings_new_metadata(&[0, 0, 0, 2, 0, 0, 0, 8]));
+/// assert!(!brings_new_metadata(&[0, 0, 0, 2, 0, 0, 0, 4]));
+/// ```
+#[inline]
+#[must_use]
+pub fn brings_new_metadata(body: &[u8]) -> bool {
+    let Some([0, 0, 0, 2, flags @ ..]) = body.first_chunk::<8>() else { return false };
+    u32::from_be_bytes(*flags) & result_flags::METADATA_CHANGED != 0
+}
+
 /// Length of a frame that says "done" and nothing else.
 pub const PLAIN_VOID_LEN: usize = HEADER_LEN + 4;
 
