@@ -24,6 +24,8 @@ enum Request {
     ClearFaults,
     StopNode { node: usize },
     StartNode { node: usize },
+    AddNode { node: usize },
+    RemoveNode { node: usize },
     Quit,
 }
 
@@ -80,6 +82,10 @@ async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<C
         Request::StopNode { node } => command(commands, |done| Command::StopNode(node, done)).await,
         Request::StartNode { node } => {
             command(commands, |done| Command::StartNode(node, done)).await
+        }
+        Request::AddNode { node } => command(commands, |done| Command::AddNode(node, done)).await,
+        Request::RemoveNode { node } => {
+            command(commands, |done| Command::RemoveNode(node, done)).await
         }
         Request::Quit => match commands.upgrade() {
             Some(commands) => commands.send(Command::Quit).await.map_err(|e| e.to_string()),

@@ -17,7 +17,7 @@ use crate::node::RunningNode;
 use crate::persona::Persona;
 use crate::routing::{Location, NODES_MAX, NodeIndex, Ring, Sharding};
 use crate::schema::catalog::NodeInfo;
-use crate::state::{Parts, Shared};
+use crate::state::{EventKinds, Parts, Shared};
 use crate::tls::Tls;
 use crate::users::Users;
 use crate::wire::frame::BODY_LEN_MAX;
@@ -45,7 +45,7 @@ pub struct ClusterBuilder {
     canned: bool,
     compression: bool,
     seed: u64,
-    datacenter: String,
+    datacenters: Vec<String>,
     racks: usize,
     body_len_max: usize,
     admin: Option<SocketAddr>,
@@ -65,7 +65,7 @@ impl Default for ClusterBuilder {
             canned: false,
             compression: true,
             seed: 0,
-            datacenter: "datacenter1".to_owned(),
+            datacenters: vec!["datacenter1".to_owned()],
             racks: 1,
             body_len_max: BODY_LEN_MAX,
             admin: None,
@@ -150,12 +150,17 @@ impl ClusterBuilder {
     }
 
     /// Name of the datacenter; `datacenter1` unless set.
-    pub fn datacenter(mut self, datacenter: impl Into<String>) -> Self {
-        self.datacenter = datacenter.into();
+    pub fn datacenter(self, datacenter: impl Into<String>) -> Self {
+        self.datacenters([datacenter])
+    }
+
+    /// Names of the datacenters that the nodes are dealt to in turn, at least one.
+    pub fn datacenters<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.datacenters = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Number of racks that the nodes are dealt to in turn; 1 unless set.
+    /// Number of racks that each datacenter's nodes are dealt to in turn; 1 unless set.
     pub fn racks(mut self, racks: usize) -> Self {
         self.racks = racks;
         self
@@ -204,6 +209,7 @@ impl ClusterBuilder {
             () if self.shards == 0 => bad("shards must be at least 1"),
             () if !self.users.can_log_in() => bad("names and passwords must not be empty"),
             () if self.racks == 0 => bad("racks must be at least 1"),
+            () if self.datacenters.is_empty() => bad("there must be a datacenter"),
             () if self.persona == Persona::Cassandra && self.shards > 1 => {
                 bad("Cassandra has no shards: shards must be 1")
             }
@@ -217,10 +223,12 @@ impl ClusterBuilder {
     }
 
     fn locations(&self) -> Vec<Location> {
+        let datacenters = self.datacenters.iter().cycle();
         (0..self.nodes)
-            .map(|node| Location {
-                datacenter: self.datacenter.clone(),
-                rack: format!("rack{}", node % self.racks + 1),
+            .zip(datacenters)
+            .map(|(node, datacenter)| Location {
+                datacenter: datacenter.clone(),
+                rack: format!("rack{}", node / self.datacenters.len() % self.racks + 1),
             })
             .collect()
     }
@@ -294,6 +302,8 @@ struct Ready {
 pub(crate) enum Command {
     StartNode(NodeIndex, oneshot::Sender<io::Result<()>>),
     StopNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    AddNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    RemoveNode(NodeIndex, oneshot::Sender<io::Result<()>>),
     Quit,
 }
 
@@ -368,43 +378,94 @@ impl Nodes {
                 Command::StartNode(node, done) => {
                     let _ = done.send(self.start_node(node));
                 }
+                Command::RemoveNode(node, done) => {
+                    let _ = done.send(self.remove_node(node).await);
+                }
+                Command::AddNode(node, done) => {
+                    let _ = done.send(self.add_node(node));
+                }
                 Command::Quit => return,
             }
         }
     }
 
     async fn stop_node(&mut self, node: NodeIndex) -> io::Result<()> {
+        if self.end(node).await? {
+            self.node_event("STATUS_CHANGE", "DOWN", node);
+        }
+        Ok(())
+    }
+
+    /// Whether it was running.
+    async fn end(&mut self, node: NodeIndex) -> io::Result<bool> {
         let slot = self.running.get_mut(node).ok_or(io::ErrorKind::NotFound)?;
-        let Some(running) = slot.take() else { return Ok(()) };
+        let Some(running) = slot.take() else { return Ok(false) };
         running.stop().await;
         if let Some(state) = self.shared.node_states.get(node) {
             // A node that comes back knows no statement and no listener any more.
             state.prepared.borrow_mut().clear();
             state.listeners.borrow_mut().clear();
         }
-        self.status_event("DOWN", node);
-        Ok(())
+        Ok(true)
     }
 
     fn start_node(&mut self, node: NodeIndex) -> io::Result<()> {
         let slot = self.running.get_mut(node).ok_or(io::ErrorKind::NotFound)?;
+        if !self.shared.ring.borrow().is_member(node) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the node was removed"));
+        }
         if slot.is_none() {
             *slot = Some(RunningNode::restart(&self.shared, node)?);
-            self.status_event("UP", node);
+            self.node_event("STATUS_CHANGE", "UP", node);
         }
         Ok(())
     }
 
-    fn status_event(&self, status: &str, node: NodeIndex) {
+    async fn remove_node(&mut self, node: NodeIndex) -> io::Result<()> {
+        let (is_member, count) = {
+            let ring = self.shared.ring.borrow();
+            (ring.is_member(node), ring.member_count())
+        };
+        if is_member && count == 1 {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is the last node"));
+        }
+        let was_running = self.end(node).await?;
+        if is_member {
+            self.shared.set_member(node, false);
+            self.node_event("TOPOLOGY_CHANGE", "REMOVED_NODE", node);
+        }
+        if was_running {
+            self.node_event("STATUS_CHANGE", "DOWN", node);
+        }
+        Ok(())
+    }
+
+    fn add_node(&mut self, node: NodeIndex) -> io::Result<()> {
+        let slot = self.running.get_mut(node).ok_or(io::ErrorKind::NotFound)?;
+        if self.shared.ring.borrow().is_member(node) {
+            return Ok(());
+        }
+        *slot = Some(RunningNode::restart(&self.shared, node)?);
+        self.shared.set_member(node, true);
+        self.node_event("TOPOLOGY_CHANGE", "NEW_NODE", node);
+        self.node_event("STATUS_CHANGE", "UP", node);
+        Ok(())
+    }
+
+    fn node_event(&self, event: &str, change: &str, node: NodeIndex) {
         let Some(info) = self.shared.nodes.get(node) else { return };
         let body = |out: &mut Writer<'_>| {
-            out.string("STATUS_CHANGE");
-            out.string(status);
+            out.string(event);
+            out.string(change);
             out.byte(4);
             out.raw(&info.address.octets());
             out.int(self.shared.port.into());
         };
-        self.shared.send_event(Some(node), |kinds| kinds.status, body);
+        let wants = |kinds: EventKinds| match event {
+            "STATUS_CHANGE" => kinds.status,
+            _ => kinds.topology,
+        };
+        self.shared.send_event(Some(node), wants, body);
     }
 }
 
@@ -500,6 +561,34 @@ impl Cluster {
     /// The node is started even if the future is dropped after its first poll.
     pub async fn start_node(&self, node: usize) -> io::Result<()> {
         self.command(|done| Command::StartNode(node, done)).await
+    }
+
+    /// Takes a node out of the cluster: it is stopped, the others list it no longer and take over
+    /// its ranges, and their clients are told. Does nothing if it was removed before.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or no other.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node is removed even if the future is dropped after its first poll.
+    pub async fn remove_node(&self, node: usize) -> io::Result<()> {
+        self.command(|done| Command::RemoveNode(node, done)).await
+    }
+
+    /// Takes a removed node in again, with the tokens that it had, and tells the clients of the
+    /// other nodes that it is new and up. Does nothing if it was not removed.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or its ports are in use by now.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node is added even if the future is dropped after its first poll.
+    pub async fn add_node(&self, node: usize) -> io::Result<()> {
+        self.command(|done| Command::AddNode(node, done)).await
     }
 
     async fn command(

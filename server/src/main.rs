@@ -45,10 +45,10 @@ struct Options {
     /// Compression that clients may ask for.
     #[arg(long, value_enum, default_value_t = Compression::All)]
     compression: Compression,
-    /// Name of the datacenter.
+    /// Name of the datacenter, or names of several, between commas, that the nodes are dealt to.
     #[arg(long, default_value = "datacenter1")]
     datacenter: String,
-    /// Number of racks that the nodes are dealt to in turn.
+    /// Number of racks that each datacenter's nodes are dealt to in turn.
     #[arg(long, default_value_t = 1)]
     racks: usize,
     /// User who may log in, with a password; may be given several times. Without it everybody may.
@@ -153,7 +153,7 @@ async fn run(options: Options) -> std::io::Result<()> {
         .port(options.port)
         .canned(options.canned)
         .compression(options.compression == Compression::All)
-        .datacenter(options.datacenter.clone())
+        .datacenters(options.datacenter.split(','))
         .racks(options.racks)
         .seed(options.seed);
     for Login(login) in &options.user {

@@ -116,11 +116,16 @@ pub(crate) struct Location {
     pub(crate) rack: String,
 }
 
-/// All tokens of all nodes, sorted.
+/// The tokens of the nodes, sorted.
 #[derive(Clone, Debug)]
 pub(crate) struct Ring {
+    /// Those of members.
     entries: Vec<(i64, NodeIndex)>,
+    /// Those of all nodes: one that comes back has the tokens that it had.
+    all: Vec<(i64, NodeIndex)>,
     locations: Vec<Location>,
+    /// By node: whether it belongs to the cluster.
+    members: Vec<bool>,
 }
 
 impl Ring {
@@ -139,18 +144,44 @@ impl Ring {
                 }
             }
         }
-        Self { entries: taken.into_iter().collect(), locations }
+        let members = vec![true; locations.len()];
+        let all: Vec<_> = taken.into_iter().collect();
+        Self { entries: all.clone(), all, locations, members }
+    }
+
+    /// Takes a node in or out.
+    pub(crate) fn set_member(&mut self, node: NodeIndex, is_member: bool) {
+        if let Some(member) = self.members.get_mut(node) {
+            *member = is_member;
+        }
+        let members = &self.members;
+        let owned = self.all.iter().filter(|(_, node)| members.get(*node) == Some(&true));
+        self.entries = owned.copied().collect();
+    }
+
+    pub(crate) fn is_member(&self, node: NodeIndex) -> bool {
+        self.members.get(node) == Some(&true)
+    }
+
+    pub(crate) fn member_count(&self) -> usize {
+        self.members.iter().filter(|is_member| **is_member).count()
+    }
+
+    /// Where the members stand.
+    fn members(&self) -> impl Iterator<Item = &Location> {
+        self.locations.iter().zip(&self.members).filter(|(_, is)| **is).map(|(at, _)| at)
     }
 
     #[cfg(test)]
     fn from_entries(mut entries: Vec<(i64, NodeIndex)>, locations: Vec<Location>) -> Self {
         entries.sort_unstable();
-        Self { entries, locations }
+        let members = vec![true; locations.len()];
+        Self { all: entries.clone(), entries, locations, members }
     }
 
     /// Names of the datacenters, each once.
     pub(crate) fn datacenters(&self) -> BTreeSet<String> {
-        self.locations.iter().map(|location| location.datacenter.clone()).collect()
+        self.members().map(|location| location.datacenter.clone()).collect()
     }
 
     /// Tokens of one node, ascending.
@@ -272,7 +303,7 @@ fn replicas_in(ring: &Ring, dc: &str, factor: usize, from: usize) -> Vec<NodeInd
     let in_dc = |node: &NodeIndex| ring.locations.get(*node).is_some_and(|l| l.datacenter == dc);
     let rack_of = |node: NodeIndex| ring.locations.get(node).map(|l| l.rack.as_str());
     let all: BTreeSet<_> =
-        ring.locations.iter().filter(|l| l.datacenter == dc).map(|l| l.rack.as_str()).collect();
+        ring.members().filter(|l| l.datacenter == dc).map(|l| l.rack.as_str()).collect();
     let mut repeats = factor.saturating_sub(all.len());
     let mut used = BTreeSet::new();
     let mut nodes = Vec::new();

@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     pub(crate) users: Users,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) sharding: Sharding,
-    pub(crate) ring: Ring,
+    pub(crate) ring: RefCell<Ring>,
     pub(crate) nodes: Vec<NodeInfo>,
     pub(crate) port: u16,
     pub(crate) shard_aware_port: Option<u16>,
@@ -160,7 +160,7 @@ impl Shared {
             tls: parts.tls,
             node_states: parts.nodes.iter().map(|_| NodeState::default()).collect(),
             sharding: parts.sharding,
-            ring: parts.ring,
+            ring: RefCell::new(parts.ring),
             nodes: parts.nodes,
             port: parts.port,
             shard_aware_port: parts.shard_aware_port,
@@ -292,7 +292,8 @@ impl Shared {
             }
             Action::Use(name) => Ok(Outcome::SetKeyspace(name.clone())),
             Action::Ddl(ddl) => {
-                let change = apply(&mut self.schema.borrow_mut(), &self.ring, ddl, keyspace)?;
+                let ring = self.ring.borrow();
+                let change = apply(&mut self.schema.borrow_mut(), &ring, ddl, keyspace)?;
                 let Some(change) = change else { return Ok(Outcome::Void) };
                 self.epoch.set(self.epoch.get() + 1);
                 Ok(Outcome::SchemaChange(change))
@@ -302,8 +303,16 @@ impl Shared {
 
     fn catalog(&self, node: NodeIndex, table: &Table) -> crate::store::TableData {
         let (schema, persona) = (&self.schema.borrow(), self.persona);
-        Catalog { schema, ring: &self.ring, nodes: &self.nodes, node, port: self.port, persona }
-            .data(table)
+        let ring = &self.ring.borrow();
+        Catalog { schema, ring, nodes: &self.nodes, node, port: self.port, persona }.data(table)
+    }
+
+    /// Takes a node into the cluster or out of it: its ranges change hands.
+    pub(crate) fn set_member(&self, node: NodeIndex, is_member: bool) {
+        let mut ring = self.ring.borrow_mut();
+        ring.set_member(node, is_member);
+        self.schema.borrow_mut().place(&ring);
+        self.epoch.set(self.epoch.get() + 1); // plans know the replicas
     }
 
     /// Judges where a request arrived; `None` if its rows belong to no node in particular.

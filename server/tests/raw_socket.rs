@@ -423,6 +423,36 @@ async fn a_stopped_node_is_gone_and_the_others_hear_of_it() {
 }
 
 #[tokio::test]
+async fn a_removed_node_is_listed_no_longer_and_its_ranges_change_hands() {
+    let cluster = start(Cluster::builder().nodes(2).datacenters(["east", "west"])).await;
+    let mut client = Client::started(&cluster).await;
+    let kinds = [vec![0, 1], string("TOPOLOGY_CHANGE")].concat();
+    assert_eq!(client.call(REGISTER, &kinds).await.opcode, 2);
+    let peers = "SELECT data_center FROM system.peers";
+    assert!(client.run(peers).await.body.ends_with(b"west"));
+    cluster.remove_node(1).await.unwrap();
+    let event = client.receive().await.unwrap();
+    assert!(event.body.starts_with(&[string("TOPOLOGY_CHANGE"), string("REMOVED_NODE")].concat()));
+    assert!(client.run(peers).await.body.ends_with(&[0; 4])); // no row
+    assert!(cluster.start_node(1).await.is_err());
+    assert!(cluster.remove_node(0).await.is_err());
+
+    // The only node left holds everything.
+    let id = client.prepared().await;
+    for key in 0..16 {
+        let reply = client.call(EXECUTE, &execute(&id, 1, &insert_values(key, 1))).await;
+        assert_eq!(reply.opcode, 8);
+    }
+    assert_eq!(cluster.counters().total().wrong_node, 0);
+
+    cluster.add_node(1).await.unwrap();
+    let event = client.receive().await.unwrap();
+    assert!(event.body.starts_with(&[string("TOPOLOGY_CHANGE"), string("NEW_NODE")].concat()));
+    assert!(client.run(peers).await.body.ends_with(b"west"));
+    assert!(TcpStream::connect(cluster.contact_points()[1]).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_is_not_read_from() {
     let cluster = one_node().await;
     let mut client = Client::started(&cluster).await;

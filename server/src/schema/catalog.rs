@@ -144,7 +144,8 @@ impl Catalog<'_> {
     }
 
     fn peers(&self) -> Vec<NamedRow> {
-        let others = self.nodes.iter().enumerate().filter(|(index, _)| *index != self.node);
+        let is_other = |index| index != self.node && self.ring.is_member(index);
+        let others = self.nodes.iter().enumerate().filter(|(index, _)| is_other(*index));
         others
             .map(|(index, node)| {
                 let mut row = self.node_columns(index, node);

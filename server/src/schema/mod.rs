@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::cql::ast::{OptionValue, TableName};
 use crate::error::CqlError;
-use crate::routing::{Placement, Strategy};
+use crate::routing::{Placement, Ring, Strategy};
 use crate::store::TableData;
 use crate::value::order::write_ordered;
 use crate::value::types::{CqlType, Native};
@@ -95,6 +95,15 @@ impl Table {
         match self.options.get("default_time_to_live") {
             Some(OptionValue::Text(text)) => text.parse().unwrap_or(0),
             _ => 0,
+        }
+    }
+}
+
+impl Schema {
+    /// Works out anew who holds what.
+    pub(crate) fn place(&mut self, ring: &Ring) {
+        for keyspace in self.keyspaces.values_mut() {
+            keyspace.placement = Rc::new(Placement::new(ring, &keyspace.strategy));
         }
     }
 }
