@@ -12,9 +12,6 @@ use crate::runtime;
 use crate::session::Session;
 use crate::settings::{Compression, PoolSize, ProtocolVersion, Settings};
 
-/// CQL's registered port.
-const PORT_DEFAULT: u16 = 9042;
-
 /// Collects settings and connects.
 ///
 /// ```
@@ -35,7 +32,6 @@ const PORT_DEFAULT: u16 = 9042;
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct SessionBuilder {
-    known_nodes: Vec<String>,
     settings: Settings,
 }
 
@@ -64,7 +60,7 @@ impl SessionBuilder {
     ///     .known_node("10.0.0.2:19042");
     /// ```
     pub fn known_node(mut self, node: impl Into<String>) -> Self {
-        self.known_nodes.push(node.into());
+        self.settings.known_nodes.push(node.into());
         self
     }
 
@@ -74,7 +70,7 @@ impl SessionBuilder {
     /// let builder = shardwire::SessionBuilder::new().known_nodes(["10.0.0.1", "10.0.0.2"]);
     /// ```
     pub fn known_nodes<N: Into<String>>(mut self, nodes: impl IntoIterator<Item = N>) -> Self {
-        self.known_nodes.extend(nodes.into_iter().map(Into::into));
+        self.settings.known_nodes.extend(nodes.into_iter().map(Into::into));
         self
     }
 
@@ -385,13 +381,13 @@ impl SessionBuilder {
                 "source ports {ports:?}: must be within 1024-65535"
             )));
         }
-        if self.known_nodes.is_empty() {
+        if self.settings.known_nodes.is_empty() {
             return Err(Error::config("no contact point was given"));
         }
         let mut contact_points = Vec::new();
         let mut failed = None;
-        for node in &self.known_nodes {
-            match runtime::resolve(node, PORT_DEFAULT).await {
+        for node in &self.settings.known_nodes {
+            match runtime::resolve(node).await {
                 Ok(addresses) => contact_points.extend(addresses),
                 Err(error) => failed = Some(format!("{node}: {error}")),
             }

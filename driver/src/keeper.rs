@@ -42,6 +42,8 @@ pub(crate) struct Keeper {
     refill: Notify,
     /// A node came up, the keeper is to stop: do not wait for the end of a pause.
     hurry: Notify,
+    /// The node is said to be down: ask it.
+    probe: AtomicBool,
     /// Something opened.
     opened: Notify,
     /// The first round is over, well or badly.
@@ -59,6 +61,7 @@ impl Keeper {
             inner: Arc::downgrade(inner),
             refill: Notify::new(),
             hurry: Notify::new(),
+            probe: AtomicBool::new(false),
             opened: Notify::new(),
             settled: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -95,6 +98,21 @@ impl Keeper {
         self.refill.notify_one();
     }
 
+    /// Asks the node on all of its connections whether it lives.
+    pub(crate) fn probe(&self) {
+        self.probe.store(true, Ordering::SeqCst);
+        self.refill.notify_one();
+    }
+
+    /// The node has answered, whatever is said about it.
+    fn lives(&self, inner: &Inner) {
+        if self.node.set_down(false)
+            && let Some(control) = inner.control()
+        {
+            control.changed();
+        }
+    }
+
     /// Waits until the first round is over.
     pub(crate) async fn settled(&self) {
         loop {
@@ -115,6 +133,7 @@ impl EventSink for Keeper {
     fn opened(&self, _: &NodePool, _: usize) {
         self.opened.notify_waiters();
         if let Some(inner) = self.inner.upgrade() {
+            self.lives(&inner);
             inner.waiting.notify(usize::MAX);
         }
     }
@@ -189,6 +208,9 @@ impl Task {
             // A connection was lost soon after the pool was complete.
             let mut brief = false;
             while !self.is_stopped() {
+                if self.keeper.probe.swap(false, Ordering::SeqCst) {
+                    self.probe().await;
+                }
                 let round = self.fill().await;
                 if round.is_ok() {
                     self.wait_for_install().await;
@@ -230,7 +252,9 @@ impl Task {
     /// Waits before the next attempt, whatever else breaks meanwhile.
     async fn pause(&mut self) {
         let pause = self.backoff.next();
-        runtime::within(pause, self.keeper.hurry.notified()).await;
+        if runtime::within(pause, self.keeper.hurry.notified()).await.is_some() {
+            self.backoff.reset(); // the reason that there was for long pauses is gone
+        }
     }
 
     /// Waits for something to do, and asks quiet connections whether they live.
@@ -457,20 +481,39 @@ impl Task {
         if quiet.len() == pool.conns.len() {
             pool.want_trim();
         }
-        let timeout = clock::ticks(self.inner.settings.keepalive_timeout);
-        let probes = quiet.iter().filter_map(|index| {
-            Some(self.inner.message(pool.conns.get(*index)?, Options, timeout))
-        });
-        let answers = runtime::join_all(probes).await;
-        for (index, answer) in quiet.into_iter().zip(answers) {
-            if answer.is_err() {
-                pool.close(index, Lost::KeepaliveTimeout);
-            }
-        }
+        self.ask(&pool, &quiet, self.inner.settings.keepalive_timeout).await;
         // The answers count as replies; they must not count as life of its own next time.
         for (conn, seen) in pool.conns.iter().zip(&mut self.replies) {
             *seen = conn.replies.load(Ordering::Relaxed);
         }
+    }
+
+    /// Asks each connection of a node that is said to be down. It has no longer to answer than to
+    /// connect: keepalives are patient because they have no reason for doubt.
+    async fn probe(&mut self) {
+        let Some((_, pool)) = self.pool.clone() else { return };
+        let open = pool.conns.iter().enumerate().filter(|(_, conn)| conn.is_open());
+        let open: Vec<usize> = open.map(|(index, _)| index).collect();
+        if self.ask(&pool, &open, self.inner.settings.connect_timeout).await > 0 {
+            self.keeper.lives(&self.inner);
+        }
+    }
+
+    /// Asks these connections whether they live, and closes those that do not answer. How many do.
+    async fn ask(&self, pool: &NodePool, indexes: &[usize], timeout: Duration) -> usize {
+        let timeout = clock::ticks(timeout);
+        let questions = indexes.iter().filter_map(|index| {
+            Some(self.inner.message(pool.conns.get(*index)?, Options, timeout))
+        });
+        let answers = runtime::join_all(questions).await;
+        let mut count = 0;
+        for (index, answer) in indexes.iter().zip(answers) {
+            match answer {
+                Ok(_) => count += 1,
+                Err(_) => pool.close(*index, Lost::KeepaliveTimeout),
+            }
+        }
+        count
     }
 }
 

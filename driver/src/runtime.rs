@@ -79,15 +79,42 @@ pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec
     results.into_iter().flatten().collect()
 }
 
+/// CQL's registered port.
+const PORT_DEFAULT: u16 = 9042;
+
 /// Addresses of a contact point given as `name`, `name:port`, `address` or `address:port`.
-pub(crate) async fn resolve(node: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+pub(crate) async fn resolve(node: &str) -> std::io::Result<Vec<SocketAddr>> {
     if let Ok(address) = node.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
+        return Ok(vec![SocketAddr::new(address, PORT_DEFAULT)]);
     }
     if let Ok(address) = node.parse::<SocketAddr>() {
         return Ok(vec![address]);
     }
+    #[cfg(test)]
+    if let Some(addresses) = hosts::lookup(node) {
+        return Ok(addresses);
+    }
     let has_port = node.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let name = if has_port { node.to_owned() } else { format!("{node}:{port}") };
+    let name = if has_port { node.to_owned() } else { format!("{node}:{PORT_DEFAULT}") };
     Ok(tokio::net::lookup_host(name).await?.collect())
+}
+
+/// Names that only a test's thread knows, and whose addresses it changes.
+#[cfg(test)]
+pub(crate) mod hosts {
+    use std::cell::RefCell;
+    use std::collections::HashMap;
+    use std::net::SocketAddr;
+
+    thread_local! {
+        static HOSTS: RefCell<HashMap<String, Vec<SocketAddr>>> = RefCell::default();
+    }
+
+    pub(crate) fn set(name: &str, addresses: Vec<SocketAddr>) {
+        HOSTS.with_borrow_mut(|hosts| hosts.insert(name.to_owned(), addresses));
+    }
+
+    pub(super) fn lookup(name: &str) -> Option<Vec<SocketAddr>> {
+        HOSTS.with_borrow(|hosts| hosts.get(name).cloned())
+    }
 }

@@ -154,7 +154,7 @@ impl Session {
         let control = inner.control.get_or_init(|| control);
         let mut connected = Err(Error::config("no contact point was given"));
         for peer in &inner.contact_points {
-            inner.port.store(peer.port(), Ordering::Relaxed);
+            inner.set_port(peer.port());
             connected = control.connect(&inner, *peer).await.map_err(|error| match error.kind() {
                 ErrorKind::Authentication | ErrorKind::Connect => error,
                 _ => Error::connect(Some(*peer), error.to_string()), // it did answer, but how
@@ -167,9 +167,7 @@ impl Session {
         connected?;
         runtime::spawn(Control::run(Arc::clone(&inner)));
         runtime::spawn(sweep(Arc::clone(&inner)));
-        let keepers: Vec<Arc<Keeper>> =
-            inner.with_keepers(|keepers| keepers.values().map(Arc::clone).collect());
-        for keeper in keepers {
+        for keeper in inner.all_keepers() {
             keeper.settled().await;
         }
         Ok(session)
@@ -337,6 +335,10 @@ impl Inner {
         self.port.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn set_port(&self, port: u16) {
+        self.port.store(port, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_shut_down(&self) -> bool {
         *self.stop.borrow()
     }
@@ -359,7 +361,10 @@ impl Inner {
         }
     }
 
-    fn with_keepers<T>(&self, f: impl FnOnce(&mut HashMap<Uuid, Arc<Keeper>>) -> T) -> T {
+    pub(crate) fn with_keepers<T>(
+        &self,
+        f: impl FnOnce(&mut HashMap<Uuid, Arc<Keeper>>) -> T,
+    ) -> T {
         f(&mut self.keepers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -376,6 +381,10 @@ impl Inner {
     /// The first node has answered in this version.
     pub(crate) fn agree(&self, version: Version) {
         self.version.get_or_init(|| version);
+    }
+
+    pub(crate) fn all_keepers(&self) -> Vec<Arc<Keeper>> {
+        self.with_keepers(|keepers| keepers.values().map(Arc::clone).collect())
     }
 
     /// What a node says of itself that concerns all statements.
@@ -416,12 +425,9 @@ impl Inner {
                 stays
             });
             for node in &next.nodes {
-                match keepers.get(&node.host_id) {
-                    Some(keeper) => keeper.hurry(),
-                    None => {
-                        keepers.insert(node.host_id, Keeper::start(self, Arc::clone(node)));
-                    }
-                }
+                keepers
+                    .entry(node.host_id)
+                    .or_insert_with(|| Keeper::start(self, Arc::clone(node)));
             }
         });
     }

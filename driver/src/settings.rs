@@ -130,6 +130,8 @@ impl Default for PoolSize {
 /// Everything that connecting needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// The contact points as they were given, to be resolved again when all nodes are lost.
+    pub(crate) known_nodes: Vec<String>,
     pub(crate) limits: Limits,
     pub(crate) protocol_version: ProtocolVersion,
     pub(crate) compression: Compression,
@@ -151,6 +153,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            known_nodes: Vec::new(),
             limits: Limits::default(),
             protocol_version: ProtocolVersion::default(),
             compression: Compression::None,

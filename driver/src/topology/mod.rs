@@ -8,9 +8,9 @@ pub(crate) mod fetch;
 pub(crate) mod ring;
 
 use std::cell::Cell;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use shardwire_protocol::routing::Token;
@@ -40,6 +40,8 @@ pub struct Node {
     pub rack: Option<Box<str>>,
     /// Index of its pool in the session's pool table, or `NO_POOL` before the first connection.
     pool: AtomicU32,
+    /// Announced as down, and has not answered since.
+    down: AtomicBool,
 }
 
 const NO_POOL: u32 = u32::MAX;
@@ -52,7 +54,28 @@ impl Node {
             datacenter: row.datacenter.clone(),
             rack: row.rack.clone(),
             pool: AtomicU32::new(NO_POOL),
+            down: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the cluster has announced the node as down, and it has not answered us since.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let nodes = session.nodes();
+    /// let down = nodes.iter().filter(|node| node.is_down());
+    /// assert_eq!(down.count(), 0);
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was marked as down until now.
+    pub(crate) fn set_down(&self, is_down: bool) -> bool {
+        self.down.swap(is_down, Ordering::Relaxed)
     }
 
     /// Whether `row` describes this node unchanged.
@@ -129,6 +152,12 @@ impl Topology {
             .collect();
         let version = previous.version.wrapping_add(1).max(1);
         Topology { version, id: next_id(), nodes: nodes.into(), ring, keyspaces }
+    }
+
+    /// The node that an announcement means.
+    pub(crate) fn node_at(&self, address: SocketAddr) -> Option<&Arc<Node>> {
+        // By address only: a node may announce another port than the one that we use.
+        self.nodes.iter().find(|node| node.address == address.ip())
     }
 
     /// Index of the keyspace of this name.
