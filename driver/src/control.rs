@@ -24,6 +24,7 @@ use crate::clock;
 use crate::connection::Conn;
 use crate::connection::handshake::establish;
 use crate::error::{Error, Lost};
+use crate::events::{Event, SchemaChange};
 use crate::pool::{EventSink, NodePool};
 use crate::runtime::{self, Instant, Notify, watch};
 use crate::session::Inner;
@@ -34,6 +35,10 @@ use crate::topology::fetch;
 const QUIET: Duration = Duration::from_millis(50);
 /// ... but no announcement waits longer than this for it, however many follow.
 const GATHER_MAX: Duration = Duration::from_secs(1);
+/// Changes of the schema that are kept until it is read; of further ones only their number is.
+const CHANGES_MAX: usize = 256;
+/// An event that is longer is not looked at. There is none: names have 48 characters.
+const EVENT_LEN_MAX: usize = 64 * 1024;
 /// Who asks for a reading waits for so many times the time that connecting may take.
 const PATIENCE: u32 = 6;
 
@@ -75,6 +80,10 @@ struct News {
     is_urgent: bool,
     /// How often a reading was asked for.
     asked: u64,
+    /// What listeners are told when it has been read.
+    changes: Vec<SchemaChange>,
+    /// Changes that there was no place for.
+    missed: u64,
 }
 
 impl Signals {
@@ -102,6 +111,13 @@ impl Signals {
                     status_changed(&inner, change, address);
                 }
             }
+            Ok(EventBody::SchemaChange(change)) => self.with_news(|news| {
+                if news.changes.len() < CHANGES_MAX {
+                    news.changes.push(SchemaChange::to_owned(&change));
+                } else {
+                    news.missed += 1;
+                }
+            }),
             Ok(_) => {}
             // Something has changed, whatever it is.
             Err(error) => tracing::warn!(%error, "an event that cannot be read"),
@@ -122,6 +138,11 @@ impl EventSink for Signals {
     }
 
     fn event(&self, header: &ResponseHeader, body: &Lease) {
+        if body.len() > EVENT_LEN_MAX {
+            tracing::warn!(len = body.len(), "an event that is too long");
+            self.changed.notify_one();
+            return;
+        }
         self.announced(event_of(header, body));
     }
 }
@@ -136,6 +157,10 @@ fn event_of<'b>(header: &ResponseHeader, body: &'b [u8]) -> Result<EventBody<'b>
 /// A node that is said to be up is connected to at once. One that is said to be down is asked: what
 /// its peers cannot reach may still answer us, and as long as it does it is used.
 fn status_changed(inner: &Inner, change: StatusChange, address: SocketAddr) {
+    inner.listeners.tell(|| match change {
+        StatusChange::Down => Event::NodeDown(address),
+        StatusChange::Up => Event::NodeUp(address),
+    });
     let topology = inner.topology.load_full();
     let Some(node) = topology.node_at(address) else { return };
     let keeper = inner.with_keepers(|keepers| keepers.get(&node.host_id).map(Arc::clone));
@@ -275,15 +300,29 @@ impl Control {
 
     /// Reads the topology. For the control task only, and before there is one.
     async fn read(&self, inner: &Arc<Inner>) -> Result<(), Error> {
-        let asked = self.signals.with_news(|news| {
+        let (asked, change_count, missed) = self.signals.with_news(|news| {
             news.is_urgent = false;
-            news.asked
+            (news.asked, news.changes.len(), std::mem::take(&mut news.missed))
         });
         let Some(peer) = self.peer() else { return Err(no_answer()) };
         let seen = fetch::fetch(inner, self.conn()?, peer.ip()).await?;
         inner.apply(&seen);
+        self.tell_changes(inner, change_count, missed);
         self.progress.send_modify(|progress| progress.read = asked);
         Ok(())
+    }
+
+    /// Tells listeners of the changes that have been read. Those that came during the reading may
+    /// not be part of it, and wait for the next.
+    fn tell_changes(&self, inner: &Inner, count: usize, missed: u64) {
+        let changes: Vec<SchemaChange> =
+            self.signals.with_news(|news| news.changes.drain(..count).collect());
+        for change in changes {
+            inner.listeners.tell(|| Event::SchemaChanged(change));
+        }
+        if missed > 0 {
+            inner.listeners.tell(|| Event::Missed(missed));
+        }
     }
 
     /// The task: keeps the topology fresh until the session ends.

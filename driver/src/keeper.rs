@@ -21,6 +21,7 @@ use shardwire_sync::Lease;
 use crate::clock;
 use crate::connection::handshake::{Established, Wanted, establish};
 use crate::error::{Error, Lost};
+use crate::events::Event;
 use crate::pool::{EventSink, NodePool};
 use crate::runtime::{self, Instant, Notify};
 use crate::session::Inner;
@@ -51,6 +52,8 @@ pub(crate) struct Keeper {
     stop: AtomicBool,
     /// Which places have a socket, or are about to.
     filled: Mutex<Vec<bool>>,
+    /// Requests can reach the node, as listeners were told.
+    reachable: Mutex<bool>,
 }
 
 impl Keeper {
@@ -66,6 +69,7 @@ impl Keeper {
             settled: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             filled: Mutex::new(Vec::new()),
+            reachable: Mutex::new(false),
         });
         let task = Task {
             keeper: Arc::clone(&keeper),
@@ -113,6 +117,21 @@ impl Keeper {
         }
     }
 
+    /// Tells listeners when the node's first connection opens and when the last one closes. Under a
+    /// lock, so that whoever looks last tells what is.
+    fn tell(&self, pool: &NodePool, inner: &Inner) {
+        let mut reachable = self.reachable.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = pool.is_open();
+        if *reachable != is_open {
+            *reachable = is_open;
+            let node = Arc::clone(&self.node);
+            inner.listeners.tell(|| match is_open {
+                true => Event::Connected(node),
+                false => Event::Disconnected(node),
+            });
+        }
+    }
+
     /// Waits until the first round is over.
     pub(crate) async fn settled(&self) {
         loop {
@@ -130,10 +149,11 @@ impl Keeper {
 }
 
 impl EventSink for Keeper {
-    fn opened(&self, _: &NodePool, _: usize) {
+    fn opened(&self, pool: &NodePool, _: usize) {
         self.opened.notify_waiters();
         if let Some(inner) = self.inner.upgrade() {
             self.lives(&inner);
+            self.tell(pool, &inner);
             inner.waiting.notify(usize::MAX);
         }
     }
@@ -149,6 +169,7 @@ impl EventSink for Keeper {
                 *filled = false;
             }
         });
+        self.tell(pool, &inner);
         self.refill.notify_one();
     }
 

@@ -77,6 +77,7 @@ mod session;
 mod settings;
 
 mod control;
+mod events;
 mod keeper;
 mod topology;
 
@@ -91,6 +92,7 @@ pub use auth::{
 pub use batch::{Batch, BatchStatement, BatchType, BatchValues, RowVisitor, RowsVisitor, RunBatch};
 pub use builder::SessionBuilder;
 pub use error::{Error, ErrorKind, Lost};
+pub use events::{Event, Events, SchemaChange, SchemaChangeKind, SchemaTarget};
 pub use execute::{ExecuteSinglePage, ExecuteUnpaged};
 pub use pager::QueryPager;
 pub use rows::{PagingState, PagingStateResponse, QueryResult, QueryRowsResult, TypedRowIter};

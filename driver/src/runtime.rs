@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-pub(crate) use tokio::sync::{Notify, watch};
+pub(crate) use tokio::sync::{Notify, broadcast, watch};
 pub(crate) use tokio::time::Instant;
 
 /// Starts a background task; it ends by itself when the session ends.

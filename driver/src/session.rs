@@ -21,6 +21,7 @@ use crate::clock::{Clock, TICK};
 use crate::connection::Conn;
 use crate::control::Control;
 use crate::error::{Error, ErrorKind};
+use crate::events::{Event, Listeners};
 use crate::keeper::Keeper;
 use crate::pool::PoolTable;
 use crate::runtime::{self, Instant, Notify, watch};
@@ -119,6 +120,7 @@ pub(crate) struct Inner {
     version: OnceLock<Version>,
     /// Bit 32 set: the mask in the low half marks conditional statements.
     lwt_mark: AtomicU64,
+    pub(crate) listeners: Listeners,
     stop: watch::Sender<bool>,
 }
 
@@ -147,6 +149,7 @@ impl Session {
             last_seen: Mutex::new(None),
             version: OnceLock::new(),
             lwt_mark: AtomicU64::new(0),
+            listeners: Listeners::default(),
             stop: watch::Sender::new(false),
         });
         let session = Session { inner: Arc::new(Handle(Arc::clone(&inner))) };
@@ -350,6 +353,7 @@ impl Inner {
         }
         self.waiting.notify(usize::MAX);
         self.with_keepers(HashMap::clear);
+        self.listeners.end();
     }
 
     /// Resolves when the session ends.
@@ -411,6 +415,7 @@ impl Inner {
             } else {
                 let next = Arc::new(Topology::next(&present, seen));
                 self.topology.store(Arc::clone(&next));
+                self.tell_difference(&present, &next);
                 *last_seen = Some(seen.clone());
                 next
             };
@@ -430,6 +435,19 @@ impl Inner {
                     .or_insert_with(|| Keeper::start(self, Arc::clone(node)));
             }
         });
+    }
+
+    /// Tells listeners which nodes came and went.
+    fn tell_difference(&self, before: &Topology, after: &Topology) {
+        let is_in = |node: &Arc<Node>, topology: &Topology| {
+            topology.nodes.iter().any(|other| Arc::ptr_eq(node, other))
+        };
+        for node in before.nodes.iter().filter(|node| !is_in(node, after)) {
+            self.listeners.tell(|| Event::NodeRemoved(Arc::clone(node)));
+        }
+        for node in after.nodes.iter().filter(|node| !is_in(node, before)) {
+            self.listeners.tell(|| Event::NodeAdded(Arc::clone(node)));
+        }
     }
 
     /// Whether any node has an open connection that requests may use.

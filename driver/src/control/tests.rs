@@ -1,6 +1,7 @@
 //! When announcements lead to a reading, and where one goes when all nodes are lost.
 
 use shardwire_protocol::header::{EVENT_STREAM, Opcode, Version};
+use shardwire_protocol::wire::Reader;
 use shardwire_server::Cluster;
 
 use super::*;
@@ -100,4 +101,28 @@ async fn a_name_that_is_gone_leaves_the_addresses_that_it_had() {
     let session = SessionBuilder::new().known_node("db.test").build().await.expect("it answers");
     runtime::hosts::set("db.test", Vec::new());
     assert_eq!(contact_points(&session.inner).await, cluster.contact_points());
+}
+
+#[tokio::test]
+async fn a_node_that_answers_is_not_down_whatever_is_said() {
+    let cluster = Cluster::builder().start().await.expect("the cluster starts");
+    let address = cluster.contact_points()[0];
+    let session = SessionBuilder::new().known_node(address.to_string()).build().await.unwrap();
+    let node = Arc::clone(&session.nodes()[0]);
+    status_changed(&session.inner, StatusChange::Down, address);
+    assert!(node.is_down());
+    while node.is_down() {
+        session.query_unpaged("SELECT key FROM system.local", ()).await.expect("it is used");
+    }
+}
+
+#[tokio::test]
+async fn changes_of_the_schema_are_kept_up_to_a_limit() {
+    let signals = signals();
+    let body = b"\0\x0DSCHEMA_CHANGE\0\x07CREATED\0\x05TABLE\0\x04shop\0\x05items";
+    for _ in 0..CHANGES_MAX + 3 {
+        signals.announced(Ok(EventBody::parse(Reader::new(body)).expect("it is well formed")));
+    }
+    let (kept, missed) = signals.with_news(|news| (news.changes.len(), news.missed));
+    assert_eq!((kept, missed), (CHANGES_MAX, 3));
 }
