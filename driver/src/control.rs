@@ -29,7 +29,7 @@ use crate::pool::{EventSink, NodePool};
 use crate::runtime::{self, Instant, Notify, watch};
 use crate::session::Inner;
 use crate::settings::Limits;
-use crate::topology::fetch;
+use crate::topology::fetch::{self, Source};
 
 /// Announcements that follow each other within this time are answered by one reading ...
 const QUIET: Duration = Duration::from_millis(50);
@@ -48,6 +48,8 @@ pub(crate) struct Control {
     signals: Arc<Signals>,
     /// The node that the connection leads to.
     peer: Mutex<Option<SocketAddr>>,
+    /// Whether that node may have `system.peers_v2`.
+    peers_v2: AtomicBool,
     progress: watch::Sender<Progress>,
 }
 
@@ -209,7 +211,13 @@ impl Control {
             return Err(Error::config("the pool table is full"));
         }
         let progress = watch::Sender::new(Progress::default());
-        Ok(Control { pool, signals, peer: Mutex::new(None), progress })
+        Ok(Control {
+            pool,
+            signals,
+            peer: Mutex::new(None),
+            peers_v2: AtomicBool::new(true),
+            progress,
+        })
     }
 
     /// The connection, open or not.
@@ -231,6 +239,8 @@ impl Control {
         let socket = establish(peer, None, &inner.settings, inner.agreed_version()).await?;
         inner.agree(socket.version);
         inner.learn(&socket.supported);
+        // Nodes with shards do not have it.
+        self.peers_v2.store(socket.supported.shard_info.is_none(), Ordering::Relaxed);
         *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer);
         self.signals.installed.store(false, Ordering::SeqCst);
         self.pool.install(0, socket);
@@ -305,7 +315,8 @@ impl Control {
             (news.asked, news.changes.len(), std::mem::take(&mut news.missed))
         });
         let Some(peer) = self.peer() else { return Err(no_answer()) };
-        let seen = fetch::fetch(inner, self.conn()?, peer.ip()).await?;
+        let source = Source { conn: self.conn()?, peer, peers_v2: &self.peers_v2 };
+        let seen = fetch::fetch(inner, &source).await?;
         inner.apply(&seen);
         self.tell_changes(inner, change_count, missed);
         self.progress.send_modify(|progress| progress.read = asked);
@@ -402,7 +413,7 @@ impl Control {
         nodes.sort_by_key(|node| (!inner.is_connected(node.host_id), node.is_down()));
         let mut last = Error::connect(None, "no node is known");
         for node in nodes {
-            match self.connect(inner, SocketAddr::new(node.address, inner.port())).await {
+            match self.connect(inner, node.socket_address()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => last = error,
             }

@@ -74,7 +74,7 @@ impl Keeper {
         let task = Task {
             keeper: Arc::clone(&keeper),
             inner: Arc::clone(inner),
-            peer: SocketAddr::new(keeper.node.address, inner.port()),
+            peer: keeper.node.socket_address(),
             pool: None,
             shard_aware_port: None,
             plain_only_until: None,

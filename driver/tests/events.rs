@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::{builder, keyspace, start};
 use shardwire::{Event, Events, SchemaChangeKind, SchemaTarget, Session, SessionBuilder};
-use shardwire_server::Cluster;
+use shardwire_server::{Cluster, FaultAction, FaultRule, Persona};
 
 /// Generous: the machine may be busy.
 const TOOK_MAX: Duration = Duration::from_secs(20);
@@ -183,4 +183,23 @@ async fn nobody_answers_who_asks() {
     assert_eq!(error.kind(), shardwire::ErrorKind::Connect);
     cluster.start_node(0).await.unwrap();
     session.refresh_metadata().await.unwrap();
+}
+
+#[tokio::test]
+async fn peers_are_found_where_there_is_no_second_version_of_the_table() {
+    let cluster = Cluster::builder().persona(Persona::Cassandra).nodes(3).start().await.unwrap();
+    let ports =
+        |session: &Session| session.nodes().iter().map(|node| node.port).collect::<Vec<_>>();
+    let port = cluster.contact_points()[0].port();
+    let session = builder(&cluster).build().await.unwrap();
+    assert_eq!(ports(&session), [port; 3]);
+
+    let (code, message) = (0x2200, "unconfigured table peers_v2".to_owned());
+    let rule = FaultRule::new(FaultAction::Error { code, message });
+    cluster.add_fault(rule.statement("peers_v2").limit(1));
+    cluster.add_fault(FaultRule::new(FaultAction::Close).statement("peers_v2"));
+    let session = builder(&cluster).build().await.unwrap();
+    assert_eq!(ports(&session), [port; 3]);
+    session.refresh_metadata().await.unwrap(); // it is not asked for again
+    cluster.clear_faults();
 }

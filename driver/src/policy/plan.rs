@@ -102,7 +102,7 @@ mod tests {
     fn topology() -> Topology {
         let nodes = (0..4u8).map(|n| NodeRow {
             host_id: uuid::Uuid::from_u128(u128::from(n)),
-            address: [127, 0, 0, n + 1].into(),
+            address: ([127, 0, 0, n + 1], 9042).into(),
             datacenter: None,
             rack: None,
             tokens: vec![i64::from(n) * 100],

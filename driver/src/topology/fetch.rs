@@ -1,10 +1,12 @@
 //! Reads the cluster's nodes and keyspaces from the system tables of one node.
 //!
-//! `system.local` describes the node itself, `system.peers` the others;
-//! `system_schema.keyspaces` how each keyspace is replicated.
+//! `system.local` describes the node itself, `system.peers_v2` the others, each with a port of its
+//! own (Cassandra 4 and later), or else `system.peers`; `system_schema.keyspaces` how each keyspace
+//! is replicated.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
@@ -19,7 +21,7 @@ use crate::session::Inner;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct NodeRow {
     pub(crate) host_id: Uuid,
-    pub(crate) address: IpAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) datacenter: Option<Box<str>>,
     pub(crate) rack: Option<Box<str>>,
     pub(crate) tokens: Vec<i64>,
@@ -34,16 +36,52 @@ pub(crate) struct Seen {
 
 const LOCAL: &str =
     "SELECT host_id, rpc_address, data_center, rack, tokens FROM system.local WHERE key='local'";
+const PEERS_V2: &str =
+    "SELECT host_id, native_address, data_center, rack, tokens, native_port FROM system.peers_v2";
 const PEERS: &str = "SELECT host_id, rpc_address, data_center, rack, tokens FROM system.peers";
 const KEYSPACES: &str = "SELECT keyspace_name, replication FROM system_schema.keyspaces";
 const LOCAL_VERSION: &str = "SELECT schema_version FROM system.local WHERE key='local'";
 const PEER_VERSIONS: &str = "SELECT host_id, schema_version FROM system.peers";
 
-/// Reads everything over `conn`, whose node is at `address`.
-pub(crate) async fn fetch(inner: &Inner, conn: &Conn, address: IpAddr) -> Result<Seen, Error> {
+/// Where one reads.
+pub(crate) struct Source<'c> {
+    pub(crate) conn: &'c Conn,
+    /// Where the node is that answers: it may not know itself how it is reached.
+    pub(crate) peer: SocketAddr,
+    /// Whether it may have `system.peers_v2`.
+    pub(crate) peers_v2: &'c AtomicBool,
+}
+
+/// Reads everything.
+pub(crate) async fn fetch(inner: &Inner, source: &Source<'_>) -> Result<Seen, Error> {
+    let conn = source.conn;
     let mut nodes = Vec::new();
-    read_nodes(&inner.system_query(conn, LOCAL).await?, Some(address), &mut nodes)?;
-    read_nodes(&inner.system_query(conn, PEERS).await?, None, &mut nodes)?;
+    let local = inner.system_query(conn, LOCAL).await?;
+    for row in local.rows::<Columns<'_>>()? {
+        let (host_id, address, datacenter, rack, tokens) = row?;
+        let address = address.filter(|address| !address.is_unspecified());
+        let address = address.unwrap_or(source.peer.ip());
+        let address = Some(SocketAddr::new(address, source.peer.port()));
+        add_node(&mut nodes, host_id, address, (datacenter, rack, tokens));
+    }
+    match peers_v2(inner, source).await? {
+        Some(peers) => {
+            for row in peers.rows::<ColumnsV2<'_>>()? {
+                let (host_id, address, datacenter, rack, tokens, port) = row?;
+                let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+                let address = usable(address, port.unwrap_or_else(|| inner.port()));
+                add_node(&mut nodes, host_id, address, (datacenter, rack, tokens));
+            }
+        }
+        None => {
+            let peers = inner.system_query(conn, PEERS).await?;
+            for row in peers.rows::<Columns<'_>>()? {
+                let (host_id, address, datacenter, rack, tokens) = row?;
+                let address = usable(address, inner.port());
+                add_node(&mut nodes, host_id, address, (datacenter, rack, tokens));
+            }
+        }
+    }
     if nodes.iter().all(|node| node.tokens.is_empty()) {
         tracing::warn!("no node has tokens; requests go to any node");
     }
@@ -59,36 +97,66 @@ pub(crate) async fn fetch(inner: &Inner, conn: &Conn, address: IpAddr) -> Result
     Ok(Seen { nodes, keyspaces })
 }
 
+/// Asks for the table that not every server has; `None` if this one does not. An empty one means
+/// that there are no peers.
+async fn peers_v2(inner: &Inner, source: &Source<'_>) -> Result<Option<QueryRowsResult>, Error> {
+    if !source.peers_v2.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    match inner.system_query(source.conn, PEERS_V2).await {
+        Ok(rows) => Ok(Some(rows)),
+        Err(error) if error.database_code() == Some(INVALID) => {
+            source.peers_v2.store(false, Ordering::Relaxed); // it is not asked again
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The error of statements that refer to what is not there.
+const INVALID: i32 = 0x2200;
+
 type Columns<'r> =
     (Option<Uuid>, Option<IpAddr>, Option<&'r str>, Option<&'r str>, Option<Vec<&'r str>>);
+type ColumnsV2<'r> = (
+    Option<Uuid>,
+    Option<IpAddr>,
+    Option<&'r str>,
+    Option<&'r str>,
+    Option<Vec<&'r str>>,
+    Option<i32>,
+);
 
-/// `fallback` is the address of the node that answers, for nodes that listen on every address.
-fn read_nodes(
-    rows: &QueryRowsResult,
-    fallback: Option<IpAddr>,
+/// An address that one can connect to.
+fn usable(address: Option<IpAddr>, port: u16) -> Option<SocketAddr> {
+    let address = address.filter(|address| !address.is_unspecified())?;
+    Some(SocketAddr::new(address, port))
+}
+
+/// Datacenter, rack and tokens.
+type Place<'r> = (Option<&'r str>, Option<&'r str>, Option<Vec<&'r str>>);
+
+fn add_node(
     nodes: &mut Vec<NodeRow>,
-) -> Result<(), Error> {
-    for row in rows.rows::<Columns<'_>>()? {
-        let (host_id, address, datacenter, rack, tokens) = row?;
-        let address = address.filter(|address| !address.is_unspecified()).or(fallback);
-        let (Some(host_id), Some(address)) = (host_id, address) else {
-            tracing::warn!(?host_id, ?address, "a node without host id or address is left out");
-            continue;
-        };
-        let tokens = tokens.unwrap_or_default();
-        let tokens: Vec<i64> = tokens.iter().filter_map(|token| token.parse().ok()).collect();
-        if nodes.iter().any(|node| node.host_id == host_id) {
-            continue;
-        }
-        nodes.push(NodeRow {
-            host_id,
-            address,
-            datacenter: datacenter.map(Into::into),
-            rack: rack.map(Into::into),
-            tokens,
-        });
+    host_id: Option<Uuid>,
+    address: Option<SocketAddr>,
+    (datacenter, rack, tokens): Place<'_>,
+) {
+    let (Some(host_id), Some(address)) = (host_id, address) else {
+        tracing::warn!(?host_id, ?address, "a node without host id or address is left out");
+        return;
+    };
+    if nodes.iter().any(|node| node.host_id == host_id) {
+        return;
     }
-    Ok(())
+    let tokens = tokens.unwrap_or_default();
+    nodes.push(NodeRow {
+        host_id,
+        address,
+        datacenter: datacenter.map(Into::into),
+        rack: rack.map(Into::into),
+        tokens: tokens.iter().filter_map(|token| token.parse().ok()).collect(),
+    });
 }
 
 /// Whether all nodes that the answering one knows have the same schema.

@@ -34,6 +34,9 @@ pub struct Node {
     pub host_id: Uuid,
     /// Where clients reach it.
     pub address: IpAddr,
+    /// The port there that is not the shard-aware one. Of nodes that do not tell (ScyllaDB, and
+    /// Cassandra before 4.0) that of the contact point.
+    pub port: u16,
     /// Its datacenter, if it has told.
     pub datacenter: Option<Box<str>>,
     /// Its rack, if it has told.
@@ -50,7 +53,8 @@ impl Node {
     pub(crate) fn new(row: &fetch::NodeRow) -> Node {
         Node {
             host_id: row.host_id,
-            address: row.address,
+            address: row.address.ip(),
+            port: row.address.port(),
             datacenter: row.datacenter.clone(),
             rack: row.rack.clone(),
             pool: AtomicU32::new(NO_POOL),
@@ -78,10 +82,14 @@ impl Node {
         self.down.swap(is_down, Ordering::Relaxed)
     }
 
+    pub(crate) fn socket_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+
     /// Whether `row` describes this node unchanged.
     pub(crate) fn is(&self, row: &fetch::NodeRow) -> bool {
         self.host_id == row.host_id
-            && self.address == row.address
+            && self.socket_address() == row.address
             && self.datacenter == row.datacenter
             && self.rack == row.rack
     }
@@ -156,8 +164,13 @@ impl Topology {
 
     /// The node that an announcement means.
     pub(crate) fn node_at(&self, address: SocketAddr) -> Option<&Arc<Node>> {
-        // By address only: a node may announce another port than the one that we use.
-        self.nodes.iter().find(|node| node.address == address.ip())
+        // By address alone where that says enough: a node may announce another port than ours.
+        let mut nodes = self.nodes.iter().filter(|node| node.address == address.ip());
+        let first = nodes.next()?;
+        match nodes.next() {
+            None => Some(first),
+            Some(_) => self.nodes.iter().find(|node| node.socket_address() == address),
+        }
     }
 
     /// Index of the keyspace of this name.
@@ -232,4 +245,31 @@ impl Current {
 pub(crate) struct KeyspaceRow {
     pub(crate) name: Box<str>,
     pub(crate) replication: Replication,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fetch::{NodeRow, Seen};
+
+    #[test]
+    fn finds_the_node_that_an_announcement_means() {
+        let addresses =
+            ["10.0.0.1:9042", "10.0.0.2:9042", "10.0.0.2:9043"].map(|text| text.parse().unwrap());
+        let row = |(id, address): (u128, &SocketAddr)| NodeRow {
+            host_id: Uuid::from_u128(id),
+            address: *address,
+            datacenter: None,
+            rack: None,
+            tokens: Vec::new(),
+        };
+        let seen = Seen { nodes: (0..).zip(&addresses).map(row).collect(), ..Seen::default() };
+        let topology = Topology::next(&Topology::empty(), &seen);
+        let find = |text: &str| Some(topology.node_at(text.parse().unwrap())?.host_id.as_u128());
+        assert_eq!(find("10.0.0.1:9042"), Some(0));
+        assert_eq!(find("10.0.0.1:9142"), Some(0)); // the port for another kind of client
+        assert_eq!(find("10.0.0.2:9043"), Some(2));
+        assert_eq!(find("10.0.0.2:9142"), None);
+        assert_eq!(find("10.0.0.3:9042"), None);
+    }
 }

@@ -246,7 +246,7 @@ mod tests {
         let nodes = rows.iter().map(|(datacenter, rack, tokens)| {
             Arc::new(Node::new(&NodeRow {
                 host_id: Uuid::nil(),
-                address: std::net::Ipv4Addr::LOCALHOST.into(),
+                address: ([127, 0, 0, 1], 9042).into(),
                 datacenter: Some((*datacenter).into()),
                 rack: Some((*rack).into()),
                 tokens: tokens.to_vec(),
