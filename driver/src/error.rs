@@ -9,7 +9,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
 use shardwire_protocol::error::{DeserializeError, FrameError, SerializeError};
-use shardwire_protocol::response::{ErrorBody, ErrorCode, ErrorDetail};
+use shardwire_protocol::response::ErrorBody;
+
+mod database;
+
+pub use database::{DatabaseError, DbError, OperationType, ReplicaFailures, WriteType};
 
 /// What went wrong, in one word that code can match on.
 ///
@@ -148,7 +152,7 @@ enum Detail {
     None,
     Static(&'static str),
     Text(Box<str>),
-    Database { code: ErrorCode, message: Box<str>, fields: Box<str>, peer: Option<SocketAddr> },
+    Database(DatabaseError),
     Serialize { source: SerializeError, column: Option<Box<str>> },
     Deserialize { source: DeserializeError, column: Option<Box<str>> },
     Lost(Lost),
@@ -232,6 +236,26 @@ impl Error {
         matches!(self.database_code(), Some(0x1000 | 0x1001 | 0x1002 | 0x2500))
     }
 
+    /// The node's ERROR message with its fields, if that is what this is.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// use shardwire::DbError;
+    ///
+    /// let error = session.query_unpaged("SELECT id FROM shop.cars", ()).await.unwrap_err();
+    /// let answer = error.database().expect("a node has answered");
+    /// assert_eq!(answer.db_error(), &DbError::Invalid); // there is no such table
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn database(&self) -> Option<&DatabaseError> {
+        match &self.0.detail {
+            Detail::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The code of the node's ERROR message (CQL v4 section 9), if that is what this is.
     ///
     /// ```
@@ -243,10 +267,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn database_code(&self) -> Option<i32> {
-        match self.0.detail {
-            Detail::Database { code, .. } => Some(code.0),
-            _ => None,
-        }
+        self.database().map(DatabaseError::code)
     }
 
     /// The text of the node's ERROR message, if that is what this is.
@@ -260,10 +281,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn database_message(&self) -> Option<&str> {
-        match &self.0.detail {
-            Detail::Database { message, .. } => Some(message),
-            _ => None,
-        }
+        self.database().map(DatabaseError::message)
     }
 
     /// Why the connection ended, if that is what this is.
@@ -369,17 +387,8 @@ impl Error {
         Error::new(ErrorKind::Deserialize, true, Detail::Deserialize { source, column })
     }
 
-    pub(crate) fn database(body: &ErrorBody<'_>, peer: Option<SocketAddr>) -> Error {
-        let fields = match body.detail {
-            ErrorDetail::None => String::new(),
-            detail => format!("{detail:?}"),
-        };
-        let detail = Detail::Database {
-            code: body.code,
-            message: body.message.into(),
-            fields: fields.into(),
-            peer,
-        };
+    pub(crate) fn answered(body: &ErrorBody<'_>, peer: Option<SocketAddr>) -> Error {
+        let detail = Detail::Database(DatabaseError::of(body, peer));
         Error::new(ErrorKind::Database, true, detail)
     }
 }
@@ -389,16 +398,7 @@ impl fmt::Display for Error {
         match (&self.0.detail, self.0.kind) {
             (Detail::Static(text), _) => f.write_str(text),
             (Detail::Text(text), _) => f.write_str(text),
-            (Detail::Database { code, message, fields, peer }, _) => {
-                write!(f, "the node answered \"{code}\" (0x{:04x}): {message}", code.0)?;
-                if !fields.is_empty() {
-                    write!(f, " ({fields})")?;
-                }
-                match peer {
-                    Some(peer) => write!(f, " from {peer}"),
-                    None => Ok(()),
-                }
-            }
+            (Detail::Database(error), _) => write!(f, "{error}"),
             (Detail::Serialize { source, column: Some(name) }, _) => {
                 write!(f, "column \"{name}\"{source:#}")
             }
@@ -455,6 +455,9 @@ const _: () = assert!(size_of::<Error>() == size_of::<usize>());
 
 #[cfg(test)]
 mod tests {
+    use shardwire_protocol::response::Agreed;
+    use shardwire_protocol::wire::Reader;
+
     use super::*;
 
     #[test]
@@ -468,13 +471,13 @@ mod tests {
         assert!(Error::timeout(false).is_safe_to_retry());
         assert!(!Error::timeout(true).is_safe_to_retry());
         assert!(Error::overloaded().is_safe_to_retry());
-        let database = |code| {
-            let (message, fields) = ("".into(), "".into());
-            let detail = Detail::Database { code, message, fields, peer: None };
-            Error::new(ErrorKind::Database, true, detail)
+        let database = |code: [u8; 2], fields: &[u8]| {
+            let body = [&[0, 0], &code[..], &[0, 0], fields].concat();
+            let body = ErrorBody::parse(Reader::new(&body), &Agreed::default()).unwrap();
+            Error::answered(&body, None)
         };
-        assert!(database(ErrorCode::OVERLOADED).is_safe_to_retry());
-        assert!(!database(ErrorCode::WRITE_TIMEOUT).is_safe_to_retry());
+        assert!(database([0x10, 0x01], &[]).is_safe_to_retry());
+        assert!(!database([0x11, 0x00], &[0; 12]).is_safe_to_retry());
         assert!(!Error::config("bad").is_safe_to_retry());
     }
 }

@@ -91,8 +91,10 @@ pub use auth::{
 };
 pub use batch::{Batch, BatchStatement, BatchType, BatchValues, RowVisitor, RowsVisitor, RunBatch};
 pub use builder::SessionBuilder;
-pub use error::{Error, ErrorKind, Lost};
 pub use events::{Event, Events, SchemaChange, SchemaChangeKind, SchemaTarget};
+pub use error::{
+    DatabaseError, DbError, Error, ErrorKind, Lost, OperationType, ReplicaFailures, WriteType,
+};
 pub use execute::{ExecuteSinglePage, ExecuteUnpaged};
 pub use pager::QueryPager;
 pub use rows::{PagingState, PagingStateResponse, QueryResult, QueryRowsResult, TypedRowIter};

@@ -401,7 +401,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         }
         let idempotent = self.op.config().idempotent;
         let decision = retry::decide(&error, Attempt { idempotent, retried: self.retried });
-        let owned = Error::database(&error, Some(conn.peer));
+        let owned = Error::answered(&error, Some(conn.peer));
         match (decision, self.target) {
             (Decision::Fail, _) | (_, Target::Connection(_)) => return Step::Fail(owned),
             (Decision::SameNode, _) => self.retried = true,
