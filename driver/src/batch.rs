@@ -31,6 +31,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::execute::request_future;
 use crate::policy::plan::Routing;
+use crate::policy::retry::RetryPolicy;
 use crate::query::encode;
 use crate::request::{Operation, Request, Target};
 use crate::rows::QueryResult;
@@ -300,9 +301,9 @@ impl Session {
 
 /// BATCH.
 pub(crate) struct Run<'a, B> {
-    batch: &'a Batch,
-    values: B,
-    version: Version,
+    pub(crate) batch: &'a Batch,
+    pub(crate) values: B,
+    pub(crate) version: Version,
 }
 
 /// The long way, statement by statement. Not inlined, so that the short one need not keep its
@@ -533,6 +534,16 @@ impl<'a, B: BatchValues> Operation<'a> for Run<'a, B> {
         self.encode_each(stream, frame)
     }
 
+    fn encode_with(
+        &self,
+        consistency: Consistency,
+        stream: i16,
+        frame: &mut [u8],
+    ) -> Result<(), SerializeError> {
+        let message = Message { consistency, ..self.batch.message(self) };
+        encode(&message, &self.batch.config, self.version, stream, frame)
+    }
+
     fn serialize_error(&self, error: SerializeError) -> Error {
         Error::serialize(error, None)
     }
@@ -575,4 +586,4 @@ request_future! {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

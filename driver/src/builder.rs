@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::auth::{Authenticator, AuthenticatorProvider, PlainTextAuthenticator};
 use crate::clock;
 use crate::error::Error;
+use crate::policy::retry::RetryPolicy;
 use crate::runtime;
 use crate::session::Session;
 use crate::settings::{Compression, PoolSize, ProtocolVersion, Settings};
@@ -200,6 +201,25 @@ impl SessionBuilder {
     /// ```
     pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.settings.request_timeout = timeout.unwrap_or(Duration::ZERO);
+        self
+    }
+
+    /// Sets what is tried again when an attempt fails, for statements that have no policy of their
+    /// own; [`DefaultRetryPolicy`](crate::DefaultRetryPolicy) by default.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// use std::sync::Arc;
+    ///
+    /// use shardwire::{FallthroughRetryPolicy, SessionBuilder};
+    ///
+    /// let builder = SessionBuilder::new().known_node(address);
+    /// let session = builder.retry_policy(Arc::new(FallthroughRetryPolicy)).build().await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn retry_policy(mut self, policy: Arc<dyn RetryPolicy>) -> Self {
+        self.settings.retry_policy = policy;
         self
     }
 

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use shardwire_protocol::consistency::Consistency;
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{ResponseHeader, Version};
 use shardwire_protocol::request::{Execute as Message, Parameters, ValueNames, frame_len};
@@ -109,10 +110,10 @@ impl Session {
 
 /// EXECUTE without paging; its frame begins with the statement's template.
 pub(crate) struct Execute<'a, V> {
-    prepared: &'a PreparedStatement,
-    values: V,
+    pub(crate) prepared: &'a PreparedStatement,
+    pub(crate) values: V,
     /// The template names columns that are no longer the result's.
-    changed: Option<Arc<Changed>>,
+    pub(crate) changed: Option<Arc<Changed>>,
 }
 
 impl<'a, V: SerializeRow> Execute<'a, V> {
@@ -207,6 +208,18 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
         self.prepared.template.write(stream, &self.values, columns, parameters, frame)
     }
 
+    fn encode_with(
+        &self,
+        consistency: Consistency,
+        stream: i16,
+        frame: &mut [u8],
+    ) -> Result<(), SerializeError> {
+        let mut request = self.request();
+        request.parameters.consistency = consistency;
+        let version = self.prepared.shared.version;
+        encode(&request, &self.prepared.config, version, stream, frame)
+    }
+
     fn serialize_error(&self, error: SerializeError) -> Error {
         self.prepared.shared.error(error)
     }
@@ -229,10 +242,10 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
 
 /// EXECUTE of one page.
 pub(crate) struct ExecutePage<'a, V> {
-    prepared: &'a PreparedStatement,
-    values: V,
-    paging_state: Option<PagingState>,
-    changed: Option<Arc<Changed>>,
+    pub(crate) prepared: &'a PreparedStatement,
+    pub(crate) values: V,
+    pub(crate) paging_state: Option<PagingState>,
+    pub(crate) changed: Option<Arc<Changed>>,
 }
 
 impl<'a, V: SerializeRow> ExecutePage<'a, V> {
@@ -264,6 +277,18 @@ impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
         let version = self.prepared.shared.version;
         encode(&self.request(), &self.prepared.config, version, stream, frame)
+    }
+
+    fn encode_with(
+        &self,
+        consistency: Consistency,
+        stream: i16,
+        frame: &mut [u8],
+    ) -> Result<(), SerializeError> {
+        let mut request = self.request();
+        request.parameters.consistency = consistency;
+        let version = self.prepared.shared.version;
+        encode(&request, &self.prepared.config, version, stream, frame)
     }
 
     fn serialize_error(&self, error: SerializeError) -> Error {

@@ -91,12 +91,15 @@ pub use auth::{
 };
 pub use batch::{Batch, BatchStatement, BatchType, BatchValues, RowVisitor, RowsVisitor, RunBatch};
 pub use builder::SessionBuilder;
-pub use events::{Event, Events, SchemaChange, SchemaChangeKind, SchemaTarget};
 pub use error::{
     DatabaseError, DbError, Error, ErrorKind, Lost, OperationType, ReplicaFailures, WriteType,
 };
+pub use events::{Event, Events, SchemaChange, SchemaChangeKind, SchemaTarget};
 pub use execute::{ExecuteSinglePage, ExecuteUnpaged};
 pub use pager::QueryPager;
+pub use policy::retry::{
+    DefaultRetryPolicy, FallthroughRetryPolicy, RequestInfo, RetryDecision, RetryPolicy,
+};
 pub use rows::{PagingState, PagingStateResponse, QueryResult, QueryRowsResult, TypedRowIter};
 pub use session::{Replica, Session};
 pub use settings::{Compression, PoolSize, ProtocolVersion};

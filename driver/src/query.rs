@@ -3,6 +3,7 @@
 //! Text with values is prepared first, behind the caller's back: only then are the values' types
 //! known. Whoever runs the same text often prepares it once and keeps it.
 
+use shardwire_protocol::consistency::Consistency;
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{ResponseHeader, Version, flags};
 use shardwire_protocol::request::{
@@ -167,6 +168,17 @@ impl<'a> Operation<'a> for Query<'a> {
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
         encode(&self.message(), &self.statement.config, self.version, stream, frame)
+    }
+
+    fn encode_with(
+        &self,
+        consistency: Consistency,
+        stream: i16,
+        frame: &mut [u8],
+    ) -> Result<(), SerializeError> {
+        let mut message = self.message();
+        message.parameters.consistency = consistency;
+        encode(&message, &self.statement.config, self.version, stream, frame)
     }
 
     fn serialize_error(&self, error: SerializeError) -> Error {

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use shardwire_protocol::consistency::Consistency;
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{Opcode, ResponseHeader};
 use shardwire_protocol::response::{Agreed, Body, ErrorDetail, Response};
@@ -19,11 +20,18 @@ use crate::connection::submit::{Refusal, Turn};
 use crate::connection::{Conn, Reply};
 use crate::error::{Error, ErrorKind, Lost};
 use crate::policy::plan::{Plan, Routing};
-use crate::policy::retry::{self, Attempt, Decision};
+use crate::policy::retry::{RequestInfo, RetryDecision, RetryPolicy};
 use crate::prepare::Prepare;
 use crate::session::Inner;
 use crate::statement::{Config, Shared};
 use crate::topology::Topology;
+
+mod with_consistency;
+
+use with_consistency::WithConsistency;
+
+/// How often one node may be asked once more.
+const SAME_TARGET_RETRIES_MAX: u8 = 1;
 
 /// What differs from one kind of request to another.
 pub(crate) trait Operation<'a> {
@@ -41,6 +49,18 @@ pub(crate) trait Operation<'a> {
     #[inline(never)]
     fn encode_large(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
         self.encode(stream, frame)
+    }
+    /// The same at another consistency, for what has one; it is as long.
+    #[cold]
+    #[inline(never)]
+    fn encode_with(
+        &self,
+        consistency: Consistency,
+        stream: i16,
+        frame: &mut [u8],
+    ) -> Result<(), SerializeError> {
+        let _ = consistency;
+        self.encode_large(stream, frame)
     }
     fn serialize_error(&self, error: SerializeError) -> Error;
     /// The result of a reply that says nothing but "done".
@@ -77,8 +97,6 @@ pub(crate) struct Request<'a, O: Operation<'a>> {
     started: bool,
     /// Which node of the plan is next.
     attempt: u16,
-    /// An answer has already caused a second attempt of the kind that is made only once.
-    retried: bool,
     /// Re-prepared already; a node that still does not know the statement is not asked again.
     reprepared: bool,
     seed: u32,
@@ -92,6 +110,13 @@ struct Later<'a> {
     last_error: Option<Error>,
     /// Telling a node about the statement.
     prepare: Option<Request<'a, Prepare<'a>>>,
+    /// The consistency that the retry policy wants instead of the statement's.
+    consistency: Option<Consistency>,
+    /// Retries upon a node's ERROR.
+    retry_count: u32,
+    /// The node of the plan that was asked once more, and how often.
+    retried_at: u16,
+    retried_there: u8,
 }
 
 #[derive(Clone, Copy)]
@@ -123,6 +148,8 @@ enum Step {
     Again,
     Pending,
     Fail(Error),
+    /// It failed, but is to be taken for done.
+    Ignore,
 }
 
 // Nothing in it is ever pinned: the operation is only borrowed.
@@ -139,7 +166,6 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             deadline: 0,
             started: false,
             attempt: 0,
-            retried: false,
             reprepared: false,
             seed: 0,
             later: None,
@@ -197,11 +223,15 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     /// Tries to put the request on this connection, or to wait for room there; `Step::Again` if it
     /// is closed.
     ///
-    /// The only caller of [`Conn::submit`], so that all of it is compiled into one function.
+    /// The only caller of [`Conn::submit`] for first attempts, so that all of it is compiled into
+    /// one function.
     #[inline(never)]
     fn submit(&mut self, conn: &'a Conn, len: usize, turn: Turn, cx: &mut Context<'_>) -> Step {
         let want_ticks = self.set_deadline(conn);
-        let submitted = conn.submit(&self.op, len, self.deadline, turn, cx.waker());
+        let submitted = match &self.later {
+            None => conn.submit(&self.op, len, self.deadline, turn, cx.waker()),
+            Some(_) => self.submit_later(conn, len, turn, cx),
+        };
         if want_ticks && self.deadline != 0 {
             conn.group.want_ticks();
         }
@@ -216,6 +246,27 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             }
             Err(refusal) => self.refused(refusal, conn, turn, cx),
         }
+    }
+
+    /// [`Conn::submit`] after an attempt that failed.
+    #[cold]
+    #[inline(never)]
+    fn submit_later(
+        &self,
+        conn: &Conn,
+        len: usize,
+        turn: Turn,
+        cx: &mut Context<'_>,
+    ) -> Result<SlotId, Refusal> {
+        let consistency = self.consistency();
+        let op = WithConsistency { op: &self.op, consistency };
+        conn.submit(&op, len, self.deadline, turn, cx.waker())
+    }
+
+    /// The consistency of the present attempt.
+    fn consistency(&self) -> Consistency {
+        let wanted = self.later.as_ref().and_then(|later| later.consistency);
+        wanted.unwrap_or(self.op.config().consistency)
     }
 
     /// The same, measured again: apart, so that `frame_len` is compiled into the first attempt.
@@ -399,18 +450,55 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         {
             return self.reprepare(statement, conn);
         }
-        let idempotent = self.op.config().idempotent;
-        let decision = retry::decide(&error, Attempt { idempotent, retried: self.retried });
-        let owned = Error::answered(&error, Some(conn.peer));
-        match (decision, self.target) {
-            (Decision::Fail, _) | (_, Target::Connection(_)) => return Step::Fail(owned),
-            (Decision::SameNode, _) => self.retried = true,
-            (Decision::NextNode, _) => {
-                self.retried = true;
-                self.attempt = self.attempt.saturating_add(1);
-            }
+        self.decide(Error::answered(&error, Some(conn.peer)))
+    }
+
+    /// Asks the retry policy about an attempt that ended with `error`.
+    fn decide(&mut self, error: Error) -> Step {
+        if matches!(self.target, Target::Connection(_)) {
+            return Step::Fail(error);
         }
-        self.try_again(owned)
+        let config = self.op.config();
+        let policy: &dyn RetryPolicy = match &config.retry_policy {
+            Some(policy) => &**policy,
+            None => &*self.session.settings.retry_policy,
+        };
+        let decision = policy.decide_should_retry(RequestInfo {
+            error: &error,
+            is_idempotent: config.idempotent,
+            consistency: self.consistency(),
+            retry_count: self.later.as_ref().map_or(0, |later| later.retry_count),
+        });
+        let consistency = match decision {
+            RetryDecision::DontRetry => return Step::Fail(error),
+            RetryDecision::IgnoreWriteError => return Step::Ignore,
+            RetryDecision::RetrySameTarget(consistency) => {
+                if !self.may_ask_again() {
+                    return Step::Fail(error);
+                }
+                consistency
+            }
+            RetryDecision::RetryNextTarget(consistency) => {
+                self.attempt = self.attempt.saturating_add(1);
+                consistency
+            }
+        };
+        let later = self.later.get_or_insert_default();
+        later.consistency = consistency.or(later.consistency);
+        if error.kind() == ErrorKind::Database {
+            later.retry_count = later.retry_count.saturating_add(1);
+        }
+        self.try_again(error)
+    }
+
+    /// Whether the present node may be asked once more.
+    fn may_ask_again(&mut self) -> bool {
+        let later = self.later.get_or_insert_default();
+        if later.retried_at != self.attempt {
+            (later.retried_at, later.retried_there) = (self.attempt, 0);
+        }
+        later.retried_there += 1;
+        later.retried_there <= SAME_TARGET_RETRIES_MAX
     }
 
     /// Another attempt after one that ended with `error`.
@@ -423,14 +511,10 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     /// The connection ended under the request.
     fn lost(&mut self, lost: Lost) -> Step {
         let error = Error::lost_on(lost);
-        let again = self.op.config().idempotent
-            && matches!(self.target, Target::Plan)
-            && !self.session.is_shut_down();
-        if !again {
+        if self.session.is_shut_down() {
             return Step::Fail(error);
         }
-        self.attempt = self.attempt.saturating_add(1);
-        self.try_again(error)
+        self.decide(error)
     }
 
     /// Tells the node about the statement; it answers with the same id, or has changed its mind.
@@ -533,6 +617,7 @@ impl<'a, O: Operation<'a>> Future for Request<'a, O> {
                 Step::Again => {}
                 Step::Pending => return Poll::Pending,
                 Step::Fail(error) => return Poll::Ready(Err(error)),
+                Step::Ignore => return Poll::Ready(this.op.void()),
             }
         }
     }

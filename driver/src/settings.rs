@@ -2,10 +2,12 @@
 //!
 //! The table of all limits is `docs/LIMITS.md`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Authenticator;
 use crate::connection::Framing;
+use crate::policy::retry::{DefaultRetryPolicy, RetryPolicy};
 
 /// What a session may use; see `docs/LIMITS.md`.
 #[derive(Clone, Debug)]
@@ -148,6 +150,7 @@ pub(crate) struct Settings {
     pub(crate) keyspace: Option<Box<str>>,
     pub(crate) authenticator: Option<Authenticator>,
     pub(crate) tcp_nodelay: bool,
+    pub(crate) retry_policy: Arc<dyn RetryPolicy>,
 }
 
 impl Default for Settings {
@@ -170,6 +173,7 @@ impl Default for Settings {
             keyspace: None,
             authenticator: None,
             tcp_nodelay: true,
+            retry_policy: Arc::new(DefaultRetryPolicy),
         }
     }
 }

@@ -23,6 +23,7 @@ use shardwire_protocol::types::ColumnSpec;
 use crate::clock;
 use crate::error::Error;
 use crate::policy::plan::Routing;
+use crate::policy::retry::RetryPolicy;
 use crate::topology::Topology;
 
 /// Rows per page unless the statement says otherwise.
@@ -39,6 +40,8 @@ pub(crate) struct Config {
     /// Ticks; `None` means the session's.
     pub(crate) timeout: Option<u32>,
     pub(crate) tracing: bool,
+    /// `None` means the session's.
+    pub(crate) retry_policy: Option<Arc<dyn RetryPolicy>>,
 }
 
 impl Default for Config {
@@ -51,6 +54,7 @@ impl Default for Config {
             page_size: PAGE_SIZE_DEFAULT,
             timeout: None,
             tracing: false,
+            retry_policy: None,
         }
     }
 }
@@ -89,6 +93,20 @@ macro_rules! config_methods {
         pub fn set_serial_consistency(&mut self, consistency: Option<SerialConsistency>) {
             self.config.serial_consistency = consistency;
             self.config_changed();
+        }
+
+        /// The consistency of the Paxos phase of conditional statements.
+        ///
+        /// ```
+        /// use shardwire::{SerialConsistency, Statement};
+        ///
+        /// let statement = Statement::new("DELETE FROM shop.items WHERE id = 7 IF EXISTS");
+        /// let default = Some(SerialConsistency::LocalSerial);
+        /// assert_eq!(statement.get_serial_consistency(), default);
+        /// ```
+        #[must_use]
+        pub fn get_serial_consistency(&self) -> Option<SerialConsistency> {
+            self.config.serial_consistency
         }
 
         /// Sets the write timestamp in microseconds since 1970; the node's clock when `None`.
@@ -132,6 +150,28 @@ macro_rules! config_methods {
         /// ```
         pub fn set_request_timeout(&mut self, timeout: Option<Duration>) {
             self.config.timeout = timeout.map(clock::ticks);
+        }
+
+        /// Sets what is tried again when an attempt fails. The session's policy when `None`.
+        ///
+        /// ```
+        /// use std::sync::Arc;
+        ///
+        /// use shardwire::{FallthroughRetryPolicy, Statement};
+        ///
+        /// let mut statement = Statement::new("SELECT name FROM shop.items");
+        /// assert!(statement.get_retry_policy().is_none());
+        /// statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy)));
+        /// assert!(statement.get_retry_policy().is_some());
+        /// ```
+        pub fn set_retry_policy(&mut self, policy: Option<Arc<dyn RetryPolicy>>) {
+            self.config.retry_policy = policy;
+        }
+
+        /// What is tried again, if it is not left to the session.
+        #[must_use]
+        pub fn get_retry_policy(&self) -> Option<&Arc<dyn RetryPolicy>> {
+            self.config.retry_policy.as_ref()
         }
     };
 }

@@ -20,7 +20,7 @@ fn byte(len: usize) -> u8 {
 }
 
 /// A statement with markers of these types.
-fn prepared(id: &[u8], types: &[u16]) -> PreparedStatement {
+pub(crate) fn prepared(id: &[u8], types: &[u16]) -> PreparedStatement {
     let string = |text: &str| [&[0, byte(text.len())], text.as_bytes()].concat();
     let columns = types.iter().flat_map(|typ| [string("c"), typ.to_be_bytes().to_vec()].concat());
     let body = [
