@@ -69,6 +69,11 @@ impl BatchStatement {
         matches!(self, BatchStatement::PreparedStatement(prepared) if prepared.shared.plain)
     }
 
+    /// Whether it is known to have one.
+    fn is_lwt(&self) -> bool {
+        matches!(self, BatchStatement::PreparedStatement(prepared) if prepared.is_confirmed_lwt())
+    }
+
     /// What stands before each row of values if all statements are like this one.
     fn head(&self) -> Option<BatchItemHead> {
         match self {
@@ -133,6 +138,8 @@ pub struct Batch {
     pub(crate) config: Config,
     /// All statements are known to have no condition: no consistency is needed for a Paxos phase.
     is_plain: bool,
+    /// A statement is known to be conditional: replicas are tried in order.
+    is_lwt: bool,
     /// What stands before each row of values if all statements are clones of one prepared one.
     head: Option<BatchItemHead>,
 }
@@ -165,11 +172,12 @@ impl Batch {
     #[must_use]
     pub fn new_with_statements(kind: BatchType, statements: Vec<BatchStatement>) -> Batch {
         let is_plain = statements.iter().all(BatchStatement::is_plain);
+        let is_lwt = statements.iter().any(BatchStatement::is_lwt);
         let head = statements
             .first()
             .filter(|first| statements.iter().all(|statement| statement.is_clone_of(first)))
             .and_then(BatchStatement::head);
-        Batch { statements, kind, config: Config::default(), is_plain, head }
+        Batch { statements, kind, config: Config::default(), is_plain, is_lwt, head }
     }
 
     /// Adds a statement; its values come with [`Session::batch`].
@@ -182,6 +190,7 @@ impl Batch {
     pub fn append_statement(&mut self, statement: impl Into<BatchStatement>) {
         let statement = statement.into();
         self.is_plain &= statement.is_plain();
+        self.is_lwt |= statement.is_lwt();
         self.head = match self.statements.first() {
             Some(first) => self.head.filter(|_| statement.is_clone_of(first)),
             None => statement.head(),
@@ -513,7 +522,9 @@ impl<'a, B: BatchValues> Operation<'a> for Run<'a, B> {
 
     fn route<'t>(&self, topology: &'t Topology) -> Result<Routing<'t>, Error> {
         let Some(prepared) = self.batch.prepared(0) else { return Ok(Routing::default()) };
-        self.values.with_row(0, Route(prepared, topology)).unwrap_or(Ok(Routing::default()))
+        let routing = self.values.with_row(0, Route(prepared, topology));
+        let routing = routing.unwrap_or(Ok(Routing::default()))?;
+        Ok(Routing { in_order: self.batch.is_lwt, ..routing })
     }
 
     fn frame_len(&self) -> Result<usize, Error> {

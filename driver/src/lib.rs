@@ -64,6 +64,8 @@ mod connection;
 
 mod rows;
 
+mod lwt;
+
 mod batch;
 mod message;
 mod pager;
@@ -96,6 +98,7 @@ pub use error::{
 };
 pub use events::{Event, Events, SchemaChange, SchemaChangeKind, SchemaTarget};
 pub use execute::{ExecuteSinglePage, ExecuteUnpaged};
+pub use lwt::{LwtResult, LwtRow, LwtRows};
 pub use pager::QueryPager;
 pub use policy::retry::{
     DefaultRetryPolicy, FallthroughRetryPolicy, RequestInfo, RetryDecision, RetryPolicy,

@@ -389,6 +389,11 @@ impl QueryRowsResult {
         self.cells.len()
     }
 
+    /// The cells of all rows, one after the other.
+    pub(crate) fn cells(&self) -> &[u8] {
+        &self.cells
+    }
+
     /// The rows as `R`, read one by one as the iterator goes.
     ///
     /// `R` may borrow: `rows::<(i64, &str, &[u8])>()`.
