@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultAction {
+    /// The request is executed; its reply carries these warnings and, if the request has one, its
+    /// custom payload.
+    Annotate {
+        /// The warnings.
+        warnings: Vec<String>,
+    },
     /// The connection is closed; the request is not executed.
     Close,
     /// The reply's header is overwritten with bytes that are not CQL.

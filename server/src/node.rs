@@ -109,16 +109,14 @@ fn serve(
     stream: TcpStream,
     connections: &mut JoinSet<()>,
 ) {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+    let (Ok(()), Ok(peer)) = (stream.set_nodelay(true), stream.peer_addr()) else { return };
     let shared = Rc::clone(shared);
     connections.spawn_local(async move {
         // A client that goes away in the middle of something is nothing to report.
         let _ = match shared.tls.clone() {
-            None => Connection::new(shared, node, shard).run(stream).await,
+            None => Connection::new(shared, node, shard, peer.ip()).run(stream).await,
             Some(acceptor) => match tls::accept(&acceptor, stream).await {
-                Some(stream) => Connection::new(shared, node, shard).run(stream).await,
+                Some(stream) => Connection::new(shared, node, shard, peer.ip()).run(stream).await,
                 None => return,
             },
         };

@@ -73,7 +73,7 @@ impl Connection {
         let outcome = self.run_plan(&plan, &params)?;
         let at = self.out.len();
         self.reply_outcome(stream, &outcome, params.metadata);
-        if self.shared.canned {
+        if self.shared.canned && self.extras.flags == 0 {
             self.keep_canned(&statement, &plan, &params, &outcome, at);
         }
         Ok(())

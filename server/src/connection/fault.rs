@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::handle::skip_payload;
 use super::params::batch_head;
 use super::{Connection, Flow};
 use crate::error::CqlError;
 use crate::faults::{FaultAction, Subject};
-use crate::wire::frame::{Header, opcode};
+use crate::wire::frame::{FLAG_CUSTOM_PAYLOAD, Header, opcode};
 use crate::wire::read::Reader;
 
 /// Delayed replies that one connection may have; beyond it nothing more is read.
@@ -71,16 +72,22 @@ impl Connection {
         };
         let Some(fault) = fault else { return self.handle_normally(header, body) };
         let at = self.out.len();
-        match fault {
+        match fault.clone() {
             FaultAction::Close => return Flow::Close,
             FaultAction::Error { code, message } => {
                 self.reply_error(header.stream, &CqlError::new(code, message));
                 return Flow::Continue;
             }
             FaultAction::Unprepared => {
-                let id = Reader::new(body).short_bytes("an id").unwrap_or_default();
+                let reader = message(header, body);
+                let id = reader.and_then(|mut reader| reader.short_bytes("an id").ok());
+                let id = id.unwrap_or_default();
                 self.reply_error(header.stream, &CqlError::unprepared(id));
                 return Flow::Continue;
+            }
+            FaultAction::Annotate { warnings } => {
+                self.annotate(&warnings, header, body);
+                return self.handle(header, body);
             }
             _ => {}
         }
@@ -111,8 +118,8 @@ impl Connection {
     }
 
     /// The text that rules compare with: the statement's, or that of a batch's first.
-    fn statement_text(&self, header: Header, body: &[u8]) -> Option<String> {
-        let mut reader = Reader::new(body);
+    pub(super) fn statement_text(&self, header: Header, body: &[u8]) -> Option<String> {
+        let mut reader = message(header, body)?;
         let text_of = |id: &[u8]| self.statement(id).map(|statement| statement.text.clone());
         match header.opcode {
             opcode::QUERY | opcode::PREPARE => reader.long_string("").ok().map(str::to_owned),
@@ -127,6 +134,15 @@ impl Connection {
             _ => None,
         }
     }
+}
+
+/// The request's message, which a custom payload may precede.
+fn message(header: Header, body: &[u8]) -> Option<Reader<'_>> {
+    let mut reader = Reader::new(body);
+    if header.flags & FLAG_CUSTOM_PAYLOAD != 0 {
+        skip_payload(&mut reader).ok()?;
+    }
+    Some(reader)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Handles requests that are not on the fast path: everything but canned EXECUTE and BATCH.
 
+use super::extras::Extras;
 use super::{Connection, Flow, Stage};
 use crate::error::CqlError;
 use crate::persona::Persona;
@@ -19,6 +20,17 @@ type Result<T> = std::result::Result<T, CqlError>;
 impl Connection {
     /// Handles one request and appends its reply to the output.
     pub(super) fn handle(&mut self, header: Header, body: &[u8]) -> Flow {
+        let trace = self.begin_trace(header);
+        let flow = self.answer_or_refuse(header, body);
+        if let Some(trace) = trace {
+            // Of a table that is always there; if not, there is no trace to be found.
+            let _ = self.end_trace(&trace, header, body);
+        }
+        self.extras = Extras::default();
+        flow
+    }
+
+    fn answer_or_refuse(&mut self, header: Header, body: &[u8]) -> Flow {
         match self.answer(header, body) {
             Ok(flow) => flow,
             Err(error) => {
@@ -45,7 +57,6 @@ impl Connection {
         if flags & FLAG_CUSTOM_PAYLOAD != 0 {
             skip_payload(&mut reader)?;
         }
-        // Tracing is accepted and ignored: no trace is kept, so no tracing id is sent.
         match (opcode, self.stage) {
             (opcode::OPTIONS, _) => {
                 self.options(stream);
@@ -79,6 +90,12 @@ impl Connection {
     /// Appends a reply whose body `write` appends.
     pub(super) fn reply(&mut self, stream: i16, opcode: u8, write: impl FnOnce(&mut Vec<u8>)) {
         let at = begin(&mut self.out, self.version, stream, opcode);
+        if self.extras.flags != 0 {
+            self.out.extend_from_slice(&self.extras.bytes);
+            if let Some(flags) = self.out.get_mut(at + 1) {
+                *flags |= self.extras.flags;
+            }
+        }
         write(&mut self.out);
         end(&mut self.out, at);
         if let Some(compressor) = &mut self.compressor {
@@ -213,7 +230,7 @@ impl Connection {
 }
 
 /// A custom payload is legal on requests and means nothing to this node.
-fn skip_payload(reader: &mut Reader<'_>) -> Result<()> {
+pub(super) fn skip_payload(reader: &mut Reader<'_>) -> Result<()> {
     let what = "the custom payload";
     for _ in 0..reader.short(what)? {
         reader.string(what)?;

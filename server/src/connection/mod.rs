@@ -6,10 +6,12 @@
 
 pub(crate) mod canned;
 mod execute;
+mod extras;
 mod fault;
 mod handle;
 mod params;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ use crate::wire::segment::{
     Coding, Envelope, SegmentReader, SegmentWriter, Taken, changed_version,
 };
 use crate::wire::version::{Dialect, Negotiated, Version, greatest, negotiate};
+use extras::Extras;
 use fault::Delayed;
 
 /// Length of the input buffer when no frame is longer, in bytes.
@@ -91,6 +94,7 @@ pub(crate) struct Connection {
     shared: Rc<Shared>,
     node: NodeIndex,
     shard: u16,
+    client: IpAddr,
     version: Version,
     stage: Stage,
     /// Longest body of a request: shorter until the client is ready.
@@ -106,6 +110,8 @@ pub(crate) struct Connection {
     /// Replies to be written; empty between writes.
     out: Vec<u8>,
     delayed: Delayed,
+    /// What the next reply begins with.
+    extras: Extras,
     /// Reused for composite partition keys and keys of canned pages.
     scratch: Vec<u8>,
 }
@@ -118,7 +124,7 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Rc<Shared>, node: NodeIndex, shard: u16) -> Self {
+    pub(crate) fn new(shared: Rc<Shared>, node: NodeIndex, shard: u16, client: IpAddr) -> Self {
         shared.counters.connection_opened(node, shard);
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let version = greatest(shared.persona);
@@ -127,6 +133,7 @@ impl Connection {
             shared,
             node,
             shard,
+            client,
             version,
             stage: Stage::New,
             body_len_max,
@@ -138,8 +145,13 @@ impl Connection {
             events_sender: sender,
             out: Vec::with_capacity(INPUT_LEN),
             delayed: Delayed::default(),
+            extras: Extras::default(),
             scratch: Vec::new(),
         }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready
     }
 
     /// Serves the client until it or the node ends the connection.

@@ -92,6 +92,25 @@ const SCYLLA_SCHEMA: &[&str] = &[
      storage_options frozen<map<text, text>>, storage_type text)",
 ];
 
+/// `system_traces.*` of ScyllaDB. Its rows are kept as those of any other keyspace.
+const SCYLLA_TRACES: &[&str] = &[
+    "CREATE TABLE sessions (session_id uuid PRIMARY KEY, client inet, command text, \
+     coordinator inet, duration int, parameters map<text, text>, request text, request_size int, \
+     response_size int, started_at timestamp, username text)",
+    "CREATE TABLE events (session_id uuid, event_id timeuuid, activity text, \
+     scylla_parent_id bigint, scylla_span_id bigint, source inet, source_elapsed int, \
+     thread text, PRIMARY KEY (session_id, event_id))",
+];
+
+/// Those of Cassandra.
+const CASSANDRA_TRACES: &[&str] = &[
+    "CREATE TABLE sessions (session_id uuid PRIMARY KEY, client inet, command text, \
+     coordinator inet, coordinator_port int, duration int, parameters map<text, text>, \
+     request text, started_at timestamp)",
+    "CREATE TABLE events (session_id uuid, event_id timeuuid, activity text, source inet, \
+     source_elapsed int, source_port int, thread text, PRIMARY KEY (session_id, event_id))",
+];
+
 /// The keyspace in which Cassandra describes tables that it makes up; clients of version 4 and
 /// later read it. It is not shown in `system_schema`.
 pub(crate) const VIRTUAL_SCHEMA: &str = "system_virtual_schema";
@@ -110,8 +129,17 @@ const CASSANDRA_VIRTUAL_SCHEMA: &[&str] = &[
 pub(crate) fn schema(ring: &Ring, persona: Persona) -> Result<Schema, CqlError> {
     let mut schema = Schema { version: super::change::fresh_uuid(), ..Schema::default() };
     let add = |schema: &mut Schema, name: &str, tables: &[&[&str]], options: &str| {
-        let replication =
-            vec![("class".to_owned(), "org.apache.cassandra.locator.LocalStrategy".to_owned())];
+        let replication = match name {
+            "system_traces" => &[("class", "SimpleStrategy"), ("replication_factor", "2")][..],
+            _ => &[("class", "LocalStrategy")],
+        };
+        let replication = replication
+            .iter()
+            .map(|(key, value)| match *key {
+                "class" => (key.to_string(), format!("org.apache.cassandra.locator.{value}")),
+                _ => (key.to_string(), value.to_string()),
+            })
+            .collect();
         let mut system = keyspace(name.to_owned(), replication, true, ring)?;
         for text in tables.iter().copied().flatten() {
             let parsed = parse(&text.replace("{}", options))?;
@@ -128,10 +156,12 @@ pub(crate) fn schema(ring: &Ring, persona: Persona) -> Result<Schema, CqlError> 
             add(&mut schema, "system", &[SCYLLA_SYSTEM], "")?;
             let tables = [SYSTEM_SCHEMA, SCYLLA_SCHEMA];
             add(&mut schema, "system_schema", &tables, SCYLLA_OPTIONS)?;
+            add(&mut schema, "system_traces", &[SCYLLA_TRACES], "")?;
         }
         Persona::Cassandra => {
             add(&mut schema, "system", &[CASSANDRA_SYSTEM], "")?;
             add(&mut schema, "system_schema", &[SYSTEM_SCHEMA], CASSANDRA_OPTIONS)?;
+            add(&mut schema, "system_traces", &[CASSANDRA_TRACES], "")?;
             add(&mut schema, VIRTUAL_SCHEMA, &[CASSANDRA_VIRTUAL_SCHEMA], "")?;
         }
     }
@@ -152,8 +182,10 @@ mod tests {
             schema.keyspaces.iter().map(count).collect::<Vec<_>>()
         };
         let (system, schema) = ("system".to_owned(), "system_schema".to_owned());
-        assert_eq!(counts(Persona::Scylla), [(system.clone(), 2), (schema.clone(), 11)]);
-        let expect = [(system, 3), (schema, 9), (VIRTUAL_SCHEMA.to_owned(), 3)];
+        let traces = ("system_traces".to_owned(), 2);
+        let expect = [(system.clone(), 2), (schema.clone(), 11), traces.clone()];
+        assert_eq!(counts(Persona::Scylla), expect);
+        let expect = [(system, 3), (schema, 9), traces, (VIRTUAL_SCHEMA.to_owned(), 3)];
         assert_eq!(counts(Persona::Cassandra), expect);
     }
 }

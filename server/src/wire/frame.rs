@@ -13,8 +13,12 @@ pub(crate) const BODY_LEN_MAX: usize = 256 * 1024 * 1024;
 pub(crate) const HANDSHAKE_LEN_MAX: usize = 128 * 1024;
 /// Header flag: the body is compressed.
 pub(crate) const FLAG_COMPRESSION: u8 = 0x01;
+/// Header flag: the client wants a trace; the reply begins with its id.
+pub(crate) const FLAG_TRACING: u8 = 0x02;
 /// Header flag: a bytes map stands in front of the message.
 pub(crate) const FLAG_CUSTOM_PAYLOAD: u8 = 0x04;
+/// Header flag: a list of warnings stands in front of the message.
+pub(crate) const FLAG_WARNING: u8 = 0x08;
 /// Header flag: the client wants a version that is not final.
 pub(crate) const FLAG_USE_BETA: u8 = 0x10;
 

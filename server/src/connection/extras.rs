@@ -1,0 +1,133 @@
+//! What precedes the message of a reply: the id of a trace, warnings, a custom payload.
+//!
+//! Requests with the tracing flag are traced: before their reply is written, the trace stands in
+//! `system_traces`, complete. So clients find it at once, other than those of a real database.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::Connection;
+use super::handle::skip_payload;
+use crate::error::CqlError;
+use crate::state::Bindings;
+use crate::value::literal::map;
+use crate::value::time::{now_us, timeuuid};
+use crate::wire::frame::{FLAG_CUSTOM_PAYLOAD, FLAG_TRACING, FLAG_WARNING, Header, opcode};
+use crate::wire::read::{Reader, Value};
+use crate::wire::write::Writer;
+
+/// Parts of the next reply's body that precede its message, and the header's flags for them.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    pub(super) flags: u8,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A trace that has begun.
+#[derive(Debug)]
+pub(super) struct Trace {
+    id: [u8; 16],
+    started_us: i64,
+    started: Instant,
+}
+
+const INSERT_SESSION: &str = "INSERT INTO system_traces.sessions (session_id, client, command, \
+     coordinator, duration, parameters, request, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
+     USING TTL 86400";
+const INSERT_EVENT: &str = "INSERT INTO system_traces.events (session_id, event_id, activity, \
+     source, source_elapsed, thread) VALUES (?, ?, ?, ?, ?, ?) USING TTL 86400";
+
+impl Connection {
+    /// Begins a trace if the request asks for one and is of a kind that is traced.
+    pub(super) fn begin_trace(&mut self, header: Header) -> Option<Trace> {
+        let traced = [opcode::QUERY, opcode::PREPARE, opcode::EXECUTE, opcode::BATCH];
+        if header.flags & FLAG_TRACING == 0 || !self.is_ready() || !traced.contains(&header.opcode)
+        {
+            return None;
+        }
+        let started_us = now_us();
+        let id = timeuuid(started_us, fastrand::u64(..));
+        self.extras.flags |= FLAG_TRACING;
+        self.extras.bytes.splice(..0, id); // before whatever else there is
+        Some(Trace { id, started_us, started: Instant::now() })
+    }
+
+    /// Writes the trace down.
+    pub(super) fn end_trace(
+        &self,
+        trace: &Trace,
+        header: Header,
+        body: &[u8],
+    ) -> Result<(), CqlError> {
+        let elapsed = i32::try_from(trace.started.elapsed().as_micros()).unwrap_or(i32::MAX);
+        let request = match header.opcode {
+            opcode::QUERY => "Execute CQL3 query",
+            opcode::PREPARE => "Preparing CQL3 query",
+            opcode::BATCH => "Execute batch of CQL3 queries",
+            _ => "Execute CQL3 prepared query",
+        };
+        let text = self.statement_text(header, body).unwrap_or_default();
+        let parameters = map(&[(b"query".to_vec(), text.into_bytes())]);
+        let node = self.shared.nodes.get(self.node).map(|node| node.address.octets());
+        let node = node.unwrap_or_default();
+        let client = match self.client {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        let started_ms = (trace.started_us / 1000).to_be_bytes();
+        self.insert(
+            INSERT_SESSION,
+            &[
+                &trace.id,
+                &client,
+                b"QUERY",
+                &node,
+                &elapsed.max(1).to_be_bytes(),
+                &parameters,
+                request.as_bytes(),
+                &started_ms,
+            ],
+        )?;
+        let thread = format!("shard {}", self.shard);
+        for (number, activity) in (0..).zip(["Parsing a statement", "Done processing"]) {
+            let event_id = timeuuid(trace.started_us + number, fastrand::u64(..));
+            let elapsed = if number == 0 { 0 } else { elapsed };
+            self.insert(
+                INSERT_EVENT,
+                &[
+                    &trace.id,
+                    &event_id,
+                    activity.as_bytes(),
+                    &node,
+                    &elapsed.to_be_bytes(),
+                    thread.as_bytes(),
+                ],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn insert(&self, text: &str, values: &[&[u8]]) -> Result<(), CqlError> {
+        let plan = self.shared.plan(text, None)?;
+        let values: Vec<Value<'_>> = values.iter().copied().map(Value::Bytes).collect();
+        let bindings = Bindings { values: &values, ..Bindings::default() };
+        self.shared.run(self.node, &plan, None, bindings).map(drop)
+    }
+
+    /// Lets the next reply carry these warnings and the request's own custom payload.
+    pub(super) fn annotate(&mut self, warnings: &[String], header: Header, body: &[u8]) {
+        let Extras { flags, bytes } = &mut self.extras;
+        if !warnings.is_empty() {
+            *flags |= FLAG_WARNING;
+            let mut out = Writer::new(bytes);
+            out.short_len(warnings.len());
+            warnings.iter().for_each(|warning| out.string(warning));
+        }
+        let mut reader = Reader::new(body);
+        if header.flags & FLAG_CUSTOM_PAYLOAD != 0 && skip_payload(&mut reader).is_ok() {
+            *flags |= FLAG_CUSTOM_PAYLOAD;
+            let len = body.len() - reader.rest().len();
+            bytes.extend_from_slice(body.get(..len).unwrap_or_default());
+        }
+    }
+}
