@@ -172,6 +172,34 @@ impl SessionBuilder {
         self
     }
 
+    /// Encrypts all connections; `None`, which is the default, speaks in plain text.
+    ///
+    /// Takes a [`TlsContext`](crate::TlsContext), which says what is verified, or what it is made
+    /// from.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use rustls::{ClientConfig, RootCertStore};
+    /// use shardwire::SessionBuilder;
+    ///
+    /// let mut roots = RootCertStore::empty();
+    /// # let key = rcgen::KeyPair::generate()?;
+    /// # let authority = rcgen::CertificateParams::new(Vec::new())?.self_signed(&key)?;
+    /// # let authority = authority.der().clone();
+    /// roots.add(authority)?;
+    /// let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    /// let builder = SessionBuilder::new()
+    ///     .known_node("db.example.com:9142")
+    ///     .tls_context(Some(Arc::new(config)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "rustls-023")]
+    pub fn tls_context(mut self, context: Option<impl Into<crate::TlsContext>>) -> Self {
+        self.settings.tls = context.map(|context| crate::tls::Tls::new(context.into()));
+        self
+    }
+
     /// Sets the number of connections to each node; one per shard by default.
     ///
     /// ```
@@ -394,7 +422,7 @@ impl SessionBuilder {
     /// # Cancel safety
     ///
     /// Safe: whatever was opened is closed.
-    pub async fn build(self) -> Result<Session, Error> {
+    pub async fn build(mut self) -> Result<Session, Error> {
         let ports = &self.settings.source_ports;
         if ports.is_empty() || *ports.start() < 1024 {
             return Err(Error::config(format!(
@@ -406,9 +434,12 @@ impl SessionBuilder {
         }
         let mut contact_points = Vec::new();
         let mut failed = None;
-        for node in &self.settings.known_nodes {
+        for node in &self.settings.known_nodes.clone() {
             match runtime::resolve(node).await {
-                Ok(addresses) => contact_points.extend(addresses),
+                Ok(addresses) => {
+                    self.settings.add_contact_point(node, &addresses);
+                    contact_points.extend(addresses);
+                }
                 Err(error) => failed = Some(format!("{node}: {error}")),
             }
         }

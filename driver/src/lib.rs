@@ -78,6 +78,10 @@ mod builder;
 mod session;
 mod settings;
 
+#[cfg(feature = "rustls-023")]
+#[cfg_attr(not(test), expect(dead_code, reason = "connections do not use it yet"))]
+mod tls;
+
 mod control;
 mod events;
 mod keeper;
@@ -107,6 +111,8 @@ pub use rows::{PagingState, PagingStateResponse, QueryResult, QueryRowsResult, T
 pub use session::{Replica, Session};
 pub use settings::{Compression, PoolSize, ProtocolVersion};
 pub use statement::{PreparedStatement, Statement};
+#[cfg(feature = "rustls-023")]
+pub use tls::{TlsContext, TlsContextBuilder};
 pub use topology::Node;
 
 pub use shardwire_protocol::consistency::{Consistency, SerialConsistency};

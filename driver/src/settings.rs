@@ -3,6 +3,7 @@
 //! The table of all limits is `docs/LIMITS.md`.
 
 use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::auth::Authenticator;
@@ -151,6 +152,9 @@ pub(crate) struct Settings {
     pub(crate) authenticator: Option<Authenticator>,
     pub(crate) tcp_nodelay: bool,
     pub(crate) retry_policy: Arc<dyn RetryPolicy>,
+    /// `None` for plain text.
+    #[cfg(feature = "rustls-023")]
+    pub(crate) tls: Option<crate::tls::Tls>,
 }
 
 impl Default for Settings {
@@ -174,6 +178,20 @@ impl Default for Settings {
             authenticator: None,
             tcp_nodelay: true,
             retry_policy: Arc::new(DefaultRetryPolicy),
+            #[cfg(feature = "rustls-023")]
+            tls: None,
         }
+    }
+}
+
+impl Settings {
+    /// Notes what the contact point `node` resolved to: the name that certificates are to have.
+    pub(crate) fn add_contact_point(&mut self, node: &str, addresses: &[SocketAddr]) {
+        #[cfg(feature = "rustls-023")]
+        if let Some(tls) = &mut self.tls {
+            addresses.iter().for_each(|address| tls.add_contact_point(node, address.ip()));
+        }
+        #[cfg(not(feature = "rustls-023"))]
+        let _ = (node, addresses);
     }
 }
