@@ -20,6 +20,7 @@ use super::record::{Fault, Key, OVERHEAD_MAX, PLAIN_LEN_MAX, content};
 use super::stream::{Opener, Secured, Step};
 
 mod handshakes;
+mod nodes;
 mod streams;
 
 const NAME: &str = "node.example.com";
