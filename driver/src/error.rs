@@ -81,6 +81,8 @@ pub enum Lost {
     Frame(FrameError),
     /// The peer answered on a stream that has no request.
     UnknownStream(i16),
+    /// The peer sent something that is not TLS, or said in TLS that it gives up.
+    Tls(&'static str),
     /// No answer to a keepalive within its time-out.
     KeepaliveTimeout,
     /// Too many requests were abandoned whose replies never came.
@@ -101,6 +103,7 @@ impl fmt::Display for Lost {
                     "connection closed: the node answered on stream {s}, which has no request"
                 )
             }
+            Lost::Tls(what) => write!(f, "connection closed: {what}"),
             Lost::KeepaliveTimeout => f.write_str("connection closed: no answer to a keepalive"),
             Lost::TooManyOrphans => {
                 f.write_str("connection closed: too many replies to abandoned requests outstanding")

@@ -351,7 +351,10 @@ impl Task {
     /// Makes the pool that fits what the node says of itself.
     fn start_pool(&mut self, first: Established) -> Result<(), Error> {
         let sharder = sharder_of(&first.supported);
-        self.shard_aware_port = first.supported.shard_aware_port;
+        self.shard_aware_port = match self.inner.settings.speaks_tls() {
+            true => first.supported.shard_aware_port_tls,
+            false => first.supported.shard_aware_port,
+        };
         let (sharder, per_shard) = match self.inner.settings.pool_size {
             PoolSize::PerShard(n) => (sharder, n.get()),
             PoolSize::PerHost(n) => match sharder {

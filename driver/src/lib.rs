@@ -79,7 +79,9 @@ mod session;
 mod settings;
 
 #[cfg(feature = "rustls-023")]
-#[cfg_attr(not(test), expect(dead_code, reason = "connections do not use it yet"))]
+mod tls;
+#[cfg(not(feature = "rustls-023"))]
+#[path = "no_tls.rs"]
 mod tls;
 
 mod control;

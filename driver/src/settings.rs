@@ -2,8 +2,8 @@
 //!
 //! The table of all limits is `docs/LIMITS.md`.
 
-use std::sync::Arc;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Authenticator;
@@ -185,6 +185,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether connections are encrypted.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        #[cfg(feature = "rustls-023")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "rustls-023"))]
+        false
+    }
+
     /// Notes what the contact point `node` resolved to: the name that certificates are to have.
     pub(crate) fn add_contact_point(&mut self, node: &str, addresses: &[SocketAddr]) {
         #[cfg(feature = "rustls-023")]

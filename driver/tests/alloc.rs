@@ -1,7 +1,8 @@
 //! Steady state touches the heap zero times: not one allocation, reallocation or free in the whole
-//! process, over every workload, plain and LZ4, on both runtimes, with 1 and 8 shards.
+//! process, over every workload, plain and LZ4, on both runtimes, with 1 and 8 shards, in version 5
+//! of the protocol, with three nodes that hold three replicas, and with TLS in a build that has it.
 //!
-//! The node runs in a process of its own (this program again, started with `--node`), so that all
+//! The nodes run in a process of their own (this program again, started with `--node`), so that all
 //! that is counted is the client. A last case puts one allocation into the path and must be seen.
 //! A case that fails prints where the first calls of the allocator came from.
 //!
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use shardwire::{Batch, BatchType, Compression, PreparedStatement, Session, SessionBuilder};
 use shardwire_meter::CountingAllocator;
+use shardwire_server::{Cluster, Persona, Tls};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
@@ -56,21 +58,43 @@ enum Workload {
     Leaky,
 }
 
+/// What requests go to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Servers {
+    persona: Persona,
+    nodes: u16,
+    shards: u16,
+    tls: bool,
+}
+
+/// Nodes that speak version 4, to which LZ4 compresses bodies, and 5, where it does segments.
+const SERVERS: &[Servers] = &[
+    Servers { persona: Persona::Scylla, nodes: 1, shards: 1, tls: false },
+    Servers { persona: Persona::Scylla, nodes: 1, shards: 8, tls: false },
+    Servers { persona: Persona::Scylla, nodes: 3, shards: 2, tls: false },
+    Servers { persona: Persona::Cassandra, nodes: 1, shards: 1, tls: false },
+    Servers { persona: Persona::Cassandra, nodes: 3, shards: 1, tls: false },
+    #[cfg(feature = "rustls-023")]
+    Servers { persona: Persona::Scylla, nodes: 1, shards: 2, tls: true },
+    #[cfg(feature = "rustls-023")]
+    Servers { persona: Persona::Cassandra, nodes: 1, shards: 1, tls: true },
+];
+
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "the number of shards is printed with the rest")]
+#[expect(dead_code, reason = "the servers are printed with the rest")]
 struct Case {
     workload: Workload,
     compression: Compression,
     threads: usize,
-    shards: u16,
+    servers: Servers,
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, flag, shards] = arguments.as_slice()
+    if let [_, flag, index] = arguments.as_slice()
         && flag == "--node"
     {
-        return node(shards.parse().expect("a number of shards"));
+        return node(SERVERS[index.parse::<usize>().expect("a number")]);
     }
     let default = if cfg!(debug_assertions) { 2_000 } else { 100_000 };
     let requests = match std::env::var("SHARDWIRE_ALLOC_REQUESTS") {
@@ -78,15 +102,15 @@ fn main() {
         Err(_) => default,
     };
     let mut cases = 0;
-    for shards in [1, 8] {
-        let node = Node::start(shards);
-        on_current_thread(schema(&node.contact_point));
+    for (index, &servers) in SERVERS.iter().enumerate() {
+        let node = Node::start(index);
+        on_current_thread(schema(&node, servers.nodes));
         for threads in [1, 2] {
             for compression in [Compression::None, Compression::Lz4] {
                 use Workload::{Batch10, Insert, Leaky, Mixed, Scan, Select1, Select10, Select100};
                 for workload in [Insert, Select1, Select10, Select100, Batch10, Mixed, Scan, Leaky]
                 {
-                    let case = Case { workload, compression, threads, shards };
+                    let case = Case { workload, compression, threads, servers };
                     run(case, &node, requests);
                     cases += 1;
                 }
@@ -106,7 +130,7 @@ fn run(case: Case, node: &Node, requests: u64) {
         _ => requests.next_multiple_of(CONCURRENCY as u64),
     };
     let begin = Instant::now();
-    let work = measure(case, &node.contact_point, requests);
+    let work = measure(case, node, requests);
     let counts = match case.threads {
         1 => on_current_thread(work),
         threads => {
@@ -132,13 +156,9 @@ fn on_current_thread<F: Future>(work: F) -> F::Output {
     runtime.expect("the runtime starts").block_on(work)
 }
 
-async fn measure(
-    case: Case,
-    contact_point: &str,
-    requests: u64,
-) -> shardwire_meter::AllocationCounts {
-    let session = SessionBuilder::new()
-        .known_node(contact_point)
+async fn measure(case: Case, node: &Node, requests: u64) -> shardwire_meter::AllocationCounts {
+    let session = node
+        .builder()
         .compression(Some(case.compression))
         .keepalive_interval(None)
         .cluster_metadata_refresh_interval(REFRESH_INTERVAL)
@@ -305,12 +325,15 @@ impl Work {
 }
 
 /// Makes the tables, and the partition that is read.
-async fn schema(contact_point: &str) {
-    let session = SessionBuilder::new().known_node(contact_point).build().await;
+async fn schema(node: &Node, replication_factor: u16) {
+    let session = node.builder().build().await;
     let session = session.expect("the session connects");
-    for text in [
+    let keyspace = format!(
         "CREATE KEYSPACE IF NOT EXISTS alloc WITH replication = \
-         {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",
+         {{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication_factor}}}"
+    );
+    for text in [
+        &keyspace,
         "CREATE TABLE IF NOT EXISTS alloc.w (id bigint PRIMARY KEY, n int, data blob)",
         "CREATE TABLE IF NOT EXISTS alloc.r \
          (id bigint, n int, name text, data blob, PRIMARY KEY (id, n))",
@@ -329,21 +352,34 @@ async fn schema(contact_point: &str) {
 struct Node {
     child: Child,
     contact_point: String,
+    /// The certificate of a node that speaks TLS, as PEM.
+    #[cfg_attr(not(feature = "rustls-023"), expect(dead_code, reason = "there is no TLS"))]
+    certificate: String,
 }
 
 impl Node {
-    fn start(shards: u16) -> Node {
+    fn start(index: usize) -> Node {
         let program = std::env::current_exe().expect("this program has a path");
         let mut child = Command::new(program)
-            .args(["--node", &shards.to_string()])
+            .args(["--node", &index.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the node's process starts");
         let stdout = child.stdout.take().expect("it has a pipe");
-        let mut contact_point = String::new();
-        BufReader::new(stdout).read_line(&mut contact_point).expect("it tells its address");
-        Node { child, contact_point: contact_point.trim().to_owned() }
+        let mut lines = BufReader::new(stdout).lines();
+        let mut line = || lines.next().expect("a line").expect("it tells its address and name");
+        Node { child, contact_point: line(), certificate: line().replace('|', "\n") }
+    }
+
+    fn builder(&self) -> SessionBuilder {
+        let builder = SessionBuilder::new().known_node(&self.contact_point);
+        #[cfg(feature = "rustls-023")]
+        if !self.certificate.is_empty() {
+            let context = shardwire::TlsContext::builder().ca_pem(self.certificate.as_bytes());
+            return builder.tls_context(Some(context.build().expect("a certificate")));
+        }
+        builder
     }
 }
 
@@ -355,12 +391,23 @@ impl Drop for Node {
 }
 
 /// The other process: serves until its standard input closes, as it does when the test dies.
-fn node(shards: u16) {
+fn node(servers: Servers) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("the runtime starts");
-    let cluster = shardwire_server::Cluster::builder().shards(shards).start();
+    let cluster = Cluster::builder().persona(servers.persona).nodes(servers.nodes.into());
+    let mut cluster = cluster.shards(servers.shards);
+    let mut certificate = String::new();
+    if servers.tls {
+        let names = ["127.0.0.1".to_owned()];
+        let identity = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        certificate = identity.cert.pem();
+        let key = identity.signing_key.serialize_pem();
+        let tls = Tls::from_pem(certificate.as_bytes(), key.as_bytes()).expect("fits");
+        cluster = cluster.tls(tls);
+    }
+    let cluster = cluster.start();
     let cluster = runtime.block_on(cluster).expect("the cluster starts");
-    println!("{}", cluster.contact_points()[0]);
+    println!("{}\n{}", cluster.contact_points()[0], certificate.replace('\n', "|"));
     let mut line = String::new();
     while std::io::stdin().read_line(&mut line).is_ok_and(|len| len > 0) {
         line.clear();

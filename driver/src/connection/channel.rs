@@ -16,13 +16,15 @@ use zeroize::Zeroizing;
 
 use super::Framing;
 use crate::settings::Compression;
+use crate::tls::TlsStream;
+use crate::tls::stream::Secured;
 
 /// The longest reply during the handshake.
 const BODY_LEN_MAX: u32 = 256 * 1024;
 
 /// A socket before its handshake is over. Dropping it closes the socket.
 pub(super) struct Channel {
-    stream: TcpStream,
+    stream: Stream,
     /// What requests are encoded in.
     pub(super) version: Version,
     /// What STARTUP has asked for.
@@ -31,11 +33,18 @@ pub(super) struct Channel {
     segments: Option<SegmentFormat>,
 }
 
+/// A socket, or what is encrypted on it.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    #[cfg_attr(not(feature = "rustls-023"), expect(dead_code, reason = "there is no TLS"))]
+    Tls(Box<TlsStream>),
+}
+
 /// One reply as it came, decompressed. It may hold a token, and is wiped.
 pub(super) type Message = (ResponseHeader, Zeroizing<Vec<u8>>);
 
 impl Channel {
-    pub(super) fn new(stream: TcpStream) -> Channel {
+    pub(super) fn new(stream: Stream) -> Channel {
         let (version, compression) = (Version::V4, Compression::None);
         Channel { stream, version, compression, segments: None }
     }
@@ -55,12 +64,17 @@ impl Channel {
     }
 
     /// What is left to whoever drives the connection from here on.
-    pub(super) fn into_parts(self) -> (TcpStream, Framing) {
+    pub(super) fn into_parts(self) -> Result<(TcpStream, Option<Secured>, Framing), String> {
         let framing = match self.segments {
             Some(format) => Framing::Segments(format),
             None => Framing::Frames { compressed: self.compression == Compression::Lz4 },
         };
-        (self.stream, framing)
+        match self.stream {
+            Stream::Plain(stream) => Ok((stream, None, framing)),
+            Stream::Tls(stream) => {
+                stream.into_parts().map(|(stream, secured)| (stream, Some(secured), framing))
+            }
+        }
     }
 
     /// Sends one frame.
@@ -160,11 +174,17 @@ impl Channel {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.stream.write_all(bytes).await.map_err(reason)
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.write_all(bytes).await.map_err(reason),
+            Stream::Tls(stream) => stream.write_all(bytes).await.map_err(reason),
+        }
     }
 
     async fn read(&mut self, buf: &mut [u8]) -> Result<(), String> {
-        self.stream.read_exact(buf).await.map(drop).map_err(reason)
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.read_exact(buf).await.map(drop).map_err(reason),
+            Stream::Tls(stream) => stream.read_exact(buf).await.map_err(reason),
+        }
     }
 }
 

@@ -20,16 +20,19 @@ use tokio::net::{TcpSocket, TcpStream};
 use zeroize::Zeroizing;
 
 use super::Framing;
-use super::channel::Channel;
+use super::channel::{Channel, Stream};
 use super::login::{UnderWay, log_in};
 use crate::error::Error;
 use crate::runtime;
 use crate::settings::{Compression, ProtocolVersion, Settings};
+use crate::tls::stream::Secured;
 
 /// A socket that is ready for requests.
 #[derive(Debug)]
 pub(crate) struct Established {
     pub(crate) stream: TcpStream,
+    /// What is sent and received is sealed by and opened with.
+    pub(crate) secured: Option<Secured>,
     pub(crate) supported: Supported,
     pub(crate) version: Version,
     pub(crate) framing: Framing,
@@ -80,6 +83,7 @@ pub(crate) async fn establish(
             Some(wanted) => connect_to_shard(peer, wanted, &settings.source_ports).await?,
         };
         stream.set_nodelay(settings.tcp_nodelay).map_err(|e| e.to_string())?;
+        let stream = encrypt(stream, peer, settings).await?;
         shake_hands(stream, settings, agreed, &under_way).await
     };
     let failure = match runtime::within(settings.connect_timeout, steps).await {
@@ -137,8 +141,28 @@ fn is_taken(error: &std::io::Error) -> bool {
     matches!(error.kind(), AddrInUse | AddrNotAvailable | PermissionDenied)
 }
 
+/// Goes over to TLS if the session is to.
+#[cfg(feature = "rustls-023")]
+async fn encrypt(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    settings: &Settings,
+) -> Result<Stream, String> {
+    let Some(tls) = &settings.tls else { return Ok(Stream::Plain(stream)) };
+    let name = tls.server_name(peer.ip());
+    let secured = crate::tls::connect(&mut stream, &tls.context, name).await;
+    let secured = secured.map_err(|reason| format!("TLS: {reason}"))?;
+    Ok(Stream::Tls(Box::new(crate::tls::TlsStream::new(stream, secured))))
+}
+
+#[cfg(not(feature = "rustls-023"))]
+#[expect(clippy::unused_async, reason = "as the one that does")]
+async fn encrypt(stream: TcpStream, _: SocketAddr, _: &Settings) -> Result<Stream, String> {
+    Ok(Stream::Plain(stream))
+}
+
 async fn shake_hands(
-    stream: TcpStream,
+    stream: Stream,
     settings: &Settings,
     agreed: Option<Version>,
     under_way: &UnderWay,
@@ -186,8 +210,8 @@ async fn shake_hands(
         exchange(&mut channel, &query).await?;
     }
     let version = channel.version;
-    let (stream, framing) = channel.into_parts();
-    Ok(Established { stream, supported, version, framing })
+    let (stream, secured, framing) = channel.into_parts()?;
+    Ok(Established { stream, secured, supported, version, framing })
 }
 
 /// What the node offers. Asked in version 4, which any node answers that speaks 4 or 5.

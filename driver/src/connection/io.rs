@@ -19,6 +19,7 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use super::group::{Command, Group, Side, SocketWaker, bits};
 use super::handshake::Established;
+use super::opening::Opening;
 use super::segments::Segments;
 use super::writer::Flushed;
 use super::{Conn, Framing, Reply, State};
@@ -68,6 +69,8 @@ pub(super) struct Socket {
     pub(super) compressed: bool,
     /// What frames are wrapped in; from version 5 on.
     pub(super) segments: Option<Box<Segments>>,
+    /// What opens TLS's records.
+    opening: Option<Box<Opening>>,
     read_waker: Waker,
     write_waker: Waker,
 }
@@ -123,6 +126,7 @@ impl IoTask {
         let (read_waker, write_waker) = (waker(Side::Read), waker(Side::Write));
         let (read, write) = socket.stream.into_split();
         let receiver = Receiver::new(&mut self.memory.chunks);
+        let (opening, sealer) = socket.secured.map(Opening::new).unzip();
         let Some(place) = self.sockets.get_mut(index as usize) else { return };
         *place = Some(Socket {
             half: read,
@@ -135,11 +139,12 @@ impl IoTask {
                     Some(Box::new(Segments::new(format, self.limits.response_len_max)))
                 }
             },
+            opening: opening.map(Box::new),
             read_waker: read_waker.clone(),
             write_waker,
         });
         let Some(conn) = self.conn(index) else { return };
-        conn.lock_writer().install(write, socket.framing);
+        conn.lock_writer().install(write, socket.framing, sealer);
         conn.outbox.reopen();
         conn.quiet.store(true, Ordering::Relaxed);
         conn.set_state(State::Open);
@@ -179,10 +184,14 @@ impl IoTask {
         let Some(conn) = self.pool.conns.get(self.first + index as usize) else { return Ok(()) };
         let waker = socket.read_waker.clone();
         let cx = &mut Context::from_waker(&waker);
+        let (memory, events) = (&mut self.memory, &*self.events);
         let mut completed = 0;
         let mut reads = 0;
         loop {
-            let mut buf = ReadBuf::new(socket.receiver.spare(&mut self.memory.chunks));
+            let mut buf = ReadBuf::new(match &mut socket.opening {
+                None => socket.receiver.spare(&mut memory.chunks),
+                Some(opening) => opening.spare(),
+            });
             match Pin::new(&mut socket.half).poll_read(cx, &mut buf) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) => {
@@ -190,9 +199,12 @@ impl IoTask {
                     if len == 0 {
                         return Err(Lost::ClosedByPeer);
                     }
-                    socket.receiver.advance(len);
-                    completed +=
-                        socket.deliver(conn, &mut self.memory, &self.limits, &*self.events)?;
+                    if socket.opening.is_some() {
+                        completed += socket.open(len, conn, memory, &self.limits, events)?;
+                    } else {
+                        socket.receiver.advance(len);
+                        completed += socket.deliver(conn, memory, &self.limits, events)?;
+                    }
                 }
                 Poll::Ready(Err(e)) => return Err(Lost::Io(e.kind())),
             }
@@ -206,7 +218,7 @@ impl IoTask {
         if completed > 0 {
             conn.replies.fetch_add(completed, Ordering::Relaxed);
         }
-        socket.receiver.rest(&mut self.memory.chunks);
+        socket.receiver.rest(&mut memory.chunks);
         Ok(())
     }
 
@@ -318,6 +330,30 @@ impl IoTask {
             self.group.set_ticking(false);
             self.group.clock.release();
         }
+    }
+}
+
+impl Socket {
+    /// Opens what has arrived, the last `len` bytes of it just now, and takes out all whole frames;
+    /// returns how many requests they completed.
+    fn open(
+        &mut self,
+        len: usize,
+        conn: &Conn,
+        memory: &mut Memory,
+        limits: &Limits,
+        events: &dyn EventSink,
+    ) -> Result<u32, Lost> {
+        let mut completed = 0;
+        let mut arrived = len;
+        while let Some(opening) = &mut self.opening {
+            opening.advance(std::mem::take(&mut arrived));
+            if !opening.open(&mut self.receiver, &mut memory.chunks)? {
+                break;
+            }
+            completed += self.deliver(conn, memory, limits, events)?;
+        }
+        Ok(completed)
     }
 }
 

@@ -11,10 +11,12 @@ pub(crate) mod group;
 pub(crate) mod handshake;
 pub(crate) mod io;
 mod login;
+mod opening;
 mod segments;
 pub(crate) mod submit;
 #[cfg(test)]
 mod tests;
+mod wrap;
 pub(crate) mod writer;
 
 use std::net::SocketAddr;

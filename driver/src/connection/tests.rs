@@ -92,7 +92,7 @@ impl Pair {
         let pool = NodePool::start(address, None, 1, &clock, &limits, &sink);
         let stream = stream.unwrap();
         let supported = Supported::default();
-        pool.install(0, Established { stream, supported, version, framing });
+        pool.install(0, Established { stream, secured: None, supported, version, framing });
         log.changed.notified().await;
         Pair { pool, log, peer: accepted.unwrap().0 }
     }

@@ -117,6 +117,7 @@ const DRIVER_FILES_WITH_TOKIO: &[&str] = &[
     "driver/src/io/",
     "driver/src/runtime.rs",
     "driver/src/runtime/",
+    "driver/src/no_tls.rs",
     "driver/src/tls/mod.rs",
 ];
 

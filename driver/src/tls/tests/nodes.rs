@@ -1,6 +1,6 @@
 //! Over sockets: to the embedded node, to a port in plain text, to one that closes.
 
-use shardwire_protocol::header::{HEADER_LEN, Opcode, ResponseHeader};
+use shardwire_protocol::header::{HEADER_LEN, Opcode, ResponseHeader, Version};
 use shardwire_protocol::request::{Options, Request, encode_request};
 use shardwire_server::{Cluster, Tls as ServerTls};
 use tokio::io::AsyncWriteExt;
@@ -8,7 +8,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::{TlsStream, connect};
 use super::*;
-use crate::query::VERSION;
 
 async fn cluster(clients: Clients) -> Cluster {
     let Identity { certificate, key } = &PKI.node;
@@ -27,8 +26,8 @@ async fn open(cluster: &Cluster, context: &TlsContext) -> Result<TlsStream, Stri
 
 /// Asks for OPTIONS; the opcode of the reply.
 async fn ask(stream: &mut TlsStream) -> std::io::Result<Opcode> {
-    let mut frame = vec![0; HEADER_LEN + Options.body_len(VERSION).unwrap()];
-    encode_request(&Options, VERSION, 0, 0, &mut frame).unwrap();
+    let mut frame = vec![0; HEADER_LEN + Options.body_len(Version::V4).unwrap()];
+    encode_request(&Options, Version::V4, 0, 0, &mut frame).unwrap();
     stream.write_all(&frame).await?;
     let mut head = [0; HEADER_LEN];
     stream.read_exact(&mut head).await?;
