@@ -99,6 +99,12 @@ const LAYERS: &[Layer] = &[
         others: Some(&["anyhow", "clap", "fastrand", "rcgen", "rustix", "rustls", "tokio"]),
         never: &["shardwire", "shardwire-protocol"],
     },
+    Layer {
+        name: "shardwire-testing-suite",
+        ours: &["shardwire", "shardwire-server", "shardwire-testing-cassandra"],
+        others: Some(&["anyhow", "futures", "libtest-mimic", "tokio", "uuid"]),
+        never: &[],
+    },
     Layer { name: "shardwire-tidy", ours: &[], others: Some(&["serde_json"]), never: &["tokio"] },
 ];
 

@@ -1,0 +1,160 @@
+//! Errors that a server answers with, with their codes and fields.
+//!
+//! Not provoked: overloaded (1001) and bootstrapping (1002) take a node in a state that no client
+//! brings about; CAS write unknown (1700) takes a race that can't be staged from outside.
+
+use anyhow::{Result, bail, ensure};
+use shardwire::{Consistency, Error, ErrorKind, Session, Statement};
+
+use crate::case::{Case, case};
+use crate::context::Context;
+
+pub(super) const CASES: &[Case] = &[
+    case!(errors::syntax),
+    case!(errors::invalid),
+    case!(errors::already_exists),
+    case!(errors::configuration),
+    case!(errors::function_failure),
+    case!(errors::unavailable),
+    case!(errors::too_large_a_mutation),
+    case!(errors::protocol),
+];
+
+/// The error of a statement as text, which must be the server's with this code.
+async fn provoked(
+    context: &Context,
+    session: &Session,
+    text: &str,
+    code: i32,
+    says: &[&str],
+) -> Result<Error> {
+    let statement = Statement::new(context.text(text));
+    match session.query_unpaged(statement, ()).await {
+        Ok(result) => bail!("no error: {result:?}"),
+        Err(error) => {
+            check(&error, code, says)?;
+            Ok(error)
+        }
+    }
+}
+
+/// That it is the server's error of this code, and that its text says all of these.
+pub(super) fn check(error: &Error, code: i32, says: &[&str]) -> Result<()> {
+    ensure!(error.kind() == ErrorKind::Database, "{error:?}");
+    ensure!(error.database_code() == Some(code), "{error:?}");
+    let text = error.to_string();
+    for part in says {
+        ensure!(text.contains(part), "no {part:?} in {text}");
+    }
+    Ok(())
+}
+
+async fn syntax(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    for text in ["SELEC * FROM {ks}.t", "", "SELECT * FROM {ks}.t WHERE", "INSERT INTO 'é'"] {
+        provoked(context, &session, text, 0x2000, &[]).await?;
+        let error = session.prepare(context.text(text)).await.err();
+        ensure!(error.is_some_and(|error| error.database_code() == Some(0x2000)), "{text}");
+    }
+    Ok(())
+}
+
+async fn invalid(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    context.alter(&session, "CREATE TABLE {ks}.t (id int PRIMARY KEY, v int)").await?;
+    for text in [
+        "SELECT nothing FROM {ks}.t",
+        "SELECT * FROM {ks}.nothing",
+        "SELECT * FROM {ks}.t WHERE v = 1",
+        "INSERT INTO {ks}.t (v) VALUES (1)",
+        "INSERT INTO {ks}.t (id, v) VALUES (1, 'text')",
+        "USE no_such_keyspace",
+    ] {
+        let error = provoked(context, &session, text, 0x2200, &[]).await?;
+        ensure!(!error.is_safe_to_retry(), "{text} may be tried again");
+        ensure!(error.database_message().is_some_and(|text| !text.is_empty()), "no message");
+    }
+    Ok(())
+}
+
+async fn already_exists(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    context.alter(&session, "CREATE TABLE {ks}.t (id int PRIMARY KEY)").await?;
+    let (keyspace, table) = (format!("{:?}", context.keyspace()), "\"t\"");
+    let text = "CREATE TABLE {ks}.t (id int PRIMARY KEY)";
+    provoked(context, &session, text, 0x2400, &[&keyspace, table]).await?;
+    let text = "CREATE KEYSPACE {ks} WITH replication = \
+                {'class': 'SimpleStrategy', 'replication_factor': 1}";
+    provoked(context, &session, text, 0x2400, &[&keyspace]).await?;
+    context.query(&session, &text.replace("KEYSPACE", "KEYSPACE IF NOT EXISTS")).await?;
+    Ok(())
+}
+
+async fn configuration(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    let text = "CREATE KEYSPACE {ks}_x WITH replication = {'class': 'NoSuchStrategy'}";
+    provoked(context, &session, text, 0x2300, &["NoSuchStrategy"]).await?;
+    Ok(())
+}
+
+async fn function_failure(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    context.alter(&session, "CREATE TABLE {ks}.t (id int PRIMARY KEY, v text)").await?;
+    let text = "CREATE FUNCTION {ks}.explode (a int, b text) CALLED ON NULL INPUT RETURNS int \
+                LANGUAGE java AS 'throw new RuntimeException(\"boom\");'";
+    context.alter(&session, text).await?;
+    context.query(&session, "INSERT INTO {ks}.t (id, v) VALUES (1, 'x')").await?;
+    let keyspace = format!("{:?}", context.keyspace());
+    let says = ["boom", &keyspace, "\"explode\""];
+    provoked(context, &session, "SELECT {ks}.explode(id, v) FROM {ks}.t", 0x1400, &says).await?;
+    Ok(())
+}
+
+/// More replicas are asked for than there are.
+async fn unavailable(context: &Context) -> Result<()> {
+    let session = context.session_with_replicas(1).await?;
+    context.alter(&session, "CREATE TABLE {ks}.t (id int PRIMARY KEY, v int)").await?;
+    for text in ["SELECT v FROM {ks}.t WHERE id = 1", "INSERT INTO {ks}.t (id, v) VALUES (1, 1)"] {
+        let mut statement = session.prepare(context.text(text)).await?;
+        for (consistency, required) in [(Consistency::Two, 2), (Consistency::Three, 3)] {
+            statement.set_consistency(consistency);
+            let Err(error) = session.execute_unpaged(&statement, ()).await else {
+                bail!("{text} at {consistency:?} was executed");
+            };
+            let required = format!("required: {required}");
+            check(&error, 0x1000, &[&format!("{consistency:?}"), &required, "alive: 1"])?;
+            ensure!(error.is_safe_to_retry(), "{error:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A mutation that is larger than half a segment of the commit log.
+async fn too_large_a_mutation(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    context.alter(&session, "CREATE TABLE {ks}.t (id int PRIMARY KEY, b blob)").await?;
+    let insert = session.prepare(context.text("INSERT INTO {ks}.t (id, b) VALUES (?, ?)")).await?;
+    let Err(error) = session.execute_unpaged(&insert, (1, vec![7_u8; 9 << 20])).await else {
+        bail!("it was executed");
+    };
+    check(&error, 0x2200, &["oversized mutation"])?;
+    ensure!(!error.is_safe_to_retry(), "{error:?}");
+    // The connection goes on.
+    session.execute_unpaged(&insert, (1, vec![7_u8; 9])).await?;
+    Ok(())
+}
+
+/// A bind marker in a statement that can't have one.
+async fn protocol(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    context.alter(&session, "CREATE TABLE {ks}.t (id int PRIMARY KEY, b blob)").await?;
+    let mut select = session.prepare(context.text("SELECT id FROM {ks}.t")).await?;
+    select.set_page_size(10);
+    let state = Some(shardwire::PagingState::from_bytes(&[0xFF; 20]));
+    let Err(error) = session.execute_single_page(&select, (), state).await else {
+        bail!("a paging state that is none was taken");
+    };
+    check(&error, 0x000A, &[])?;
+    session.execute_unpaged(&select, ()).await?;
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The cases, by what they are about.
+
+use crate::case::Case;
+
+mod auth;
+mod batches;
+mod collections;
+mod errors;
+mod lwt;
+mod nodes;
+mod nulls;
+mod paging;
+mod prepared;
+mod routing;
+mod schema;
+mod types;
+mod udts;
+mod vectors;
+
+/// All of them.
+pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+    [
+        types::CASES,
+        collections::CASES,
+        udts::CASES,
+        vectors::CASES,
+        nulls::CASES,
+        paging::CASES,
+        batches::CASES,
+        lwt::CASES,
+        prepared::CASES,
+        schema::CASES,
+        errors::CASES,
+        routing::CASES,
+        auth::CASES,
+        nodes::CASES,
+    ]
+    .into_iter()
+    .flatten()
+}

@@ -1,0 +1,245 @@
+//! Nodes that end, come back, or do not answer, under sessions that go on.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures::future::{join_all, try_join_all};
+use shardwire::value::Counter;
+use shardwire::{
+    Batch, BatchType, Consistency, Error, ErrorKind, PreparedStatement, Session, SessionBuilder,
+    Statement,
+};
+
+use super::errors::check;
+use crate::case::{Case, case};
+use crate::context::Context;
+use crate::target::Listen;
+
+pub(super) const CASES: &[Case] = &[
+    case!(nodes::killed_and_started_again).three_nodes().alone(),
+    case!(nodes::down).three_nodes().alone(),
+    case!(nodes::paused).three_nodes().alone(),
+    case!(nodes::all_gone).alone(),
+];
+
+/// Time that a session has to notice; the pause between attempts to connect is below it.
+const NOTICE: Duration = Duration::from_secs(30);
+
+/// Sessions as a program has them that can't wait for nodes: of each variant one.
+async fn sessions(context: &Context) -> Result<Vec<(&'static str, Session)>> {
+    let first = context.session().await?;
+    context.alter(&first, "CREATE TABLE {ks}.t (id int PRIMARY KEY, v int)").await?;
+    context.alter(&first, "CREATE TABLE {ks}.c (id int PRIMARY KEY, n counter)").await?;
+    let impatient = |builder: SessionBuilder| {
+        builder
+            .reconnect_backoff(Duration::from_millis(50), Duration::from_millis(500))
+            .connection_timeout(Duration::from_secs(2))
+            .keepalive_interval(Some(Duration::from_secs(1)))
+            .keepalive_timeout(Duration::from_secs(2))
+            .build()
+    };
+    let sessions = context.builders().map(|(name, builder)| async move {
+        anyhow::Ok((name, impatient(builder).await.with_context(|| name)?))
+    });
+    try_join_all(sessions).await
+}
+
+async fn insert(context: &Context, session: &Session) -> Result<PreparedStatement> {
+    let insert = session.prepare(context.text("INSERT INTO {ks}.t (id, v) VALUES (?, ?)"));
+    let mut insert = insert.await?;
+    insert.set_is_idempotent(true);
+    insert.set_consistency(Consistency::Quorum);
+    Ok(insert)
+}
+
+/// Requests that can be repeated go through while a node of three dies, and go to it again when it
+/// is back: the others end, and it alone answers.
+async fn killed_and_started_again(context: &Context) -> Result<()> {
+    let sessions = sessions(context).await?;
+    let target = context.target();
+    let mut inserts = Vec::new();
+    for (_, session) in &sessions {
+        inserts.push(insert(context, session).await?);
+    }
+    let write = async |what: &str| {
+        for ((name, session), insert) in sessions.iter().zip(&inserts) {
+            let writes = (0..60).map(|id| session.execute_unpaged(insert, (id, id)));
+            try_join_all(writes).await.with_context(|| format!("{name}: {what}"))?;
+        }
+        anyhow::Ok(())
+    };
+    write("before").await?;
+    target.kill(2).await?;
+    write("after the death").await?;
+    target.start_again(2).await?;
+    write("after the return").await?;
+    target.stop(0).await?;
+    target.stop(1).await?;
+    for (name, session) in &sessions {
+        let mut select = Statement::new("SELECT rpc_address FROM system.local");
+        select.set_is_idempotent(true);
+        let asked = async {
+            loop {
+                match session.query_unpaged(select.clone(), ()).await {
+                    Ok(result) => return result.into_rows_result(),
+                    Err(error) if error.kind() == ErrorKind::ConnectionLost => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        let rows = tokio::time::timeout(NOTICE, asked).await.context("no answer")??;
+        let (address,) = rows.single_row::<(std::net::IpAddr,)>()?;
+        let expected = target.contact_points().get(2).context("no third node")?.ip();
+        ensure!(address == expected, "{name}: {address} answered");
+    }
+    target.start_again(0).await?;
+    target.start_again(1).await?;
+    write("in the end").await?;
+    // All replicas answer, whichever node coordinates.
+    for ((name, session), insert) in sessions.iter().zip(&inserts) {
+        let mut insert = insert.clone();
+        insert.set_consistency(Consistency::All);
+        for id in 0..10 {
+            session.execute_unpaged(&insert, (id, id)).await.with_context(|| name.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// With one node down, what takes all replicas is unavailable, and the error says how many live.
+async fn down(context: &Context) -> Result<()> {
+    let sessions = sessions(context).await?;
+    context.target().stop(1).await?;
+    for (name, session) in &sessions {
+        let mut write = insert(context, session).await?;
+        session.execute_unpaged(&write, (1, 1)).await.with_context(|| format!("{name}: quorum"))?;
+        write.set_consistency(Consistency::All);
+        let mut read = session.prepare(context.text("SELECT v FROM {ks}.t WHERE id = 1")).await?;
+        read.set_consistency(Consistency::All);
+        for result in [
+            session.execute_unpaged(&write, (1, 1)).await,
+            session.execute_unpaged(&read, ()).await,
+        ] {
+            let Err(error) = result else { bail!("{name}: it was executed") };
+            check(&error, 0x1000, &["All", "required: 3", "alive: 2"])?;
+            ensure!(error.is_safe_to_retry(), "{name}: {error:?}");
+        }
+        // A new session finds its way without the node, though it is a contact point.
+        let (_, builder) = context.builders().find(|(n, _)| n == name).context("no variant")?;
+        let other = builder.build().await.with_context(|| format!("{name}: connecting"))?;
+        insert(context, &other).await?;
+    }
+    Ok(())
+}
+
+/// A replica that does not answer, before the others hold it for down: time-outs with all that
+/// they say. No client asks the paused node itself, as it does not listen.
+async fn paused(context: &Context) -> Result<()> {
+    let sessions = sessions(context).await?;
+    let target = context.target();
+    target.listen(2, Listen::Off).await?;
+    let mut prepared = Vec::new();
+    for (_, session) in &sessions {
+        prepared.push(Prepared::new(context, session).await?);
+    }
+    target.pause(2).await?;
+    // All at once: they have to begin before the node is found to be down.
+    let asked = sessions.iter().zip(&prepared).map(|((_, session), prepared)| async {
+        tokio::join!(
+            session.execute_unpaged(&prepared.write, (1, 1)),
+            session.execute_unpaged(&prepared.read, ()),
+            session.batch(&prepared.unlogged, ((1, 1), (2, 2))),
+            session.batch(&prepared.logged, ((1, 1), (2, 2))),
+            session.execute_unpaged(&prepared.count, (Counter(1),)),
+            session.execute_unpaged(&prepared.conditional, (9,)),
+            session.query_unpaged(prepared.truncate.clone(), ()),
+        )
+    });
+    let replies = join_all(asked).await;
+    target.resume(2).await?;
+    target.listen(2, Listen::On).await?;
+    for ((name, _), replies) in sessions.iter().zip(replies) {
+        let (write, read, unlogged, logged, count, conditional, truncate) = replies;
+        let two_of_three = ["All", "received: 2", "block_for: 3"];
+        let expect = |what: &str, result: Result<_, Error>, code: i32, says: &[&str]| {
+            let Err(error) = result else { bail!("{name}: {what} was executed") };
+            check(&error, code, says).with_context(|| format!("{name}: {what}"))
+        };
+        expect("the write", write, 0x1100, &[&two_of_three[..], &["Simple"]].concat())?;
+        expect("the read", read, 0x1200, &two_of_three)?;
+        let says = [&two_of_three[..], &["UnloggedBatch"]].concat();
+        expect("the unlogged batch", unlogged, 0x1100, &says)?;
+        expect("the batch", logged, 0x1100, &[&two_of_three[..], &["Batch"]].concat())?;
+        expect("the counter", count, 0x1100, &["All", "Counter"])?;
+        expect("the condition", conditional, 0x1100, &["All"])?;
+        expect("TRUNCATE", truncate, 0x1003, &[])?;
+    }
+    // It answers again, and so do all.
+    for ((name, session), prepared) in sessions.iter().zip(&prepared) {
+        session.execute_unpaged(&prepared.write, (1, 1)).await.with_context(|| name.to_string())?;
+    }
+    Ok(())
+}
+
+/// What is asked of a cluster with a paused node.
+struct Prepared {
+    write: PreparedStatement,
+    read: PreparedStatement,
+    unlogged: Batch,
+    logged: Batch,
+    count: PreparedStatement,
+    conditional: PreparedStatement,
+    truncate: Statement,
+}
+
+impl Prepared {
+    async fn new(context: &Context, session: &Session) -> Result<Self> {
+        let prepare = async |text: &str| -> Result<PreparedStatement> {
+            let mut statement = session.prepare(context.text(text)).await?;
+            statement.set_consistency(Consistency::All);
+            Ok(statement)
+        };
+        let write = prepare("INSERT INTO {ks}.t (id, v) VALUES (?, ?)").await?;
+        let batch = |kind| {
+            let mut batch =
+                Batch::new_with_statements(kind, vec![write.clone().into(), write.clone().into()]);
+            batch.set_consistency(Consistency::All);
+            batch
+        };
+        Ok(Self {
+            unlogged: batch(BatchType::Unlogged),
+            logged: batch(BatchType::Logged),
+            read: prepare("SELECT v FROM {ks}.t WHERE id = 1").await?,
+            count: prepare("UPDATE {ks}.c SET n = n + ? WHERE id = 1").await?,
+            conditional: prepare("UPDATE {ks}.t SET v = ? WHERE id = 77 IF v = null").await?,
+            truncate: Statement::new(context.text("TRUNCATE {ks}.t")),
+            write,
+        })
+    }
+}
+
+/// With no node left requests end by their deadline, and the session finds the nodes again.
+async fn all_gone(context: &Context) -> Result<()> {
+    let sessions = sessions(context).await?;
+    let target = context.target();
+    for node in 0..target.node_count() {
+        target.kill(node).await?;
+    }
+    let mut select = Statement::new("SELECT rpc_address FROM system.local");
+    select.set_request_timeout(Some(Duration::from_millis(300)));
+    for (name, session) in &sessions {
+        let Err(error) = session.query_unpaged(select.clone(), ()).await else {
+            bail!("{name}: somebody answered");
+        };
+        let kinds = [ErrorKind::Timeout, ErrorKind::ConnectionLost];
+        ensure!(kinds.contains(&error.kind()), "{name}: {error:?}");
+    }
+    for node in 0..target.node_count() {
+        target.start_again(node).await?;
+    }
+    select.set_request_timeout(Some(NOTICE));
+    for (name, session) in &sessions {
+        session.query_unpaged(select.clone(), ()).await.with_context(|| name.to_string())?;
+    }
+    Ok(())
+}

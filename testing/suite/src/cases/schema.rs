@@ -1,0 +1,114 @@
+//! Changes of the schema, as the nodes and the session see them.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use futures::future::try_join_all;
+use shardwire::Token;
+
+use crate::case::{Case, case};
+use crate::context::Context;
+
+pub(super) const CASES: &[Case] = &[
+    case!(schema::nodes_agree).three_nodes(),
+    case!(schema::a_new_keyspace_is_seen),
+    case!(schema::everything_is_created_and_dropped),
+    case!(schema::names_are_kept),
+];
+
+/// After agreement every node knows what was created through one.
+async fn nodes_agree(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    let mut others = Vec::new();
+    for point in context.target().contact_points() {
+        others.push(context.builder().known_node(point.to_string()).build().await?);
+    }
+    for table in 0..3 {
+        let text = format!("CREATE TABLE {{ks}}.t{table} (id int PRIMARY KEY)");
+        context.alter(&session, &text).await?;
+        let text = context.text(&format!("SELECT id FROM {{ks}}.t{table}"));
+        // One after the other, round robin, each node gets it.
+        try_join_all(others.iter().map(|other| other.query_unpaged(text.as_str(), ()))).await?;
+    }
+    Ok(())
+}
+
+/// A session learns of a keyspace that another one creates.
+async fn a_new_keyspace_is_seen(context: &Context) -> Result<()> {
+    let other = context.builder().build().await?;
+    let session = context.session().await?;
+    let deadline = Duration::from_secs(30);
+    for session in [&session, &other] {
+        // Sooner than it would be by itself, where it is not told.
+        session.refresh_metadata().await?;
+        let replicas = tokio::time::timeout(deadline, async {
+            loop {
+                let replicas = session.replicas(context.keyspace(), Token(0));
+                if !replicas.is_empty() {
+                    return replicas;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        let expected = context.target().node_count().min(3);
+        let found = replicas.await?.len();
+        ensure!(found == expected, "{found} replicas");
+    }
+    Ok(())
+}
+
+async fn everything_is_created_and_dropped(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    for text in [
+        "CREATE TYPE {ks}.u (a int)",
+        "ALTER TYPE {ks}.u ADD b text",
+        "CREATE TABLE {ks}.t (id int PRIMARY KEY, v int, u frozen<u>, w text)",
+        "ALTER TABLE {ks}.t WITH comment = 'about it'",
+        "CREATE INDEX t_v ON {ks}.t (v)",
+        "CREATE FUNCTION {ks}.twice (n int) RETURNS NULL ON NULL INPUT RETURNS int \
+         LANGUAGE java AS 'return n * 2;'",
+        "CREATE FUNCTION {ks}.plus (state int, n int) CALLED ON NULL INPUT RETURNS int \
+         LANGUAGE java AS 'return state + n;'",
+        "CREATE AGGREGATE {ks}.total (int) SFUNC plus STYPE int INITCOND 0",
+        "CREATE MATERIALIZED VIEW {ks}.by_w AS SELECT w, id FROM {ks}.t \
+         WHERE w IS NOT NULL AND id IS NOT NULL PRIMARY KEY (w, id)",
+    ] {
+        context.alter(&session, text).await?;
+    }
+    let text = "INSERT INTO {ks}.t (id, v, w, u) VALUES (1, 21, 'x', {a: 1, b: 'y'})";
+    context.query(&session, text).await?;
+    let text = "SELECT {ks}.twice(v) FROM {ks}.t WHERE v = 21";
+    let result = context.rows(&session, text).await?;
+    ensure!(result.single_row::<(i32,)>()? == (42,), "{result:?}");
+    let result = context.rows(&session, "SELECT {ks}.total(v) FROM {ks}.t").await?;
+    ensure!(result.single_row::<(i32,)>()? == (21,), "{result:?}");
+    for text in [
+        "DROP MATERIALIZED VIEW {ks}.by_w",
+        "DROP AGGREGATE {ks}.total",
+        "DROP FUNCTION {ks}.plus",
+        "DROP FUNCTION {ks}.twice",
+        "DROP INDEX {ks}.t_v",
+        "DROP TABLE {ks}.t",
+        "DROP TYPE {ks}.u",
+        "DROP KEYSPACE {ks}",
+    ] {
+        context.alter(&session, text).await?;
+    }
+    Ok(())
+}
+
+async fn names_are_kept(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    let text = "CREATE TABLE {ks}.\"Table\" (\"select\" int PRIMARY KEY, \"Ünd so\" int)";
+    // Cassandra takes words and spaces in names of columns, of tables letters and digits alone.
+    context.alter(&session, text).await?;
+    context
+        .query(&session, "INSERT INTO {ks}.\"Table\" (\"select\", \"Ünd so\") VALUES (1, 2)")
+        .await?;
+    let result = context.rows(&session, "SELECT * FROM {ks}.\"Table\"").await?;
+    let names: Vec<_> = result.column_specs().iter().map(|column| column.name.as_str()).collect();
+    ensure!(names == ["select", "Ünd so"], "{names:?}");
+    ensure!(result.column_specs().iter().all(|column| &*column.table == "Table"), "{names:?}");
+    ensure!(result.single_row::<(i32, i32)>()? == (1, 2), "{result:?}");
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! What a case gets: the cluster, ways to connect to it, a keyspace of its own.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use shardwire::{QueryResult, QueryRowsResult, Session, SessionBuilder};
+
+use crate::configuration::Variant;
+use crate::target::Target;
+
+/// What a case gets.
+#[derive(Clone, Debug)]
+pub struct Context {
+    target: Arc<Target>,
+    variants: &'static [Variant],
+    keyspace: String,
+}
+
+impl Context {
+    pub(crate) fn new(target: Arc<Target>, variants: &'static [Variant], keyspace: String) -> Self {
+        Self { target, variants, keyspace }
+    }
+
+    /// The cluster.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Name of the keyspace of the case; [`session`](Self::session) creates it.
+    pub fn keyspace(&self) -> &str {
+        &self.keyspace
+    }
+
+    /// A builder with contact points and credentials, which speaks the (first) variant.
+    pub fn builder(&self) -> SessionBuilder {
+        self.builders().next().map_or_else(SessionBuilder::new, |(_, builder)| builder)
+    }
+
+    /// A builder per variant: one, but for cases that run alone.
+    pub fn builders(&self) -> impl Iterator<Item = (&'static str, SessionBuilder)> {
+        self.variants.iter().map(|variant| {
+            let mut builder = SessionBuilder::new()
+                .known_nodes(self.target.contact_points().iter().map(ToString::to_string));
+            if let Some((user, password)) = self.target.credentials() {
+                builder = builder.user(user, password);
+            }
+            (variant.name, variant.apply(builder))
+        })
+    }
+
+    /// A session of the (first) variant, with the keyspace of the case, replicated to as many
+    /// nodes as can be, up to three.
+    ///
+    /// # Errors
+    ///
+    /// What the driver says.
+    pub async fn session(&self) -> Result<Session> {
+        self.session_with_replicas(self.target.node_count().min(3)).await
+    }
+
+    /// As [`session`](Self::session), with so many replicas.
+    ///
+    /// # Errors
+    ///
+    /// What the driver says.
+    pub async fn session_with_replicas(&self, count: usize) -> Result<Session> {
+        let session = self.builder().build().await.context("connecting")?;
+        let text = format!(
+            "CREATE KEYSPACE {} WITH replication = \
+             {{'class': 'NetworkTopologyStrategy', 'replication_factor': {count}}}",
+            self.keyspace
+        );
+        self.alter(&session, &text).await?;
+        Ok(session)
+    }
+
+    /// A session for each variant, the first as [`session`](Self::session)'s.
+    ///
+    /// # Errors
+    ///
+    /// What the driver says.
+    pub async fn sessions(&self) -> Result<Vec<(&'static str, Session)>> {
+        let first = self.session().await?;
+        let mut sessions = Vec::new();
+        for (name, builder) in self.builders() {
+            if sessions.is_empty() {
+                sessions.push((name, first.clone()));
+            } else {
+                let session = builder.build().await.with_context(|| format!("{name}: connecting"));
+                sessions.push((name, session?));
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// Changes the schema; `{ks}` stands for the keyspace. Waits until all nodes agree.
+    ///
+    /// # Errors
+    ///
+    /// What the driver says.
+    pub async fn alter(&self, session: &Session, text: &str) -> Result<()> {
+        self.query(session, text).await?;
+        session.await_schema_agreement().await.with_context(|| format!("agreement on {text}"))
+    }
+
+    /// Runs a statement as text; `{ks}` stands for the keyspace.
+    ///
+    /// # Errors
+    ///
+    /// What the driver says.
+    pub async fn query(&self, session: &Session, text: &str) -> Result<QueryResult> {
+        let text = self.text(text);
+        session.query_unpaged(text.as_str(), ()).await.with_context(|| text.clone())
+    }
+
+    /// Rows of a statement as text; `{ks}` stands for the keyspace.
+    ///
+    /// # Errors
+    ///
+    /// What the driver says.
+    pub async fn rows(&self, session: &Session, text: &str) -> Result<QueryRowsResult> {
+        let result = self.query(session, text).await?;
+        result.into_rows_result().with_context(|| text.to_owned())
+    }
+
+    /// The text with the name of the keyspace for `{ks}`.
+    pub fn text(&self, text: &str) -> String {
+        text.replace("{ks}", &self.keyspace)
+    }
+}

@@ -1,0 +1,253 @@
+//! A running cluster, whichever server it is.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, bail};
+use shardwire_server::{Cluster, Persona};
+use shardwire_testing_cassandra::{Cassandra, PASSWORD, USER};
+
+use crate::configuration::{Access, Configuration, Server};
+
+/// Shards of an embedded node that passes for ScyllaDB.
+pub(crate) const SHARDS: u16 = 3;
+
+/// A running cluster. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Target {
+    configuration: Configuration,
+    contact_points: Vec<SocketAddr>,
+    nodes: Nodes,
+    /// What was done to each node and not yet undone.
+    hurts: Mutex<Vec<Hurt>>,
+}
+
+#[derive(Debug)]
+enum Nodes {
+    Embedded(Cluster),
+    /// Its methods block, so they run on threads of their own.
+    Cassandra(Arc<Mutex<Cassandra>>),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Hurt {
+    None,
+    Ended,
+    Paused,
+}
+
+/// Whether a node listens to clients.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Listen {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+}
+
+impl Target {
+    /// Starts a cluster.
+    ///
+    /// # Errors
+    ///
+    /// It can't be started.
+    pub async fn start(configuration: Configuration) -> Result<Self> {
+        let (contact_points, nodes) = match configuration.server {
+            Server::Embedded(persona) => {
+                let mut builder =
+                    Cluster::builder().persona(persona).nodes(configuration.node_count);
+                if persona == Persona::Scylla {
+                    builder = builder.shards(SHARDS);
+                }
+                if configuration.access == Access::Password {
+                    builder = builder.user(USER, PASSWORD);
+                }
+                let cluster = builder.start().await.context("embedded nodes don't start")?;
+                (cluster.contact_points(), Nodes::Embedded(cluster))
+            }
+            Server::Cassandra(version) => {
+                let mut builder = Cassandra::builder()
+                    .version(version)
+                    .nodes(configuration.node_count)
+                    .nodetool();
+                if configuration.access == Access::Password {
+                    builder = builder.auth();
+                }
+                let cluster = tokio::task::spawn_blocking(move || builder.start()).await?;
+                let cluster = cluster.context("Cassandra can't be started")?;
+                (cluster.contact_points(), Nodes::Cassandra(Arc::new(Mutex::new(cluster))))
+            }
+        };
+        let hurts = Mutex::new(vec![Hurt::None; configuration.node_count]);
+        Ok(Self { configuration, contact_points, nodes, hurts })
+    }
+
+    /// What was started.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// How many nodes it has, whether they run or not.
+    pub fn node_count(&self) -> usize {
+        self.configuration.node_count
+    }
+
+    /// Where each node listens.
+    pub fn contact_points(&self) -> &[SocketAddr] {
+        &self.contact_points
+    }
+
+    /// A user who may do everything, and the password, where clients have to log in.
+    pub fn credentials(&self) -> Option<(&'static str, &'static str)> {
+        (self.configuration.access == Access::Password).then_some((USER, PASSWORD))
+    }
+
+    /// The embedded nodes, if that is what it is, for their counters.
+    pub fn embedded(&self) -> Option<&Cluster> {
+        match &self.nodes {
+            Nodes::Embedded(cluster) => Some(cluster),
+            Nodes::Cassandra(_) => None,
+        }
+    }
+
+    /// Ends a node as a crash would.
+    ///
+    /// # Errors
+    ///
+    /// The launcher's.
+    pub async fn kill(&self, node: usize) -> Result<()> {
+        self.note(node, Hurt::Ended);
+        match &self.nodes {
+            Nodes::Embedded(cluster) => Ok(cluster.stop_node(node).await?),
+            Nodes::Cassandra(cluster) => blocking(cluster, move |c| c.kill(node)).await,
+        }
+    }
+
+    /// Ends a node in order: it tells the others.
+    ///
+    /// # Errors
+    ///
+    /// The launcher's.
+    pub async fn stop(&self, node: usize) -> Result<()> {
+        self.note(node, Hurt::Ended);
+        match &self.nodes {
+            Nodes::Embedded(cluster) => Ok(cluster.stop_node(node).await?),
+            Nodes::Cassandra(cluster) => blocking(cluster, move |c| c.stop(node)).await,
+        }
+    }
+
+    /// Starts a node that has ended, on its data; returns when it serves and the others know.
+    ///
+    /// # Errors
+    ///
+    /// The launcher's.
+    pub async fn start_again(&self, node: usize) -> Result<()> {
+        match &self.nodes {
+            Nodes::Embedded(cluster) => cluster.start_node(node).await?,
+            Nodes::Cassandra(cluster) => blocking(cluster, move |c| c.restart(node)).await?,
+        }
+        self.note(node, Hurt::None);
+        Ok(())
+    }
+
+    /// Stops a node's process: its sockets stay, and nobody answers.
+    ///
+    /// # Errors
+    ///
+    /// The launcher's; embedded nodes have no process of their own.
+    pub async fn pause(&self, node: usize) -> Result<()> {
+        let Nodes::Cassandra(cluster) = &self.nodes else {
+            bail!("embedded nodes can't be paused");
+        };
+        self.note(node, Hurt::Paused);
+        blocking(cluster, move |c| c.pause(node)).await
+    }
+
+    /// Lets a paused node go on; returns when the others know.
+    ///
+    /// # Errors
+    ///
+    /// The launcher's.
+    pub async fn resume(&self, node: usize) -> Result<()> {
+        if let Nodes::Cassandra(cluster) = &self.nodes {
+            let resume = move |c: &mut Cassandra| {
+                c.resume(node)?;
+                c.wait_until_ready().map(drop)
+            };
+            blocking(cluster, resume).await?;
+        }
+        self.note(node, Hurt::None);
+        Ok(())
+    }
+
+    /// Addresses of the nodes that hold a partition, as the server itself tells; `key` is as
+    /// `nodetool` takes it.
+    ///
+    /// # Errors
+    ///
+    /// The launcher's; embedded nodes have no `nodetool`.
+    pub async fn endpoints(&self, keyspace: &str, table: &str, key: &str) -> Result<Vec<IpAddr>> {
+        let Nodes::Cassandra(cluster) = &self.nodes else {
+            bail!("embedded nodes have no nodetool");
+        };
+        let arguments = ["getendpoints", keyspace, table, key].map(str::to_owned);
+        let printed =
+            blocking(cluster, move |c| c.nodetool(0, &arguments.each_ref().map(String::as_str)));
+        let printed = printed.await?;
+        let addresses = printed.lines().map(|line| line.trim().parse());
+        addresses.collect::<Result<_, _>>().with_context(|| printed.clone())
+    }
+
+    /// Stops a node from listening to clients, or lets it listen again; the other nodes go on to
+    /// use it.
+    ///
+    /// # Errors
+    ///
+    /// The launcher's; embedded nodes have no `nodetool`.
+    pub async fn listen(&self, node: usize, listen: Listen) -> Result<()> {
+        let Nodes::Cassandra(cluster) = &self.nodes else {
+            bail!("embedded nodes have no nodetool");
+        };
+        let argument = match listen {
+            Listen::On => "enablebinary",
+            Listen::Off => "disablebinary",
+        };
+        blocking(cluster, move |c| c.nodetool(node, &[argument])).await?;
+        self.note(node, if listen == Listen::On { Hurt::None } else { Hurt::Ended });
+        Ok(())
+    }
+
+    /// Undoes what was done to nodes and was not undone by a case that failed.
+    ///
+    /// # Errors
+    ///
+    /// The launcher's.
+    pub(crate) async fn heal(&self) -> Result<()> {
+        let hurts = self.hurts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (node, hurt) in hurts.into_iter().enumerate() {
+            match hurt {
+                Hurt::None => {}
+                Hurt::Ended => self.start_again(node).await?,
+                Hurt::Paused => self.resume(node).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, node: usize, hurt: Hurt) {
+        let mut hurts = self.hurts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(noted) = hurts.get_mut(node) {
+            *noted = hurt;
+        }
+    }
+}
+
+/// Runs what blocks, so that the driver's tasks go on meanwhile.
+async fn blocking<T: Send + 'static>(
+    cluster: &Arc<Mutex<Cassandra>>,
+    f: impl FnOnce(&mut Cassandra) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let cluster = Arc::clone(cluster);
+    let run = move || f(&mut cluster.lock().unwrap_or_else(PoisonError::into_inner));
+    tokio::task::spawn_blocking(run).await?
+}
