@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::KeyspaceRow;
 use super::ring::Replication;
 use crate::connection::Conn;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::rows::QueryRowsResult;
 use crate::session::Inner;
 
@@ -41,7 +41,6 @@ const PEERS_V2: &str =
 const PEERS: &str = "SELECT host_id, rpc_address, data_center, rack, tokens FROM system.peers";
 const KEYSPACES: &str = "SELECT keyspace_name, replication FROM system_schema.keyspaces";
 const LOCAL_VERSION: &str = "SELECT schema_version FROM system.local WHERE key='local'";
-const PEER_VERSIONS: &str = "SELECT host_id, schema_version FROM system.peers";
 
 /// Where one reads.
 pub(crate) struct Source<'c> {
@@ -159,18 +158,25 @@ fn add_node(
     });
 }
 
-/// Whether all nodes that the answering one knows have the same schema.
+/// Whether all nodes to which there are connections have the same schema.
+///
+/// Each is asked for its own. What one node knows of the others may be as old as its own schema:
+/// while it has heard nothing of a change that another node has carried out, it sees agreement.
 pub(crate) async fn schema_agrees(inner: &Inner, conn: &Conn) -> Result<bool, Error> {
-    let local = inner.system_query(conn, LOCAL_VERSION).await?;
-    let (local,) = local.first_row::<(Option<Uuid>,)>()?;
-    let peers = inner.system_query(conn, PEER_VERSIONS).await?;
-    for row in peers.rows::<(Option<Uuid>, Option<Uuid>)>()? {
-        let (host_id, version) = row?;
-        // A peer that is down keeps its old version for as long as it is down.
-        let reachable = host_id.is_some_and(|host_id| inner.is_connected(host_id));
-        if reachable && version.is_some() && version != local {
-            return Ok(false);
+    let version = schema_version(inner, conn).await?;
+    for other in inner.one_conn_per_node() {
+        match schema_version(inner, other).await {
+            Ok(other) if other == version => {}
+            Ok(_) => return Ok(false),
+            // It has gone meanwhile; the next time it is not among those that are asked.
+            Err(error) if error.kind() == ErrorKind::ConnectionLost => return Ok(false),
+            Err(error) => return Err(error),
         }
     }
     Ok(true)
+}
+
+async fn schema_version(inner: &Inner, conn: &Conn) -> Result<Option<Uuid>, Error> {
+    let local = inner.system_query(conn, LOCAL_VERSION).await?;
+    Ok(local.first_row::<(Option<Uuid>,)>()?.0)
 }
