@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::certificates::{Authority, Certificates, TlsFiles};
 use crate::client::{Access, Credentials};
-use crate::config::{Login, Settings, Tls};
+use crate::config::{Login, Schema, Settings, Tls};
 use crate::node::{Node, Program};
 use crate::ports::Port;
 use crate::ready::Ready;
@@ -48,9 +48,11 @@ pub struct Builder {
     node_count: usize,
     login: Login,
     tls: Tls,
+    schema: Schema,
     management: Management,
     deadline: Duration,
     folder: Option<PathBuf>,
+    lines: Vec<(String, String)>,
 }
 
 /// Whether nodes can be managed.
@@ -129,6 +131,33 @@ impl Builder {
         self
     }
 
+    /// Nodes answer changes of the schema before they have flushed them, which takes half the time.
+    ///
+    /// A node that is killed comes back without those since its last flush, and then without the
+    /// rows of such tables: call `nodetool flush system_schema` before.
+    ///
+    /// ```
+    /// use shardwire_testing_cassandra::Cassandra;
+    ///
+    /// let builder = Cassandra::builder().schema_in_memory();
+    /// ```
+    pub fn schema_in_memory(mut self) -> Self {
+        self.schema = Schema::InMemory;
+        self
+    }
+
+    /// A line of `cassandra.yaml`, in place of the one that there is for this name, if any.
+    ///
+    /// ```
+    /// use shardwire_testing_cassandra::Cassandra;
+    ///
+    /// let builder = Cassandra::builder().setting("tombstone_failure_threshold", "1000");
+    /// ```
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.lines.push((name.into(), value.into()));
+        self
+    }
+
     /// Time that the cluster has to be ready, after a restart as well; four minutes, if this is
     /// not called.
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -168,6 +197,8 @@ impl Builder {
             storage_port: storage.number(),
             login: self.login,
             tls: self.tls,
+            schema: self.schema,
+            lines: self.lines,
         };
         let (folder, files) = match self.folder {
             Some(folder) => (folder::create(&folder)?, Files::Keep),
@@ -229,9 +260,11 @@ impl Cassandra {
             node_count: 1,
             login: Login::None,
             tls: Tls::Off,
+            schema: Schema::Flushed,
             management: Management::Off,
             deadline: DEADLINE,
             folder: None,
+            lines: Vec::new(),
         }
     }
 

@@ -21,6 +21,9 @@ pub(crate) struct Settings {
     pub(crate) storage_port: u16,
     pub(crate) login: Login,
     pub(crate) tls: Tls,
+    pub(crate) schema: Schema,
+    /// Names and values of `cassandra.yaml` beyond, or in place of, those of [`yaml`].
+    pub(crate) lines: Vec<(String, String)>,
 }
 
 /// Whether clients have to log in.
@@ -28,6 +31,13 @@ pub(crate) struct Settings {
 pub(crate) enum Login {
     None,
     Password,
+}
+
+/// Where changes of the schema are when they have been answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Schema {
+    Flushed,
+    InMemory,
 }
 
 /// Whether clients have to speak TLS.
@@ -137,7 +147,19 @@ client_encryption_options:
 "
         );
     }
+    for (name, value) in &settings.lines {
+        set(&mut yaml, name, value);
+    }
     yaml
+}
+
+/// Sets a value: each name may stand there once.
+fn set(yaml: &mut String, name: &str, value: &str) {
+    let is_other = |line: &&str| line.split_once(':').is_none_or(|(found, _)| found != name);
+    let mut lines: Vec<_> = yaml.lines().filter(is_other).collect();
+    let line = format!("{name}: {value}");
+    lines.push(&line);
+    *yaml = lines.join("\n") + "\n";
 }
 
 /// `logback.xml`: everything of interest into one file of the folder.
@@ -222,6 +244,9 @@ pub(crate) fn java_arguments(
         arguments.extend(jars.iter().find(is_agent).map(|jar| joined("-javaagent:", jar)));
     }
     arguments.extend(PROPERTIES.iter().map(OsString::from));
+    if settings.schema == Schema::InMemory {
+        arguments.push("-Dcassandra.test.flush_local_schema_changes=false".into());
+    }
     if settings.login == Login::Password {
         arguments.extend(PROPERTIES_LOGIN.iter().map(OsString::from));
         // With the default of 1, nobody logs in while the one node is down that has the roles.
@@ -393,7 +418,8 @@ mod tests {
     fn settings(version: Version, login: Login) -> Settings {
         let addresses = (1..=3).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
         let (native_port, storage_port, tls) = (11_000, 12_000, Tls::Off);
-        Settings { version, addresses, native_port, storage_port, login, tls }
+        let (schema, lines) = (Schema::Flushed, Vec::new());
+        Settings { version, addresses, native_port, storage_port, login, tls, schema, lines }
     }
 
     fn arguments(settings: &Settings) -> Vec<String> {
@@ -467,6 +493,18 @@ mod tests {
         assert!(on.contains("  require_client_auth: false\n"), "{on}");
         settings.tls = Tls::ClientCertificates;
         assert!(of(&settings).contains("  require_client_auth: true\n"));
+    }
+
+    #[test]
+    fn a_setting_takes_the_place_of_another() {
+        let mut settings = settings(Version::V5_0, Login::None);
+        settings.lines = [("read_request_timeout", "1ms"), ("cdc_enabled", "true")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let yaml = yaml(&settings, Ipv4Addr::LOCALHOST, Path::new("/t"));
+        let lines: Vec<_> = yaml.lines().filter(|line| line.contains("read_request")).collect();
+        assert_eq!(lines, ["read_request_timeout: 1ms"]);
+        assert!(yaml.ends_with("cdc_enabled: true\n"));
     }
 
     #[test]
