@@ -19,6 +19,8 @@ pub struct Case {
     pub(crate) run: for<'a> fn(&'a Context) -> Running<'a>,
     pub(crate) manner: Manner,
     nodes_min: usize,
+    /// Of servers with processes: one of Cassandra that starts alone waits long for the others.
+    nodes_max: usize,
     since: Version,
     access: Access,
     only: Option<Only>,
@@ -52,6 +54,7 @@ impl Case {
             run,
             manner: Manner::Shared,
             nodes_min: 1,
+            nodes_max: usize::MAX,
             since: Version::V4_1,
             access: Access::Open,
             only: None,
@@ -67,6 +70,12 @@ impl Case {
     /// It needs three nodes.
     pub(crate) const fn three_nodes(mut self) -> Self {
         self.nodes_min = 3;
+        self
+    }
+
+    /// It ends all nodes of a cluster, and starts one after the other.
+    pub(crate) const fn one_node(mut self) -> Self {
+        self.nodes_max = 1;
         self
     }
 
@@ -101,6 +110,7 @@ impl Case {
             (Server::Embedded(persona), Some(Only::Shards)) => persona == Persona::Scylla,
             (Server::Cassandra(_), Some(_)) => false,
         };
+        let is_embedded = matches!(configuration.server, Server::Embedded(_));
         let has_features = match configuration.server {
             Server::Cassandra(Version::V4_1) => self.since == Version::V4_1,
             _ => true,
@@ -108,6 +118,7 @@ impl Case {
         has_server
             && has_features
             && configuration.node_count >= self.nodes_min
+            && (configuration.node_count <= self.nodes_max || is_embedded)
             && configuration.access == self.access
     }
 }

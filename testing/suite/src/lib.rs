@@ -31,4 +31,4 @@ pub use case::Case;
 pub use configuration::{Access, Configuration, Server, Variant};
 pub use context::Context;
 pub use run::main;
-pub use target::{Listen, Target};
+pub use target::Target;

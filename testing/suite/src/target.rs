@@ -12,6 +12,15 @@ use crate::configuration::{Access, Configuration, Server};
 /// Shards of an embedded node that passes for ScyllaDB.
 pub(crate) const SHARDS: u16 = 3;
 
+/// What makes Cassandra err, or warn, soon enough.
+const SETTINGS: [(&str, &str); 5] = [
+    ("truncate_request_timeout", "3000ms"),
+    ("tombstone_warn_threshold", "100"),
+    ("tombstone_failure_threshold", "1000"),
+    ("cdc_enabled", "true"),
+    ("cdc_total_space", "1MiB"), // less than a segment: there is never room
+];
+
 /// A running cluster. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Target {
@@ -34,15 +43,6 @@ enum Hurt {
     None,
     Ended,
     Paused,
-}
-
-/// Whether a node listens to clients.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Listen {
-    /// It does.
-    On,
-    /// It does not.
-    Off,
 }
 
 impl Target {
@@ -69,7 +69,11 @@ impl Target {
                 let mut builder = Cassandra::builder()
                     .version(version)
                     .nodes(configuration.node_count)
-                    .nodetool();
+                    .nodetool()
+                    .schema_in_memory();
+                for (name, value) in SETTINGS {
+                    builder = builder.setting(name, value);
+                }
                 if configuration.access == Access::Password {
                     builder = builder.auth();
                 }
@@ -119,7 +123,14 @@ impl Target {
         self.note(node, Hurt::Ended);
         match &self.nodes {
             Nodes::Embedded(cluster) => Ok(cluster.stop_node(node).await?),
-            Nodes::Cassandra(cluster) => blocking(cluster, move |c| c.kill(node)).await,
+            Nodes::Cassandra(cluster) => {
+                let kill = move |c: &mut Cassandra| {
+                    // It has the schema in memory; what clients wrote it finds in its log.
+                    c.nodetool(node, &["flush", "system_schema"])?;
+                    c.kill(node)
+                };
+                blocking(cluster, kill).await
+            }
         }
     }
 
@@ -150,7 +161,8 @@ impl Target {
         Ok(())
     }
 
-    /// Stops a node's process: its sockets stay, and nobody answers.
+    /// Stops a node's process, after closing its port for clients: those that are connected to
+    /// other nodes have to do with a replica that does not answer, and with nothing else.
     ///
     /// # Errors
     ///
@@ -160,10 +172,14 @@ impl Target {
             bail!("embedded nodes can't be paused");
         };
         self.note(node, Hurt::Paused);
-        blocking(cluster, move |c| c.pause(node)).await
+        let pause = move |c: &mut Cassandra| {
+            c.nodetool(node, &["disablebinary"])?;
+            c.pause(node)
+        };
+        blocking(cluster, pause).await
     }
 
-    /// Lets a paused node go on; returns when the others know.
+    /// Lets a paused node go on and listen; returns when the others know.
     ///
     /// # Errors
     ///
@@ -172,6 +188,7 @@ impl Target {
         if let Nodes::Cassandra(cluster) = &self.nodes {
             let resume = move |c: &mut Cassandra| {
                 c.resume(node)?;
+                c.nodetool(node, &["enablebinary"])?;
                 c.wait_until_ready().map(drop)
             };
             blocking(cluster, resume).await?;
@@ -196,25 +213,6 @@ impl Target {
         let printed = printed.await?;
         let addresses = printed.lines().map(|line| line.trim().parse());
         addresses.collect::<Result<_, _>>().with_context(|| printed.clone())
-    }
-
-    /// Stops a node from listening to clients, or lets it listen again; the other nodes go on to
-    /// use it.
-    ///
-    /// # Errors
-    ///
-    /// The launcher's; embedded nodes have no `nodetool`.
-    pub async fn listen(&self, node: usize, listen: Listen) -> Result<()> {
-        let Nodes::Cassandra(cluster) = &self.nodes else {
-            bail!("embedded nodes have no nodetool");
-        };
-        let argument = match listen {
-            Listen::On => "enablebinary",
-            Listen::Off => "disablebinary",
-        };
-        blocking(cluster, move |c| c.nodetool(node, &[argument])).await?;
-        self.note(node, if listen == Listen::On { Hurt::None } else { Hurt::Ended });
-        Ok(())
     }
 
     /// Undoes what was done to nodes and was not undone by a case that failed.

@@ -4,6 +4,7 @@
 //! brings about; CAS write unknown (1700) takes a race that can't be staged from outside.
 
 use anyhow::{Result, bail, ensure};
+use futures::future::try_join_all;
 use shardwire::{Consistency, Error, ErrorKind, Session, Statement};
 
 use crate::case::{Case, case};
@@ -16,6 +17,8 @@ pub(super) const CASES: &[Case] = &[
     case!(errors::configuration),
     case!(errors::function_failure),
     case!(errors::unavailable),
+    case!(errors::read_failure),
+    case!(errors::write_failure),
     case!(errors::too_large_a_mutation),
     case!(errors::protocol),
 ];
@@ -126,6 +129,41 @@ async fn unavailable(context: &Context) -> Result<()> {
             ensure!(error.is_safe_to_retry(), "{error:?}");
         }
     }
+    Ok(())
+}
+
+/// A partition with more tombstones than a read may meet; with fewer it is a warning.
+async fn read_failure(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    context.alter(&session, "CREATE TABLE {ks}.t (id int, c int, PRIMARY KEY (id, c))").await?;
+    let text = context.text("DELETE FROM {ks}.t WHERE id = ? AND c = ?");
+    let delete = session.prepare(text.as_str()).await?;
+    for (id, count) in [(1, 1100), (2, 200)] {
+        for c in (0..count).step_by(100) {
+            let deletes = (c..c + 100).map(|c| session.execute_unpaged(&delete, (id, c)));
+            try_join_all(deletes).await?;
+        }
+    }
+    let text = "SELECT * FROM {ks}.t WHERE id = 2";
+    let result = context.query(&session, text).await?;
+    let warnings: Vec<_> = result.warnings().collect();
+    ensure!(warnings.iter().any(|text| text.contains("tombstone")), "{warnings:?}");
+    let says = ["ReadFailure", "LocalQuorum", "received: 0", "data_present: false"];
+    let text = "SELECT * FROM {ks}.t WHERE id = 1";
+    let error = provoked(context, &session, text, 0x1300, &says).await?;
+    ensure!(!error.is_safe_to_retry(), "{error:?}");
+    Ok(())
+}
+
+/// A table of which changes are captured, where there is no room for that.
+async fn write_failure(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    let text = "CREATE TABLE {ks}.t (id int PRIMARY KEY, v int) WITH cdc = true";
+    context.alter(&session, text).await?;
+    let text = "INSERT INTO {ks}.t (id, v) VALUES (1, 1)";
+    let says = ["WriteFailure", "LocalQuorum", "received: 0", "Simple"];
+    let error = provoked(context, &session, text, 0x1500, &says).await?;
+    ensure!(!error.is_safe_to_retry(), "{error:?}");
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod auth;
 mod batches;
 mod collections;
 mod errors;
+mod extras;
 mod lwt;
 mod nodes;
 mod nulls;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         prepared::CASES,
         schema::CASES,
         errors::CASES,
+        extras::CASES,
         routing::CASES,
         auth::CASES,
         nodes::CASES,
