@@ -10,7 +10,7 @@ use shardwire_testing_cassandra::{Cassandra, PASSWORD, USER};
 use crate::configuration::{Access, Configuration, Server};
 
 /// Shards of an embedded node that passes for ScyllaDB.
-pub(crate) const SHARDS: u16 = 3;
+pub(crate) const SHARDS: u16 = 2;
 
 /// What makes Cassandra err, or warn, soon enough.
 const SETTINGS: [(&str, &str); 5] = [

@@ -13,6 +13,7 @@ pub(super) const CASES: &[Case] = &[
     case!(collections::nested),
     case!(collections::empty),
     case!(collections::changed_in_place),
+    case!(collections::entries_taken_away),
     case!(collections::large),
     case!(collections::json),
 ];
@@ -122,11 +123,25 @@ async fn changed_in_place(context: &Context) -> Result<()> {
     session.execute_unpaged(&add, (vec![3], vec![2, 3], &map)).await?;
     let text = context.text("UPDATE {ks}.t SET s = s - ?, m[?] = ? WHERE id = 1");
     let change = session.prepare(text.as_str()).await?;
-    session.execute_unpaged(&change, (vec![1], 3, None::<&str>)).await?;
+    session.execute_unpaged(&change, (vec![1], 3, "trois")).await?;
     let result = context.rows(&session, "SELECT l, s, m FROM {ks}.t WHERE id = 1").await?;
     let row = result.single_row::<(Vec<i32>, Vec<i32>, BTreeMap<i32, String>)>()?;
-    let map = [(1, "one".to_owned()), (2, "zwei".to_owned())].into();
-    ensure!(row == (vec![1, 2, 3], vec![2, 3], map), "{row:?}");
+    let map = [(1, "one"), (2, "zwei"), (3, "trois")].map(|(key, value)| (key, value.to_owned()));
+    ensure!(row == (vec![1, 2, 3], vec![2, 3], map.into()), "{row:?}");
+    Ok(())
+}
+
+/// An entry of a map that is set to null is none.
+async fn entries_taken_away(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    context.alter(&session, "CREATE TABLE {ks}.t (id int PRIMARY KEY, m map<int, text>)").await?;
+    context.query(&session, "INSERT INTO {ks}.t (id, m) VALUES (1, {1: 'a', 2: 'b'})").await?;
+    let update = session.prepare(context.text("UPDATE {ks}.t SET m[?] = ? WHERE id = 1")).await?;
+    session.execute_unpaged(&update, (1, None::<&str>)).await?;
+    session.execute_unpaged(&update, (2, Some("c"))).await?;
+    let result = context.rows(&session, "SELECT m FROM {ks}.t").await?;
+    let (found,) = result.single_row::<(BTreeMap<i32, &str>,)>()?;
+    ensure!(found == [(2, "c")].into(), "{found:?}");
     Ok(())
 }
 
