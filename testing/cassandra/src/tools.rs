@@ -33,7 +33,11 @@ pub(crate) fn java() -> Result<PathBuf> {
         .arg("-version")
         .output()
         .with_context(|| format!("`{shown} -version` does not run"))?;
-    let text = String::from_utf8_lossy(&output.stderr);
+    let mut text = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        text += &String::from_utf8_lossy(&output.stdout);
+        text += &format!("\nit ended with {}", output.status);
+    }
     check_java(&java, &text)?;
     Ok(java)
 }
@@ -70,7 +74,8 @@ impl Search<'_> {
 /// Whether this is what `java -version` of the right Java prints.
 fn check_java(java: &Path, output: &str) -> Result<()> {
     let java = java.display();
-    let first = output.lines().find(|line| line.contains("version")).unwrap_or("nothing");
+    // Its own words: a JVM that finds no memory says so here, and no version.
+    let first = output.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
     match major_version(output) {
         Some(JAVA) => Ok(()),
         Some(other) => {
