@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use shardwire::{Compression, SessionBuilder};
+use shardwire::{Compression, ProtocolVersion, SessionBuilder};
 use shardwire_server::Persona;
 use shardwire_testing_cassandra::Version;
 
@@ -60,18 +60,34 @@ impl fmt::Display for Configuration {
 pub struct Variant {
     /// As it stands in names of tests.
     pub name: &'static str,
-    apply: fn(SessionBuilder) -> SessionBuilder,
+    pub(crate) version: ProtocolVersion,
+    compression: Option<Compression>,
 }
 
 impl Variant {
-    /// All that the driver has.
-    pub const ALL: &'static [Self] = &[
-        Self { name: "v4 plain", apply: |builder| builder.compression(None) },
-        Self { name: "v4 lz4", apply: |builder| builder.compression(Some(Compression::Lz4)) },
-    ];
+    const V4_PLAIN: Self = Self::new("v4 plain", ProtocolVersion::V4, None);
+    const V4_LZ4: Self = Self::new("v4 lz4", ProtocolVersion::V4, Some(Compression::Lz4));
+    const V5_PLAIN: Self = Self::new("v5 plain", ProtocolVersion::V5, None);
+    const V5_LZ4: Self = Self::new("v5 lz4", ProtocolVersion::V5, Some(Compression::Lz4));
+
+    const fn new(
+        name: &'static str,
+        version: ProtocolVersion,
+        compression: Option<Compression>,
+    ) -> Self {
+        Self { name, version, compression }
+    }
+
+    /// All that the driver and this server have. ScyllaDB has no version 5.
+    pub const fn all(server: Server) -> &'static [Self] {
+        match server {
+            Server::Embedded(Persona::Scylla) => &[Self::V4_PLAIN, Self::V4_LZ4],
+            _ => &[Self::V4_PLAIN, Self::V4_LZ4, Self::V5_PLAIN, Self::V5_LZ4],
+        }
+    }
 
     /// A builder that speaks like this.
     pub fn apply(&self, builder: SessionBuilder) -> SessionBuilder {
-        (self.apply)(builder)
+        builder.protocol_version(self.version).compression(self.compression)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use shardwire::{QueryResult, QueryRowsResult, Session, SessionBuilder};
+use shardwire::{ProtocolVersion, QueryResult, QueryRowsResult, Session, SessionBuilder};
 
 use crate::configuration::Variant;
 use crate::target::Target;
@@ -29,6 +29,11 @@ impl Context {
     /// Name of the keyspace of the case; [`session`](Self::session) creates it.
     pub fn keyspace(&self) -> &str {
         &self.keyspace
+    }
+
+    /// Whether the (first) variant is of version 5.
+    pub fn is_v5(&self) -> bool {
+        self.variants.first().is_some_and(|variant| variant.version == ProtocolVersion::V5)
     }
 
     /// A builder with contact points and credentials, which speaks the (first) variant.

@@ -1,7 +1,7 @@
 //! Logging in, and what a user may do.
 
 use anyhow::{Result, bail, ensure};
-use shardwire::{ErrorKind, SessionBuilder};
+use shardwire::{DbError, ErrorKind, SessionBuilder};
 
 use super::errors::check;
 use crate::case::{Case, case};
@@ -63,8 +63,8 @@ async fn unauthorized(context: &Context) -> Result<()> {
         let Err(error) = reader.query_unpaged(context.text(text), ()).await else {
             bail!("{text} was executed");
         };
-        check(&error, 0x2100, &[])?;
-        ensure!(error.database_message().is_some_and(|text| !text.is_empty()), "{error:?}");
+        let told = check(&error, 0x2100)?;
+        ensure!(*told == DbError::Unauthorized, "{error:?}");
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 //! Not provoked: overloaded (1001) and bootstrapping (1002) take a node in a state that no client
 //! brings about; CAS write unknown (1700) takes a race that can't be staged from outside.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join_all;
-use shardwire::{Consistency, Error, ErrorKind, Session, Statement};
+use shardwire::{Consistency, DbError, Error, ErrorKind, Session, Statement, WriteType};
 
 use crate::case::{Case, case};
 use crate::context::Context;
@@ -24,38 +24,31 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// The error of a statement as text, which must be the server's with this code.
-async fn provoked(
-    context: &Context,
-    session: &Session,
-    text: &str,
-    code: i32,
-    says: &[&str],
-) -> Result<Error> {
+async fn provoked(context: &Context, session: &Session, text: &str, code: i32) -> Result<Error> {
     let statement = Statement::new(context.text(text));
     match session.query_unpaged(statement, ()).await {
         Ok(result) => bail!("no error: {result:?}"),
         Err(error) => {
-            check(&error, code, says)?;
+            check(&error, code)?;
             Ok(error)
         }
     }
 }
 
-/// That it is the server's error of this code, and that its text says all of these.
-pub(super) fn check(error: &Error, code: i32, says: &[&str]) -> Result<()> {
+/// Checks that it is the server's error of this code, from one of its nodes, and says what else the
+/// server told.
+pub(super) fn check(error: &Error, code: i32) -> Result<&DbError> {
     ensure!(error.kind() == ErrorKind::Database, "{error:?}");
-    ensure!(error.database_code() == Some(code), "{error:?}");
-    let text = error.to_string();
-    for part in says {
-        ensure!(text.contains(part), "no {part:?} in {text}");
-    }
-    Ok(())
+    let database = error.database().with_context(|| format!("{error:?}"))?;
+    ensure!(database.code() == code && database.peer().is_some(), "{error:?}");
+    ensure!(!database.message().is_empty(), "no message: {error:?}");
+    Ok(database.db_error())
 }
 
 async fn syntax(context: &Context) -> Result<()> {
     let session = context.session().await?;
     for text in ["SELEC * FROM {ks}.t", "", "SELECT * FROM {ks}.t WHERE", "INSERT INTO 'é'"] {
-        provoked(context, &session, text, 0x2000, &[]).await?;
+        provoked(context, &session, text, 0x2000).await?;
         let error = session.prepare(context.text(text)).await.err();
         ensure!(error.is_some_and(|error| error.database_code() == Some(0x2000)), "{text}");
     }
@@ -73,9 +66,8 @@ async fn invalid(context: &Context) -> Result<()> {
         "INSERT INTO {ks}.t (id, v) VALUES (1, 'text')",
         "USE no_such_keyspace",
     ] {
-        let error = provoked(context, &session, text, 0x2200, &[]).await?;
+        let error = provoked(context, &session, text, 0x2200).await?;
         ensure!(!error.is_safe_to_retry(), "{text} may be tried again");
-        ensure!(error.database_message().is_some_and(|text| !text.is_empty()), "no message");
     }
     Ok(())
 }
@@ -83,12 +75,17 @@ async fn invalid(context: &Context) -> Result<()> {
 async fn already_exists(context: &Context) -> Result<()> {
     let session = context.session().await?;
     context.alter(&session, "CREATE TABLE {ks}.t (id int PRIMARY KEY)").await?;
-    let (keyspace, table) = (format!("{:?}", context.keyspace()), "\"t\"");
+    let exists = |table: &str| DbError::AlreadyExists {
+        keyspace: context.keyspace().into(),
+        table: table.into(),
+    };
     let text = "CREATE TABLE {ks}.t (id int PRIMARY KEY)";
-    provoked(context, &session, text, 0x2400, &[&keyspace, table]).await?;
+    let error = provoked(context, &session, text, 0x2400).await?;
+    ensure!(*check(&error, 0x2400)? == exists("t"), "{error:?}");
     let text = "CREATE KEYSPACE {ks} WITH replication = \
                 {'class': 'SimpleStrategy', 'replication_factor': 1}";
-    provoked(context, &session, text, 0x2400, &[&keyspace]).await?;
+    let error = provoked(context, &session, text, 0x2400).await?;
+    ensure!(*check(&error, 0x2400)? == exists(""), "{error:?}");
     context.query(&session, &text.replace("KEYSPACE", "KEYSPACE IF NOT EXISTS")).await?;
     Ok(())
 }
@@ -96,7 +93,8 @@ async fn already_exists(context: &Context) -> Result<()> {
 async fn configuration(context: &Context) -> Result<()> {
     let session = context.session().await?;
     let text = "CREATE KEYSPACE {ks}_x WITH replication = {'class': 'NoSuchStrategy'}";
-    provoked(context, &session, text, 0x2300, &["NoSuchStrategy"]).await?;
+    let error = provoked(context, &session, text, 0x2300).await?;
+    ensure!(error.to_string().contains("NoSuchStrategy"), "{error:?}");
     Ok(())
 }
 
@@ -107,9 +105,15 @@ async fn function_failure(context: &Context) -> Result<()> {
                 LANGUAGE java AS 'throw new RuntimeException(\"boom\");'";
     context.alter(&session, text).await?;
     context.query(&session, "INSERT INTO {ks}.t (id, v) VALUES (1, 'x')").await?;
-    let keyspace = format!("{:?}", context.keyspace());
-    let says = ["boom", &keyspace, "\"explode\""];
-    provoked(context, &session, "SELECT {ks}.explode(id, v) FROM {ks}.t", 0x1400, &says).await?;
+    let text = "SELECT {ks}.explode(id, v) FROM {ks}.t";
+    let error = provoked(context, &session, text, 0x1400).await?;
+    let expected = DbError::FunctionFailure {
+        keyspace: context.keyspace().into(),
+        function: "explode".into(),
+        arg_types: ["int".into(), "text".into()].into(),
+    };
+    ensure!(*check(&error, 0x1400)? == expected, "{error:?}");
+    ensure!(error.to_string().contains("boom"), "{error:?}");
     Ok(())
 }
 
@@ -124,8 +128,8 @@ async fn unavailable(context: &Context) -> Result<()> {
             let Err(error) = session.execute_unpaged(&statement, ()).await else {
                 bail!("{text} at {consistency:?} was executed");
             };
-            let required = format!("required: {required}");
-            check(&error, 0x1000, &[&format!("{consistency:?}"), &required, "alive: 1"])?;
+            let expected = DbError::Unavailable { consistency, required, alive: 1 };
+            ensure!(*check(&error, 0x1000)? == expected, "{error:?}");
             ensure!(error.is_safe_to_retry(), "{error:?}");
         }
     }
@@ -148,9 +152,18 @@ async fn read_failure(context: &Context) -> Result<()> {
     let result = context.query(&session, text).await?;
     let warnings: Vec<_> = result.warnings().collect();
     ensure!(warnings.iter().any(|text| text.contains("tombstone")), "{warnings:?}");
-    let says = ["ReadFailure", "LocalQuorum", "received: 0", "data_present: false"];
     let text = "SELECT * FROM {ks}.t WHERE id = 1";
-    let error = provoked(context, &session, text, 0x1300, &says).await?;
+    let error = provoked(context, &session, text, 0x1300).await?;
+    let DbError::ReadFailure { consistency, required, failures, .. } = check(&error, 0x1300)?
+    else {
+        bail!("{error:?}");
+    };
+    let quorum = if context.target().node_count() == 1 { 1 } else { 2 };
+    ensure!(*consistency == Consistency::LocalQuorum && *required == quorum, "{error:?}");
+    ensure!(failures.count() > 0, "{error:?}");
+    // Version 5 tells which nodes, and why: 1 is "too many tombstones".
+    ensure!(failures.reasons().iter().all(|(_, reason)| *reason == 1), "{error:?}");
+    ensure!(context.is_v5() != failures.reasons().is_empty(), "{error:?}");
     ensure!(!error.is_safe_to_retry(), "{error:?}");
     Ok(())
 }
@@ -161,8 +174,15 @@ async fn write_failure(context: &Context) -> Result<()> {
     let text = "CREATE TABLE {ks}.t (id int PRIMARY KEY, v int) WITH cdc = true";
     context.alter(&session, text).await?;
     let text = "INSERT INTO {ks}.t (id, v) VALUES (1, 1)";
-    let says = ["WriteFailure", "LocalQuorum", "received: 0", "Simple"];
-    let error = provoked(context, &session, text, 0x1500, &says).await?;
+    let error = provoked(context, &session, text, 0x1500).await?;
+    let DbError::WriteFailure { consistency, received, failures, write_type, .. } =
+        check(&error, 0x1500)?
+    else {
+        bail!("{error:?}");
+    };
+    ensure!(*consistency == Consistency::LocalQuorum && *received == 0, "{error:?}");
+    ensure!(*write_type == WriteType::Simple && failures.count() > 0, "{error:?}");
+    ensure!(context.is_v5() != failures.reasons().is_empty(), "{error:?}");
     ensure!(!error.is_safe_to_retry(), "{error:?}");
     Ok(())
 }
@@ -175,7 +195,8 @@ async fn too_large_a_mutation(context: &Context) -> Result<()> {
     let Err(error) = session.execute_unpaged(&insert, (1, vec![7_u8; 9 << 20])).await else {
         bail!("it was executed");
     };
-    check(&error, 0x2200, &["oversized mutation"])?;
+    check(&error, 0x2200)?;
+    ensure!(error.to_string().contains("oversized mutation"), "{error:?}");
     ensure!(!error.is_safe_to_retry(), "{error:?}");
     // The connection goes on.
     session.execute_unpaged(&insert, (1, vec![7_u8; 9])).await?;
@@ -192,7 +213,7 @@ async fn protocol(context: &Context) -> Result<()> {
     let Err(error) = session.execute_single_page(&select, (), state).await else {
         bail!("a paging state that is none was taken");
     };
-    check(&error, 0x000A, &[])?;
+    check(&error, 0x000A)?;
     session.execute_unpaged(&select, ()).await?;
     Ok(())
 }

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::{join_all, try_join_all};
 use shardwire::value::Counter;
 use shardwire::{
-    Batch, BatchType, Consistency, Error, ErrorKind, PreparedStatement, Session, SessionBuilder,
-    Statement,
+    Batch, BatchType, Consistency, DbError, Error, ErrorKind, Event, Events, PreparedStatement,
+    Session, SessionBuilder, Statement, WriteType,
 };
 
 use super::errors::check;
@@ -51,6 +51,19 @@ async fn insert(context: &Context, session: &Session) -> Result<PreparedStatemen
     Ok(insert)
 }
 
+/// Waits for an event.
+async fn seen(events: &mut Events, what: &str, is: impl Fn(&Event) -> bool) -> Result<()> {
+    let wait = async {
+        while let Some(event) = events.next().await {
+            if is(&event) {
+                return Ok(());
+            }
+        }
+        bail!("the session has ended")
+    };
+    tokio::time::timeout(NOTICE, wait).await.with_context(|| format!("no {what}"))?
+}
+
 /// Requests that can be repeated go through while a node of three dies, and go to it again when it
 /// is back: the others end, and it alone answers.
 async fn killed_and_started_again(context: &Context) -> Result<()> {
@@ -68,9 +81,19 @@ async fn killed_and_started_again(context: &Context) -> Result<()> {
         anyhow::Ok(())
     };
     write("before").await?;
+    let mut listeners: Vec<_> = sessions.iter().map(|(_, session)| session.events()).collect();
+    let third = *target.contact_points().get(2).context("no third node")?;
     target.kill(2).await?;
     write("after the death").await?;
+    for events in &mut listeners {
+        let is_down = |event: &Event| matches!(event, Event::NodeDown(node) if *node == third);
+        seen(events, "DOWN", is_down).await?;
+    }
     target.start_again(2).await?;
+    for events in &mut listeners {
+        let is_up = |event: &Event| matches!(event, Event::NodeUp(node) if *node == third);
+        seen(events, "UP", is_up).await?;
+    }
     write("after the return").await?;
     target.stop(0).await?;
     target.stop(1).await?;
@@ -88,8 +111,7 @@ async fn killed_and_started_again(context: &Context) -> Result<()> {
         };
         let rows = tokio::time::timeout(NOTICE, asked).await.context("no answer")??;
         let (address,) = rows.single_row::<(std::net::IpAddr,)>()?;
-        let expected = target.contact_points().get(2).context("no third node")?.ip();
-        ensure!(address == expected, "{name}: {address} answered");
+        ensure!(address == third.ip(), "{name}: {address} answered");
     }
     target.start_again(0).await?;
     target.start_again(1).await?;
@@ -120,7 +142,9 @@ async fn down(context: &Context) -> Result<()> {
             session.execute_unpaged(&read, ()).await,
         ] {
             let Err(error) = result else { bail!("{name}: it was executed") };
-            check(&error, 0x1000, &["All", "required: 3", "alive: 2"])?;
+            let consistency = Consistency::All;
+            let expected = DbError::Unavailable { consistency, required: 3, alive: 2 };
+            ensure!(*check(&error, 0x1000)? == expected, "{name}: {error:?}");
             ensure!(error.is_safe_to_retry(), "{name}: {error:?}");
         }
         // A new session finds its way without the node, though it is a contact point.
@@ -157,20 +181,38 @@ async fn paused(context: &Context) -> Result<()> {
     target.resume(2).await?;
     for ((name, _), replies) in sessions.iter().zip(replies) {
         let (write, read, unlogged, logged, count, conditional, truncate) = replies;
-        let two_of_three = ["All", "received: 2", "block_for: 3"];
-        let expect = |what: &str, result: Result<_, Error>, code: i32, says: &[&str]| {
+        let expect = |what: &str, result: Result<_, Error>, code: i32| {
             let Err(error) = result else { bail!("{name}: {what} was executed") };
-            check(&error, code, says).with_context(|| format!("{name}: {what}"))
+            check(&error, code).with_context(|| format!("{name}: {what}")).cloned()
         };
-        expect("the write", write, 0x1100, &[&two_of_three[..], &["Simple"]].concat())?;
-        expect("the read", read, 0x1200, &two_of_three)?;
-        let says = [&two_of_three[..], &["UnloggedBatch"]].concat();
-        expect("the unlogged batch", unlogged, 0x1100, &says)?;
+        let all = Consistency::All;
+        let timeout = |write_type| DbError::WriteTimeout {
+            consistency: all,
+            received: 2,
+            required: 3,
+            write_type,
+            contentions: None,
+        };
+        let told = expect("the write", write, 0x1100)?;
+        ensure!(told == timeout(WriteType::Simple), "{name}: {told:?}");
+        let told = expect("the unlogged batch", unlogged, 0x1100)?;
+        ensure!(told == timeout(WriteType::UnloggedBatch), "{name}: {told:?}");
+        let told = expect("the read", read, 0x1200)?;
+        let DbError::ReadTimeout { consistency, received: 2, required: 3, .. } = told else {
+            bail!("{name}: {told:?}");
+        };
+        ensure!(consistency == all, "{name}: {told:?}");
         // Its log is written first, at a level of its own, to two nodes.
-        expect("the batch", logged, 0x1100, &["Batch", "block_for"])?;
-        expect("the counter", count, 0x1100, &["All", "Counter"])?;
-        expect("the condition", conditional, 0x1100, &["All"])?;
-        expect("TRUNCATE", truncate, 0x1003, &[])?;
+        let told = expect("the batch", logged, 0x1100)?;
+        let DbError::WriteTimeout { write_type, .. } = &told else { bail!("{name}: {told:?}") };
+        let types = [WriteType::Batch, WriteType::BatchLog];
+        ensure!(types.contains(write_type), "{name}: {told:?}");
+        let told = expect("the counter", count, 0x1100)?;
+        let DbError::WriteTimeout { write_type, .. } = &told else { bail!("{name}: {told:?}") };
+        ensure!(*write_type == WriteType::Counter, "{name}: {told:?}");
+        expect("the condition", conditional, 0x1100)?;
+        let told = expect("TRUNCATE", truncate, 0x1003)?;
+        ensure!(told == DbError::TruncateError, "{name}: {told:?}");
     }
     // It answers again, and so do all.
     for ((name, session), prepared) in sessions.iter().zip(&prepared) {

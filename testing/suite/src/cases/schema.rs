@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join_all;
-use shardwire::Token;
+use shardwire::{Event, Events, SchemaChangeKind, SchemaTarget, Token};
 
 use crate::case::{Case, case};
 use crate::context::Context;
@@ -12,6 +12,7 @@ use crate::context::Context;
 pub(super) const CASES: &[Case] = &[
     case!(schema::nodes_agree).three_nodes(),
     case!(schema::a_new_keyspace_is_seen),
+    case!(schema::events),
     case!(schema::everything_is_created_and_dropped),
     case!(schema::names_are_kept),
 ];
@@ -57,23 +58,92 @@ async fn a_new_keyspace_is_seen(context: &Context) -> Result<()> {
     Ok(())
 }
 
-async fn everything_is_created_and_dropped(context: &Context) -> Result<()> {
+/// A listener is told of each change of a keyspace and its tables, in order.
+async fn events(context: &Context) -> Result<()> {
+    use SchemaChangeKind::{Created, Dropped, Updated};
+
+    let other = context.builder().build().await?;
+    let mut events = other.events();
     let session = context.session().await?;
-    for text in [
-        "CREATE TYPE {ks}.u (a int)",
-        "ALTER TYPE {ks}.u ADD b text",
-        "CREATE TABLE {ks}.t (id int PRIMARY KEY, v int, u frozen<u>, w text)",
-        "ALTER TABLE {ks}.t WITH comment = 'about it'",
-        "CREATE INDEX t_v ON {ks}.t (v)",
-        "CREATE FUNCTION {ks}.twice (n int) RETURNS NULL ON NULL INPUT RETURNS int \
-         LANGUAGE java AS 'return n * 2;'",
-        "CREATE FUNCTION {ks}.plus (state int, n int) CALLED ON NULL INPUT RETURNS int \
-         LANGUAGE java AS 'return state + n;'",
-        "CREATE AGGREGATE {ks}.total (int) SFUNC plus STYPE int INITCOND 0",
-        "CREATE MATERIALIZED VIEW {ks}.by_w AS SELECT w, id FROM {ks}.t \
-         WHERE w IS NOT NULL AND id IS NOT NULL PRIMARY KEY (w, id)",
+    change(context, &mut events, Created, SchemaTarget::Keyspace).await?;
+    let table = || SchemaTarget::Table { name: "t".into() };
+    for (text, kind, target) in [
+        ("CREATE TABLE {ks}.t (id int PRIMARY KEY)", Created, table()),
+        ("ALTER TABLE {ks}.t ADD v int", Updated, table()),
+        ("DROP TABLE {ks}.t", Dropped, table()),
+        ("ALTER KEYSPACE {ks} WITH durable_writes = false", Updated, SchemaTarget::Keyspace),
+        ("DROP KEYSPACE {ks}", Dropped, SchemaTarget::Keyspace),
     ] {
         context.alter(&session, text).await?;
+        change(context, &mut events, kind, target).await.with_context(|| text.to_owned())?;
+    }
+    Ok(())
+}
+
+/// Waits for the next change in the keyspace, which must be this one.
+async fn change(
+    context: &Context,
+    events: &mut Events,
+    kind: SchemaChangeKind,
+    target: SchemaTarget,
+) -> Result<()> {
+    let wait = async {
+        while let Some(event) = events.next().await {
+            if let Event::SchemaChanged(change) = event
+                && *change.keyspace == *context.keyspace()
+            {
+                ensure!(change.kind == kind && change.target == target, "{change:?}");
+                return Ok(());
+            }
+        }
+        bail!("the session has ended")
+    };
+    let deadline = Duration::from_secs(30);
+    tokio::time::timeout(deadline, wait).await.with_context(|| format!("{kind:?} {target:?}"))?
+}
+
+async fn everything_is_created_and_dropped(context: &Context) -> Result<()> {
+    use SchemaChangeKind::{Created, Dropped, Updated};
+
+    let session = context.session().await?;
+    let mut events = session.events();
+    let typ = || SchemaTarget::Type { name: "u".into() };
+    let table = || SchemaTarget::Table { name: "t".into() };
+    let view = || SchemaTarget::Table { name: "by_w".into() };
+    let function = |name: &str, types: &[&str]| SchemaTarget::Function {
+        name: name.into(),
+        argument_types: types.iter().map(|typ| Box::from(*typ)).collect(),
+    };
+    let aggregate =
+        || SchemaTarget::Aggregate { name: "total".into(), argument_types: ["int".into()].into() };
+    for (text, kind, target) in [
+        ("CREATE TYPE {ks}.u (a int)", Created, typ()),
+        ("ALTER TYPE {ks}.u ADD b text", Updated, typ()),
+        ("CREATE TABLE {ks}.t (id int PRIMARY KEY, v int, u frozen<u>, w text)", Created, table()),
+        ("ALTER TABLE {ks}.t WITH comment = 'about it'", Updated, table()),
+        ("CREATE INDEX t_v ON {ks}.t (v)", Updated, table()),
+        (
+            "CREATE FUNCTION {ks}.twice (n int) RETURNS NULL ON NULL INPUT RETURNS int \
+             LANGUAGE java AS 'return n * 2;'",
+            Created,
+            function("twice", &["int"]),
+        ),
+        (
+            "CREATE FUNCTION {ks}.plus (state int, n int) CALLED ON NULL INPUT RETURNS int \
+             LANGUAGE java AS 'return state + n;'",
+            Created,
+            function("plus", &["int", "int"]),
+        ),
+        ("CREATE AGGREGATE {ks}.total (int) SFUNC plus STYPE int INITCOND 0", Created, aggregate()),
+        (
+            "CREATE MATERIALIZED VIEW {ks}.by_w AS SELECT w, id FROM {ks}.t \
+             WHERE w IS NOT NULL AND id IS NOT NULL PRIMARY KEY (w, id)",
+            Created,
+            view(),
+        ),
+    ] {
+        context.alter(&session, text).await?;
+        change(context, &mut events, kind, target).await.with_context(|| text.to_owned())?;
     }
     let text = "INSERT INTO {ks}.t (id, v, w, u) VALUES (1, 21, 'x', {a: 1, b: 'y'})";
     context.query(&session, text).await?;
@@ -82,17 +152,18 @@ async fn everything_is_created_and_dropped(context: &Context) -> Result<()> {
     ensure!(result.single_row::<(i32,)>()? == (42,), "{result:?}");
     let result = context.rows(&session, "SELECT {ks}.total(v) FROM {ks}.t").await?;
     ensure!(result.single_row::<(i32,)>()? == (21,), "{result:?}");
-    for text in [
-        "DROP MATERIALIZED VIEW {ks}.by_w",
-        "DROP AGGREGATE {ks}.total",
-        "DROP FUNCTION {ks}.plus",
-        "DROP FUNCTION {ks}.twice",
-        "DROP INDEX {ks}.t_v",
-        "DROP TABLE {ks}.t",
-        "DROP TYPE {ks}.u",
-        "DROP KEYSPACE {ks}",
+    for (text, kind, target) in [
+        ("DROP MATERIALIZED VIEW {ks}.by_w", Dropped, view()),
+        ("DROP AGGREGATE {ks}.total", Dropped, aggregate()),
+        ("DROP FUNCTION {ks}.plus", Dropped, function("plus", &["int", "int"])),
+        ("DROP FUNCTION {ks}.twice", Dropped, function("twice", &["int"])),
+        ("DROP INDEX {ks}.t_v", Updated, table()),
+        ("DROP TABLE {ks}.t", Dropped, table()),
+        ("DROP TYPE {ks}.u", Dropped, typ()),
+        ("DROP KEYSPACE {ks}", Dropped, SchemaTarget::Keyspace),
     ] {
         context.alter(&session, text).await?;
+        change(context, &mut events, kind, target).await.with_context(|| text.to_owned())?;
     }
     Ok(())
 }
