@@ -1,9 +1,11 @@
 //! Conditional statements, applied and not.
 
 use anyhow::{Context as _, Result, ensure};
-use futures::future::try_join_all;
+use futures::future::join_all;
 use shardwire::value::CqlValue;
-use shardwire::{Consistency, QueryRowsResult, Row, SerialConsistency, Session, Statement};
+use shardwire::{
+    Consistency, DbError, QueryRowsResult, Row, SerialConsistency, Session, Statement, WriteType,
+};
 
 use crate::case::{Case, case};
 use crate::context::Context;
@@ -16,10 +18,12 @@ pub(super) const CASES: &[Case] = &[
     case!(lwt::serial_reads),
 ];
 
-/// Whether it was, by the column that every server sends.
+/// Whether it was, as the driver says and by the column that every server sends.
 pub(super) fn applied(rows: &QueryRowsResult) -> Result<bool> {
     let column = column(rows, "[applied]")?;
-    column.and_then(|value| value.as_boolean()).context("null")
+    let applied = column.and_then(|value| value.as_boolean()).context("null")?;
+    ensure!(rows.lwt_result()?.is_applied() == applied, "{rows:?}");
+    Ok(applied)
 }
 
 /// A column of the first row. Servers send different columns: Cassandra those that stood in the
@@ -89,21 +93,47 @@ async fn delete(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Of several that want the same row, one gets it.
+/// Of several that want the same row, at most one is told that it got it; others may be told that
+/// they were in each other's way, and do not know.
 async fn one_of_many_wins(context: &Context) -> Result<()> {
     let session = table(context).await?;
     let text = context.text("INSERT INTO {ks}.t (id, v) VALUES (1, ?) IF NOT EXISTS");
     let insert = session.prepare(text.as_str()).await?;
     let requests = (0..4).map(|v| session.execute_unpaged(&insert, (v,)));
     let mut winners = Vec::new();
-    for (v, result) in (0..4).zip(try_join_all(requests).await?) {
-        if applied(&result.into_rows_result()?)? {
-            winners.push(v);
+    let mut unknown = Vec::new();
+    for (v, result) in (0..4).zip(join_all(requests).await) {
+        match result {
+            Ok(result) if applied(result.rows_result()?)? => winners.push(v),
+            Ok(_) => {}
+            Err(error) => {
+                let told = error.database().map(|error| error.db_error());
+                let is_unknown = matches!(
+                    told,
+                    Some(
+                        DbError::WriteTimeout { write_type: WriteType::Cas, .. }
+                            | DbError::CasWriteUnknown { .. }
+                    )
+                );
+                ensure!(is_unknown, "{error:?}");
+                unknown.push(v);
+            }
         }
     }
-    let result = context.rows(&session, "SELECT v FROM {ks}.t WHERE id = 1").await?;
-    let (found,) = result.single_row::<(i32,)>()?;
-    ensure!(winners == [found], "{winners:?} won, {found} is there");
+    // At a serial level, which ends what was left undone.
+    let mut select = Statement::new(context.text("SELECT v FROM {ks}.t WHERE id = 1"));
+    select.set_consistency(Consistency::LocalSerial);
+    let rows = session.query_unpaged(select, ()).await?.into_rows_result()?;
+    let found = rows.maybe_first_row::<(i32,)>()?.map(|(v,)| v);
+    ensure!(
+        match (winners.as_slice(), found) {
+            ([winner], Some(found)) => *winner == found,
+            ([], Some(found)) => unknown.contains(&found),
+            ([], None) => unknown.len() == 4,
+            _ => false,
+        },
+        "{winners:?} won, {unknown:?} don't know, {found:?} is there"
+    );
     Ok(())
 }
 
