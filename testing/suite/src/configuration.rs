@@ -22,6 +22,10 @@ pub enum Access {
     Open,
     /// With a password.
     Password,
+    /// Over TLS.
+    Tls,
+    /// Over TLS, with a certificate.
+    ClientCertificates,
 }
 
 /// A cluster to start.
@@ -51,6 +55,8 @@ impl fmt::Display for Configuration {
         match self.access {
             Access::Open => Ok(()),
             Access::Password => f.write_str(", auth"),
+            Access::Tls => f.write_str(", tls"),
+            Access::ClientCertificates => f.write_str(", client certificates"),
         }
     }
 }

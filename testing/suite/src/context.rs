@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use shardwire::{ProtocolVersion, QueryResult, QueryRowsResult, Session, SessionBuilder};
 
-use crate::configuration::Variant;
+use crate::configuration::{Access, Variant};
 use crate::target::Target;
 
 /// What a case gets.
@@ -48,6 +48,14 @@ impl Context {
                 .known_nodes(self.target.contact_points().iter().map(ToString::to_string));
             if let Some((user, password)) = self.target.credentials() {
                 builder = builder.user(user, password);
+            }
+            if let Some(pem) = self.target.client_pem() {
+                let context = match self.target.configuration().access {
+                    Access::ClientCertificates => pem.show(),
+                    _ => pem.trust(),
+                };
+                // What it is made of was made for it, and was looked at when the cluster started.
+                builder = builder.tls_context(context.build().ok());
             }
             (variant.name, variant.apply(builder))
         })

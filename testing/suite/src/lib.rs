@@ -20,6 +20,7 @@
 
 mod case;
 mod cases;
+mod certificates;
 mod configuration;
 mod context;
 mod list;

@@ -1,12 +1,13 @@
 //! A running cluster, whichever server it is.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use shardwire_server::{Cluster, Persona};
+use shardwire_server::{Cluster, Persona, Tls};
 use shardwire_testing_cassandra::{Cassandra, PASSWORD, USER};
 
+use crate::certificates::{Authority, ClientPem};
 use crate::configuration::{Access, Configuration, Server};
 
 /// Shards of an embedded node that passes for ScyllaDB.
@@ -26,6 +27,7 @@ const SETTINGS: [(&str, &str); 5] = [
 pub struct Target {
     configuration: Configuration,
     contact_points: Vec<SocketAddr>,
+    client_pem: Option<ClientPem>,
     nodes: Nodes,
     /// What was done to each node and not yet undone.
     hurts: Mutex<Vec<Hurt>>,
@@ -52,6 +54,7 @@ impl Target {
     ///
     /// It can't be started.
     pub async fn start(configuration: Configuration) -> Result<Self> {
+        let mut client_pem = None;
         let (contact_points, nodes) = match configuration.server {
             Server::Embedded(persona) => {
                 let mut builder =
@@ -59,8 +62,21 @@ impl Target {
                 if persona == Persona::Scylla {
                     builder = builder.shards(SHARDS);
                 }
-                if configuration.access == Access::Password {
-                    builder = builder.user(USER, PASSWORD);
+                match configuration.access {
+                    Access::Open => {}
+                    Access::Password => builder = builder.user(USER, PASSWORD),
+                    Access::Tls | Access::ClientCertificates => {
+                        let authority = Authority::new()?;
+                        let address = own_address(&configuration);
+                        let node = authority.issue(Some(address.into()))?;
+                        let (certificate, key) = (node.certificate, node.key);
+                        let mut tls = Tls::from_pem(certificate.as_bytes(), key.as_bytes())?;
+                        if configuration.access == Access::ClientCertificates {
+                            tls = tls.client_ca(authority.pem().as_bytes())?;
+                        }
+                        builder = builder.address(address).tls(tls);
+                        client_pem = Some(authority.client()?);
+                    }
                 }
                 let cluster = builder.start().await.context("embedded nodes don't start")?;
                 (cluster.contact_points(), Nodes::Embedded(cluster))
@@ -74,16 +90,20 @@ impl Target {
                 for (name, value) in SETTINGS {
                     builder = builder.setting(name, value);
                 }
-                if configuration.access == Access::Password {
-                    builder = builder.auth();
-                }
+                builder = match configuration.access {
+                    Access::Open => builder,
+                    Access::Password => builder.auth(),
+                    Access::Tls => builder.tls(),
+                    Access::ClientCertificates => builder.client_certificates(),
+                };
                 let cluster = tokio::task::spawn_blocking(move || builder.start()).await?;
                 let cluster = cluster.context("Cassandra can't be started")?;
+                client_pem = cluster.tls().map(ClientPem::read).transpose()?;
                 (cluster.contact_points(), Nodes::Cassandra(Arc::new(Mutex::new(cluster))))
             }
         };
         let hurts = Mutex::new(vec![Hurt::None; configuration.node_count]);
-        Ok(Self { configuration, contact_points, nodes, hurts })
+        Ok(Self { configuration, contact_points, client_pem, nodes, hurts })
     }
 
     /// What was started.
@@ -104,6 +124,11 @@ impl Target {
     /// A user who may do everything, and the password, where clients have to log in.
     pub fn credentials(&self) -> Option<(&'static str, &'static str)> {
         (self.configuration.access == Access::Password).then_some((USER, PASSWORD))
+    }
+
+    /// What a client has for TLS, where that is spoken.
+    pub(crate) fn client_pem(&self) -> Option<&ClientPem> {
+        self.client_pem.as_ref()
     }
 
     /// The embedded nodes, if that is what it is, for their counters.
@@ -238,6 +263,19 @@ impl Target {
             *noted = hurt;
         }
     }
+}
+
+/// An address that a certificate can hold before the node is there: one for each process and
+/// configuration.
+fn own_address(configuration: &Configuration) -> Ipv4Addr {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let second = match (configuration.server, configuration.access) {
+        (Server::Embedded(Persona::Scylla), Access::Tls) => 120,
+        (Server::Embedded(Persona::Scylla), _) => 121,
+        (_, Access::Tls) => 122,
+        (..) => 123,
+    };
+    Ipv4Addr::new(127, second, high, low.clamp(1, 254))
 }
 
 /// Runs what blocks, so that the driver's tasks go on meanwhile.

@@ -12,9 +12,13 @@ fn main() -> ExitCode {
     let configurations = [
         (Version::V5_0, 1, Access::Open),
         (Version::V5_0, 1, Access::Password),
+        (Version::V5_0, 1, Access::Tls),
+        (Version::V5_0, 1, Access::ClientCertificates),
         (Version::V5_0, 3, Access::Open),
         (Version::V4_1, 1, Access::Open),
         (Version::V4_1, 1, Access::Password),
+        (Version::V4_1, 1, Access::Tls),
+        (Version::V4_1, 1, Access::ClientCertificates),
     ];
     let configurations = configurations.map(|(version, node_count, access)| Configuration {
         server: Server::Cassandra(version),

@@ -102,7 +102,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "shardwire-testing-suite",
         ours: &["shardwire", "shardwire-server", "shardwire-testing-cassandra"],
-        others: Some(&["anyhow", "futures", "libtest-mimic", "tokio", "uuid"]),
+        others: Some(&["anyhow", "futures", "libtest-mimic", "rcgen", "tokio", "uuid"]),
         never: &[],
     },
     Layer { name: "shardwire-tidy", ours: &[], others: Some(&["serde_json"]), never: &["tokio"] },

@@ -14,6 +14,7 @@ mod paging;
 mod prepared;
 mod routing;
 mod schema;
+mod tls;
 mod types;
 mod udts;
 mod vectors;
@@ -35,6 +36,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         extras::CASES,
         routing::CASES,
         auth::CASES,
+        tls::CASES,
         nodes::CASES,
     ]
     .into_iter()
