@@ -324,6 +324,44 @@ impl SessionBuilder {
         self
     }
 
+    /// Whether tables, columns and user-defined types are read, for
+    /// [`Session::metadata`](crate::Session::metadata); they are by default. Keyspaces are in any
+    /// case, for without their replication requests cannot be routed.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// let builder = shardwire::SessionBuilder::new().known_node(address);
+    /// let session = builder.fetch_schema_metadata(false).build().await?;
+    /// assert!(session.metadata().table("system", "local").is_none());
+    /// # Ok(()) });
+    /// ```
+    pub fn fetch_schema_metadata(mut self, fetch: bool) -> Self {
+        self.settings.schema.fetch = fetch;
+        self
+    }
+
+    /// Sets the keyspaces whose tables, columns and user-defined types are read; an empty list
+    /// stands for all, which is the default.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// let builder = shardwire::SessionBuilder::new().known_node(address);
+    /// let session = builder.keyspaces_to_fetch(["system"]).build().await?;
+    /// assert!(session.metadata().table("system", "local").is_some());
+    /// assert!(session.metadata().table("system_schema", "tables").is_none());
+    /// # Ok(()) });
+    /// ```
+    pub fn keyspaces_to_fetch<N: Into<String>>(
+        mut self,
+        keyspaces: impl IntoIterator<Item = N>,
+    ) -> Self {
+        let names = keyspaces.into_iter().map(|name| name.into().into());
+        self.settings.schema.keyspaces = names.collect();
+        self
+    }
+
     /// Disables Nagle's algorithm; it is by default.
     pub fn tcp_nodelay(mut self, nodelay: bool) -> Self {
         self.settings.tcp_nodelay = nodelay;

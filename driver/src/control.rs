@@ -30,6 +30,7 @@ use crate::runtime::{self, Instant, Notify, watch};
 use crate::session::Inner;
 use crate::settings::Limits;
 use crate::topology::fetch::{self, Source};
+use crate::topology::schema::{self, Scope};
 
 /// Announcements that follow each other within this time are answered by one reading ...
 const QUIET: Duration = Duration::from_millis(50);
@@ -82,6 +83,8 @@ struct News {
     is_urgent: bool,
     /// How often a reading was asked for.
     asked: u64,
+    /// What of the schema has changed.
+    scope: Scope,
     /// What listeners are told when it has been read.
     changes: Vec<SchemaChange>,
     /// Changes that there was no place for.
@@ -94,8 +97,11 @@ impl Signals {
     }
 
     /// Asks for a reading; the number by which it is known.
-    fn ask(&self) -> u64 {
+    fn ask(&self, keyspace: Option<&str>) -> u64 {
         let number = self.with_news(|news| {
+            if let Some(keyspace) = keyspace {
+                news.scope.add(keyspace);
+            }
             news.is_urgent = true;
             news.asked += 1;
             news.asked
@@ -114,6 +120,7 @@ impl Signals {
                 }
             }
             Ok(EventBody::SchemaChange(change)) => self.with_news(|news| {
+                news.scope.add(change.keyspace);
                 if news.changes.len() < CHANGES_MAX {
                     news.changes.push(SchemaChange::to_owned(&change));
                 } else {
@@ -286,11 +293,12 @@ impl Control {
         self.signals.changed.notify_one();
     }
 
-    /// Has the topology read anew, and waits until it is.
-    pub(crate) async fn refresh(&self, inner: &Inner) -> Result<(), Error> {
+    /// Has the topology read anew, and the schema of what has changed, among it of `keyspace`;
+    /// waits until it is.
+    pub(crate) async fn refresh(&self, inner: &Inner, keyspace: Option<&str>) -> Result<(), Error> {
         let mut progress = self.progress.subscribe();
         let failed_rounds = progress.borrow().failed_rounds;
-        let number = self.signals.ask();
+        let number = self.signals.ask(keyspace);
         let mut result = Err(Error::shutdown());
         let wait = async {
             let done = progress.wait_for(|progress| {
@@ -310,14 +318,20 @@ impl Control {
 
     /// Reads the topology. For the control task only, and before there is one.
     async fn read(&self, inner: &Arc<Inner>) -> Result<(), Error> {
-        let (asked, change_count, missed) = self.signals.with_news(|news| {
+        let (asked, scope, change_count, missed) = self.signals.with_news(|news| {
             news.is_urgent = false;
-            (news.asked, news.changes.len(), std::mem::take(&mut news.missed))
+            let scope = std::mem::take(&mut news.scope);
+            (news.asked, scope, news.changes.len(), std::mem::take(&mut news.missed))
         });
         let Some(peer) = self.peer() else { return Err(no_answer()) };
-        let source = Source { conn: self.conn()?, peer, peers_v2: &self.peers_v2 };
+        let conn = self.conn()?;
+        let source = Source { conn, peer, peers_v2: &self.peers_v2 };
         let seen = fetch::fetch(inner, &source).await?;
         inner.apply(&seen);
+        // What is lost of the scope when this fails is found by the version of the schema.
+        let previous = inner.metadata.load_full();
+        let metadata = schema::fetch(inner, conn, &previous, &seen, scope).await?;
+        inner.metadata.store(Arc::new(metadata));
         self.tell_changes(inner, change_count, missed);
         self.progress.send_modify(|progress| progress.read = asked);
         Ok(())

@@ -87,6 +87,7 @@ mod tls;
 mod control;
 mod events;
 mod keeper;
+mod metadata;
 mod topology;
 
 mod clock;
@@ -105,6 +106,10 @@ pub use error::{
 pub use events::{Event, Events, SchemaChange, SchemaChangeKind, SchemaTarget};
 pub use execute::{ExecuteSinglePage, ExecuteUnpaged};
 pub use lwt::{LwtResult, LwtRow, LwtRows};
+pub use metadata::{
+    ColumnKind, ColumnMetadata, KeyspaceMetadata, Metadata, Strategy, TableMetadata,
+    UserDefinedTypeMetadata,
+};
 pub use pager::QueryPager;
 pub use policy::retry::{
     DefaultRetryPolicy, FallthroughRetryPolicy, RequestInfo, RetryDecision, RetryPolicy,

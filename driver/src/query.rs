@@ -97,8 +97,8 @@ impl Session {
         paging: Paging,
     ) -> Result<(QueryResult, PagingStateResponse), Error> {
         let (result, change) = self.query_once(statement, paging_state, paging).await?;
-        if change {
-            self.inner.refresh().await?;
+        if let Some(keyspace) = change {
+            self.inner.refresh(&keyspace).await?;
         }
         let page = result.paging();
         Ok((result, page))
@@ -151,8 +151,8 @@ impl Query<'_> {
 }
 
 impl<'a> Operation<'a> for Query<'a> {
-    /// The result, and whether it changed the schema.
-    type Output = (QueryResult, bool);
+    /// The result, and the keyspace whose schema it changed.
+    type Output = (QueryResult, Option<Box<str>>);
 
     fn config(&self) -> &Config {
         &self.statement.config
@@ -186,11 +186,11 @@ impl<'a> Operation<'a> for Query<'a> {
     }
 
     fn void(&self) -> Result<Self::Output, Error> {
-        Ok((QueryResult::void(), false))
+        Ok((QueryResult::void(), None))
     }
 
     fn result(&self, header: ResponseHeader, body: Lease) -> Result<Self::Output, Error> {
-        let change = is_schema_change(&header, &body);
+        let change = changed_keyspace(&header, &body);
         Ok((QueryResult::parse(header, body, None)?, change))
     }
 
@@ -199,10 +199,14 @@ impl<'a> Operation<'a> for Query<'a> {
     }
 }
 
-fn is_schema_change(header: &ResponseHeader, body: &[u8]) -> bool {
+/// The keyspace whose schema was changed, if that is what the reply says.
+fn changed_keyspace(header: &ResponseHeader, body: &[u8]) -> Option<Box<str>> {
     let message =
         Body::parse(header, body).and_then(|body| body.response(&Agreed::on(header.version), None));
-    matches!(message, Ok(Response::Result(ResultBody::SchemaChange(_))))
+    match message {
+        Ok(Response::Result(ResultBody::SchemaChange(change))) => Some(change.keyspace.into()),
+        _ => None,
+    }
 }
 
 /// Fills the whole frame.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use shardwire_protocol::header::Version;
 use shardwire_protocol::routing::{Partitioner, Token, token_of_key};
 use shardwire_protocol::row::SerializeRow;
@@ -23,6 +24,7 @@ use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::events::{Event, Listeners};
 use crate::keeper::Keeper;
+use crate::metadata::Metadata;
 use crate::pool::PoolTable;
 use crate::runtime::{self, Instant, Notify, watch};
 use crate::settings::Settings;
@@ -121,6 +123,7 @@ pub(crate) struct Inner {
     /// Bit 32 set: the mask in the low half marks conditional statements.
     lwt_mark: AtomicU64,
     pub(crate) listeners: Listeners,
+    pub(crate) metadata: ArcSwap<Metadata>,
     stop: watch::Sender<bool>,
 }
 
@@ -150,6 +153,7 @@ impl Session {
             version: OnceLock::new(),
             lwt_mark: AtomicU64::new(0),
             listeners: Listeners::default(),
+            metadata: ArcSwap::default(),
             stop: watch::Sender::new(false),
         });
         let session = Session { inner: Arc::new(Handle(Arc::clone(&inner))) };
@@ -176,7 +180,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Reads the cluster's nodes and keyspaces anew.
+    /// Reads the cluster's nodes and keyspaces anew, and the schema if it has changed.
     ///
     /// ```
     /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
@@ -195,7 +199,7 @@ impl Session {
     /// Safe.
     pub async fn refresh_metadata(&self) -> Result<(), Error> {
         match self.inner.control() {
-            Some(control) => control.refresh(&self.inner.0).await,
+            Some(control) => control.refresh(&self.inner.0, None).await,
             None => Err(Error::shutdown()),
         }
     }
@@ -320,10 +324,10 @@ impl std::fmt::Debug for Session {
 
 impl Handle {
     /// After a statement that changed the schema: agreement, then the topology with it.
-    pub(crate) async fn refresh(&self) -> Result<(), Error> {
+    pub(crate) async fn refresh(&self, keyspace: &str) -> Result<(), Error> {
         self.0.await_schema_agreement().await?;
         match self.0.control() {
-            Some(control) => control.refresh(&self.0).await,
+            Some(control) => control.refresh(&self.0, Some(keyspace)).await,
             None => Err(Error::shutdown()),
         }
     }
@@ -410,7 +414,9 @@ impl Inner {
         self.with_keepers(|keepers| {
             // Under the keepers' lock, so that two readings do not overtake each other.
             let present = self.topology.load_full();
-            let next = if *last_seen == Some(seen.clone()) {
+            let is_same =
+                |last: &Seen| last.nodes == seen.nodes && last.keyspaces == seen.keyspaces;
+            let next = if last_seen.as_ref().is_some_and(is_same) {
                 present // nothing has changed: indexes that are cached stay good
             } else {
                 let next = Arc::new(Topology::next(&present, seen));

@@ -130,6 +130,21 @@ impl Default for PoolSize {
     }
 }
 
+/// What of the schema is read.
+#[derive(Clone, Debug)]
+pub(crate) struct SchemaSettings {
+    /// Tables, columns and types.
+    pub(crate) fetch: bool,
+    /// Of these keyspaces; of all if it is empty.
+    pub(crate) keyspaces: Vec<Box<str>>,
+}
+
+impl SchemaSettings {
+    pub(crate) fn wants(&self, keyspace: &str) -> bool {
+        self.keyspaces.is_empty() || self.keyspaces.iter().any(|name| **name == *keyspace)
+    }
+}
+
 /// Everything that connecting needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -148,6 +163,7 @@ pub(crate) struct Settings {
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
     pub(crate) refresh_interval: Duration,
+    pub(crate) schema: SchemaSettings,
     pub(crate) keyspace: Option<Box<str>>,
     pub(crate) authenticator: Option<Authenticator>,
     pub(crate) tcp_nodelay: bool,
@@ -174,6 +190,7 @@ impl Default for Settings {
             reconnect_min: Duration::from_millis(50),
             reconnect_max: Duration::from_secs(10),
             refresh_interval: Duration::from_secs(60),
+            schema: SchemaSettings { fetch: true, keyspaces: Vec::new() },
             keyspace: None,
             authenticator: None,
             tcp_nodelay: true,

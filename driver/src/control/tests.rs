@@ -48,7 +48,7 @@ async fn a_burst_is_answered_when_it_is_over_and_a_stream_after_a_second() {
 #[tokio::test(start_paused = true)]
 async fn who_asks_does_not_wait_for_more_announcements() {
     let signals = signals();
-    assert_eq!((signals.ask(), signals.ask()), (1, 2));
+    assert_eq!((signals.ask(None), signals.ask(Some("shop"))), (1, 2));
     let begin = Instant::now();
     gather(&signals.changed, || signals.with_news(|news| news.is_urgent)).await;
     assert_eq!(begin.elapsed(), Duration::ZERO);

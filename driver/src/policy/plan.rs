@@ -109,9 +109,13 @@ mod tests {
         });
         let keyspaces = vec![KeyspaceRow {
             name: "k".into(),
+            durable_writes: true,
             replication: Replication::Simple { replication_factor: 2 },
         }];
-        Topology::next(&Topology::empty(), &Seen { nodes: nodes.collect(), keyspaces })
+        Topology::next(
+            &Topology::empty(),
+            &Seen { nodes: nodes.collect(), keyspaces, ..Seen::default() },
+        )
     }
 
     fn order(mut seed: u32, token: Option<Token>, in_order: bool) -> Vec<u8> {

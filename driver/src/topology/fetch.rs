@@ -32,14 +32,17 @@ pub(crate) struct NodeRow {
 pub(crate) struct Seen {
     pub(crate) nodes: Vec<NodeRow>,
     pub(crate) keyspaces: Vec<KeyspaceRow>,
+    /// Version of the schema of the node that was asked.
+    pub(crate) schema_version: Option<Uuid>,
 }
 
-const LOCAL: &str =
-    "SELECT host_id, rpc_address, data_center, rack, tokens FROM system.local WHERE key='local'";
+const LOCAL: &str = "SELECT host_id, rpc_address, data_center, rack, tokens, schema_version \
+                     FROM system.local WHERE key='local'";
 const PEERS_V2: &str =
     "SELECT host_id, native_address, data_center, rack, tokens, native_port FROM system.peers_v2";
 const PEERS: &str = "SELECT host_id, rpc_address, data_center, rack, tokens FROM system.peers";
-const KEYSPACES: &str = "SELECT keyspace_name, replication FROM system_schema.keyspaces";
+const KEYSPACES: &str =
+    "SELECT keyspace_name, durable_writes, replication FROM system_schema.keyspaces";
 const LOCAL_VERSION: &str = "SELECT schema_version FROM system.local WHERE key='local'";
 
 /// Where one reads.
@@ -56,8 +59,10 @@ pub(crate) async fn fetch(inner: &Inner, source: &Source<'_>) -> Result<Seen, Er
     let conn = source.conn;
     let mut nodes = Vec::new();
     let local = inner.system_query(conn, LOCAL).await?;
-    for row in local.rows::<Columns<'_>>()? {
-        let (host_id, address, datacenter, rack, tokens) = row?;
+    let mut schema_version = None;
+    for row in local.rows::<LocalColumns<'_>>()? {
+        let (host_id, address, datacenter, rack, tokens, version) = row?;
+        schema_version = version;
         let address = address.filter(|address| !address.is_unspecified());
         let address = address.unwrap_or(source.peer.ip());
         let address = Some(SocketAddr::new(address, source.peer.port()));
@@ -86,14 +91,15 @@ pub(crate) async fn fetch(inner: &Inner, source: &Source<'_>) -> Result<Seen, Er
     }
     let rows = inner.system_query(conn, KEYSPACES).await?;
     let mut keyspaces = Vec::new();
-    for row in rows.rows::<(&str, HashMap<String, String>)>()? {
-        let (name, options) = row?;
+    for row in rows.rows::<(&str, Option<bool>, HashMap<String, String>)>()? {
+        let (name, durable_writes, options) = row?;
+        let durable_writes = durable_writes.unwrap_or(true);
         let replication = Replication::from_options(&options);
-        keyspaces.push(KeyspaceRow { name: name.into(), replication });
+        keyspaces.push(KeyspaceRow { name: name.into(), durable_writes, replication });
     }
     nodes.sort_by_key(|node| node.host_id);
     keyspaces.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Seen { nodes, keyspaces })
+    Ok(Seen { nodes, keyspaces, schema_version })
 }
 
 /// Asks for the table that not every server has; `None` if this one does not. An empty one means
@@ -117,6 +123,14 @@ const INVALID: i32 = 0x2200;
 
 type Columns<'r> =
     (Option<Uuid>, Option<IpAddr>, Option<&'r str>, Option<&'r str>, Option<Vec<&'r str>>);
+type LocalColumns<'r> = (
+    Option<Uuid>,
+    Option<IpAddr>,
+    Option<&'r str>,
+    Option<&'r str>,
+    Option<Vec<&'r str>>,
+    Option<Uuid>,
+);
 type ColumnsV2<'r> = (
     Option<Uuid>,
     Option<IpAddr>,

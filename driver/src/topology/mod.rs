@@ -6,6 +6,7 @@
 
 pub(crate) mod fetch;
 pub(crate) mod ring;
+pub(crate) mod schema;
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -244,6 +245,7 @@ impl Current {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct KeyspaceRow {
     pub(crate) name: Box<str>,
+    pub(crate) durable_writes: bool,
     pub(crate) replication: Replication,
 }
 

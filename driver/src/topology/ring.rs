@@ -9,6 +9,7 @@ use std::sync::Arc;
 use shardwire_protocol::routing::Token;
 
 use super::{Keyspace, Node};
+use crate::metadata::Strategy;
 
 /// How a keyspace spreads its rows (CREATE KEYSPACE ... WITH replication).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,7 +19,7 @@ pub(crate) enum Replication {
     /// So many nodes of each datacenter, over as many racks as there are.
     NetworkTopology { datacenters: Vec<(Box<str>, u32)> },
     /// Each node has everything (EverywhereStrategy) or only its own (LocalStrategy).
-    AnyNode,
+    AnyNode { class: Box<str> },
 }
 
 impl Replication {
@@ -51,7 +52,20 @@ impl Replication {
                 datacenters.sort();
                 Replication::NetworkTopology { datacenters }
             }
-            _ => Replication::AnyNode,
+            _ => Replication::AnyNode { class: class.into() },
+        }
+    }
+
+    /// The same for those who only want to know.
+    pub(crate) fn strategy(&self) -> Strategy {
+        match self {
+            Replication::Simple { replication_factor } => {
+                Strategy::SimpleStrategy { replication_factor: *replication_factor }
+            }
+            Replication::NetworkTopology { datacenters } => {
+                Strategy::NetworkTopologyStrategy { datacenter_repfactors: datacenters.clone() }
+            }
+            Replication::AnyNode { class } => Strategy::Other { name: class.clone() },
         }
     }
 }
@@ -123,7 +137,7 @@ impl Ring {
                 Replication::NetworkTopology { datacenters: wanted } => {
                     self.network_topology(position, wanted, nodes, &datacenters)
                 }
-                Replication::AnyNode => self.simple(position, 1),
+                Replication::AnyNode { .. } => self.simple(position, 1),
             };
             let next = u32::try_from(sets.len()).unwrap_or(u32::MAX);
             set_of_position.push(*known.entry(set.clone()).or_insert_with(|| {
@@ -340,7 +354,7 @@ mod tests {
         );
         assert_eq!(
             Replication::from_options(&map(&[("class", "LocalStrategy")])),
-            Replication::AnyNode
+            Replication::AnyNode { class: "LocalStrategy".into() }
         );
     }
 }
