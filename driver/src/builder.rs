@@ -362,6 +362,43 @@ impl SessionBuilder {
         self
     }
 
+    /// Sets how long a change of the schema may take to reach all nodes; 60 s by default.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// use std::time::Duration;
+    ///
+    /// let session = shardwire::SessionBuilder::new()
+    ///     .known_node(address)
+    ///     .schema_agreement_timeout(Duration::from_secs(10))
+    ///     .schema_agreement_interval(Duration::from_millis(200))
+    ///     .auto_await_schema_agreement(false)
+    ///     .build()
+    ///     .await?;
+    /// # support::schema(&session).await?;
+    /// session.query_unpaged("ALTER TABLE shop.items ADD price int", ()).await?; // does not wait
+    /// session.await_schema_agreement().await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn schema_agreement_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.schema.agreement_timeout = timeout;
+        self
+    }
+
+    /// Sets how often nodes are asked meanwhile; each 100 ms by default.
+    pub fn schema_agreement_interval(mut self, interval: Duration) -> Self {
+        self.settings.schema.agreement_interval = interval;
+        self
+    }
+
+    /// Whether statements that change the schema end only when all reachable nodes have the same;
+    /// they do by default.
+    pub fn auto_await_schema_agreement(mut self, wait: bool) -> Self {
+        self.settings.schema.auto_await_agreement = wait;
+        self
+    }
+
     /// Disables Nagle's algorithm; it is by default.
     pub fn tcp_nodelay(mut self, nodelay: bool) -> Self {
         self.settings.tcp_nodelay = nodelay;

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use shardwire_protocol::header::Version;
@@ -31,11 +30,6 @@ use crate::settings::Settings;
 use crate::statement::PreparedStatement;
 use crate::topology::fetch::{self, Seen};
 use crate::topology::{Current, Node, Topology};
-
-/// How long a change of the schema may take to reach every node.
-const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often nodes are asked meanwhile.
-const AGREEMENT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A connection to a cluster, shared by all who run statements on it.
 ///
@@ -293,7 +287,7 @@ impl Session {
         token_of_key(key, Partitioner::Murmur3)
     }
 
-    /// Waits until all reachable nodes have the same schema.
+    /// Waits until all reachable nodes have the same schema, and says which version that is.
     ///
     /// ```
     /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
@@ -305,13 +299,36 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Timeout`] after a minute.
+    /// [`crate::ErrorKind::Timeout`] after
+    /// [`schema_agreement_timeout`](crate::SessionBuilder::schema_agreement_timeout), a minute
+    /// unless set; [`crate::ErrorKind::Shutdown`].
     ///
     /// # Cancel safety
     ///
     /// Safe.
-    pub async fn await_schema_agreement(&self) -> Result<(), Error> {
+    pub async fn await_schema_agreement(&self) -> Result<Uuid, Error> {
         self.inner.await_schema_agreement().await
+    }
+
+    /// The version of the schema, if all reachable nodes have the same now.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::run(|session| async move {
+    /// let version = session.await_schema_agreement().await?;
+    /// assert_eq!(session.check_schema_agreement().await?, Some(version));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What asking a node ends with, after another one has been asked if the first was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn check_schema_agreement(&self) -> Result<Option<Uuid>, Error> {
+        self.inner.check_schema_agreement().await
     }
 }
 
@@ -325,11 +342,16 @@ impl std::fmt::Debug for Session {
 impl Handle {
     /// After a statement that changed the schema: agreement, then the topology with it.
     pub(crate) async fn refresh(&self, keyspace: &str) -> Result<(), Error> {
-        self.0.await_schema_agreement().await?;
-        match self.0.control() {
-            Some(control) => control.refresh(&self.0, Some(keyspace)).await,
-            None => Err(Error::shutdown()),
+        if self.0.settings.schema.auto_await_agreement {
+            self.0.await_schema_agreement().await?;
         }
+        // The statement has been executed, whatever becomes of the reading.
+        if let Some(control) = self.0.control()
+            && let Err(error) = control.refresh(&self.0, Some(keyspace)).await
+        {
+            tracing::warn!(%error, "the changed schema could not be read");
+        }
+        Ok(())
     }
 }
 
@@ -478,19 +500,38 @@ impl Inner {
         pools.into_iter().filter_map(|pool| self.pools.get(pool)?.pick(None))
     }
 
-    async fn await_schema_agreement(&self) -> Result<(), Error> {
+    /// Asks over the control connection; if that is lost, over one to any other node.
+    async fn check_schema_agreement(&self) -> Result<Option<Uuid>, Error> {
         let Some(control) = self.control() else { return Err(Error::shutdown()) };
-        let conn = control.conn()?;
+        let mut result = fetch::schema_agreement(self, control.conn()?).await;
+        for conn in self.one_conn_per_node() {
+            match &result {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::ConnectionLost | ErrorKind::Timeout) => {}
+                _ => break,
+            }
+            result = fetch::schema_agreement(self, conn).await;
+        }
+        if self.is_shut_down() { Err(Error::shutdown()) } else { result }
+    }
+
+    /// Errors are passed over until the time is up: whoever changed the schema must not be told
+    /// that nothing was executed because a node could not be asked afterwards.
+    async fn await_schema_agreement(&self) -> Result<Uuid, Error> {
+        let settings = &self.settings.schema;
         let agreed = async {
             loop {
-                match fetch::schema_agrees(self, conn).await {
-                    Ok(true) => return Ok(()),
-                    Ok(false) => runtime::sleep(AGREEMENT_INTERVAL).await,
-                    Err(error) => return Err(error),
+                match self.check_schema_agreement().await {
+                    Ok(Some(version)) => return Ok(version),
+                    Err(error) if error.kind() == ErrorKind::Shutdown => return Err(error),
+                    Ok(None) => {}
+                    Err(error) => tracing::debug!(%error, "no word on the schema"),
                 }
+                runtime::sleep(settings.agreement_interval).await;
             }
         };
-        runtime::within(AGREEMENT_TIMEOUT, agreed).await.unwrap_or(Err(Error::timeout(true)))
+        let timeout = settings.agreement_timeout;
+        runtime::within(timeout, agreed).await.unwrap_or_else(|| Err(Error::timeout(true)))
     }
 }
 

@@ -137,6 +137,24 @@ pub(crate) struct SchemaSettings {
     pub(crate) fetch: bool,
     /// Of these keyspaces; of all if it is empty.
     pub(crate) keyspaces: Vec<Box<str>>,
+    /// How long a change may take to reach every node.
+    pub(crate) agreement_timeout: Duration,
+    /// How often nodes are asked meanwhile.
+    pub(crate) agreement_interval: Duration,
+    /// After each statement of the session that changes it.
+    pub(crate) auto_await_agreement: bool,
+}
+
+impl Default for SchemaSettings {
+    fn default() -> Self {
+        SchemaSettings {
+            fetch: true,
+            keyspaces: Vec::new(),
+            agreement_timeout: Duration::from_secs(60),
+            agreement_interval: Duration::from_millis(100),
+            auto_await_agreement: true,
+        }
+    }
 }
 
 impl SchemaSettings {
@@ -190,7 +208,7 @@ impl Default for Settings {
             reconnect_min: Duration::from_millis(50),
             reconnect_max: Duration::from_secs(10),
             refresh_interval: Duration::from_secs(60),
-            schema: SchemaSettings { fetch: true, keyspaces: Vec::new() },
+            schema: SchemaSettings::default(),
             keyspace: None,
             authenticator: None,
             tcp_nodelay: true,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{builder, keyspace, start};
-use shardwire::{ColumnKind, Event, Events, SchemaChangeKind, Session, Strategy};
+use shardwire::{ColumnKind, ErrorKind, Event, Events, SchemaChangeKind, Session, Strategy};
 use shardwire_server::{Cluster, FaultAction, FaultRule, Persona};
 
 /// Generous: the machine may be busy.
@@ -191,5 +191,40 @@ async fn it_is_read_anew_after_the_control_connection_has_failed() {
     tokio::time::timeout(TOOK_MAX, gone).await.expect("it is told");
     run(&other, "CREATE TABLE k.t (id int PRIMARY KEY)").await;
     session.refresh_metadata().await.unwrap();
+    assert!(session.metadata().table("k", "t").is_some());
+}
+
+#[tokio::test]
+async fn another_node_is_asked_for_agreement_when_the_first_is_lost() {
+    let (cluster, session) = start(Cluster::builder().nodes(3)).await;
+    let version = session.check_schema_agreement().await.unwrap();
+    assert!(version.is_some());
+    cluster
+        .add_fault(FaultRule::new(FaultAction::Close).statement("SELECT schema_version").limit(1));
+    assert_eq!(session.check_schema_agreement().await.unwrap(), version);
+    cluster
+        .add_fault(FaultRule::new(FaultAction::Close).statement("SELECT schema_version").limit(2));
+    keyspace(&session, 3).await;
+    let agreed = session.await_schema_agreement().await.unwrap();
+    assert_ne!(Some(agreed), version);
+}
+
+#[tokio::test]
+async fn agreement_is_awaited_as_long_as_is_set_and_only_where_it_is() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let (code, message) = (0x1001, "busy".to_owned());
+    let rule = FaultRule::new(FaultAction::Error { code, message });
+    cluster.add_fault(rule.statement("SELECT schema_version"));
+    let builder = builder(&cluster).schema_agreement_timeout(Duration::from_millis(100));
+    let builder = builder.schema_agreement_interval(Duration::from_millis(10));
+    let session = builder.clone().build().await.unwrap();
+    let text = "CREATE KEYSPACE k WITH replication = \
+                {'class': 'SimpleStrategy', 'replication_factor': 1}";
+    let error = session.query_unpaged(text, ()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.was_sent() && !error.is_safe_to_retry()); // the keyspace is there
+    let session = builder.auto_await_schema_agreement(false).build().await.unwrap();
+    assert!(session.metadata().keyspace("k").is_some());
+    run(&session, "CREATE TABLE k.t (id int PRIMARY KEY)").await;
     assert!(session.metadata().table("k", "t").is_some());
 }

@@ -172,22 +172,22 @@ fn add_node(
     });
 }
 
-/// Whether all nodes to which there are connections have the same schema.
+/// The version of the schema, if all nodes to which there are connections have the same.
 ///
 /// Each is asked for its own. What one node knows of the others may be as old as its own schema:
 /// while it has heard nothing of a change that another node has carried out, it sees agreement.
-pub(crate) async fn schema_agrees(inner: &Inner, conn: &Conn) -> Result<bool, Error> {
+pub(crate) async fn schema_agreement(inner: &Inner, conn: &Conn) -> Result<Option<Uuid>, Error> {
     let version = schema_version(inner, conn).await?;
     for other in inner.one_conn_per_node() {
         match schema_version(inner, other).await {
             Ok(other) if other == version => {}
-            Ok(_) => return Ok(false),
+            Ok(_) => return Ok(None),
             // It has gone meanwhile; the next time it is not among those that are asked.
-            Err(error) if error.kind() == ErrorKind::ConnectionLost => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::ConnectionLost => return Ok(None),
             Err(error) => return Err(error),
         }
     }
-    Ok(true)
+    Ok(Some(version.unwrap_or_default())) // who tells no version does not disagree
 }
 
 async fn schema_version(inner: &Inner, conn: &Conn) -> Result<Option<Uuid>, Error> {
