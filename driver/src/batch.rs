@@ -17,7 +17,7 @@ use shardwire_protocol::consistency::{Consistency, SerialConsistency};
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{ResponseHeader, Version};
 use shardwire_protocol::request::{
-    Batch as Message, BatchItemHead, BatchItems, BatchRows, BatchStatement as Item, frame_len,
+    Batch as Message, BatchItemHead, BatchItems, BatchRows, BatchStatement as Item,
 };
 use shardwire_protocol::row::SerializeRow;
 use shardwire_protocol::types::ColumnSpec;
@@ -30,9 +30,10 @@ pub use values::{BatchValues, RowVisitor, RowsVisitor};
 use crate::clock;
 use crate::error::Error;
 use crate::execute::request_future;
+use crate::payload::Payload;
 use crate::policy::plan::Routing;
 use crate::policy::retry::RetryPolicy;
-use crate::query::encode;
+use crate::query::{encode, frame_len};
 use crate::request::{Operation, Request, Target};
 use crate::rows::QueryResult;
 use crate::session::Session;
@@ -322,7 +323,8 @@ impl<B: BatchValues> Run<'_, B> {
     fn measure_each(&self) -> Result<usize, Error> {
         self.check()?;
         // Which statement the column belongs to is not known here; the index says enough.
-        frame_len(&self.batch.message(self), self.version).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.batch.message(self), &self.batch.config, self.version)
+            .map_err(|e| Error::serialize(e, None))
     }
 
     #[inline(never)]
@@ -393,8 +395,8 @@ impl RowsVisitor for MeasureAll<'_> {
     #[inline]
     fn visit<R: SerializeRow>(self, rows: &[R]) -> Self::Output {
         self.0.check(rows)?;
-        let prepared = self.0.prepared;
-        frame_len(&self.0.message(rows), prepared.shared.version)
+        let Alike { batch, prepared, .. } = self.0;
+        frame_len(&self.0.message(rows), &batch.config, prepared.shared.version)
             .map_err(|e| prepared.shared.error(e))
     }
 }

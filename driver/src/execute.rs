@@ -14,14 +14,14 @@ use std::task::{Context, Poll};
 use shardwire_protocol::consistency::Consistency;
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{ResponseHeader, Version};
-use shardwire_protocol::request::{Execute as Message, Parameters, ValueNames, frame_len};
+use shardwire_protocol::request::{Execute as Message, Parameters, ValueNames};
 use shardwire_protocol::response::brings_new_metadata;
 use shardwire_protocol::row::SerializeRow;
 use shardwire_sync::Lease;
 
 use crate::error::Error;
 use crate::policy::plan::Routing;
-use crate::query::encode;
+use crate::query::{encode, frame_len};
 use crate::request::{Operation, Request, Target};
 use crate::rows::{PagingState, PagingStateResponse, QueryResult};
 use crate::session::Session;
@@ -125,7 +125,8 @@ impl<'a, V: SerializeRow> Execute<'a, V> {
     #[cold]
     #[inline(never)]
     fn changed_len(&self) -> Result<usize, SerializeError> {
-        frame_len(&self.request(), self.prepared.shared.version)
+        let PreparedStatement { shared, config, .. } = self.prepared;
+        frame_len(&self.request(), config, shared.version)
     }
 
     #[cold]
@@ -190,7 +191,8 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
         } else if self.changed.is_some() {
             self.changed_len()
         } else {
-            template.frame_len(&self.values, columns, &self.prepared.parameters)
+            let len = template.frame_len(&self.values, columns, &self.prepared.parameters);
+            len.map(|len| len.saturating_add(self.prepared.config.payload_len()))
         };
         len.map_err(|e| shared.error(e))
     }
@@ -205,6 +207,9 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
             return self.encode_changed(stream, frame);
         }
         let parameters = &self.prepared.parameters;
+        if self.prepared.config.payload.is_some() {
+            return self.encode_with(parameters.consistency, stream, frame);
+        }
         self.prepared.template.write(stream, &self.values, columns, parameters, frame)
     }
 
@@ -270,7 +275,8 @@ impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
 
     fn frame_len(&self) -> Result<usize, Error> {
         self.prepared.check(&self.values)?;
-        frame_len(&self.request(), self.prepared.shared.version)
+        let PreparedStatement { shared, config, .. } = self.prepared;
+        frame_len(&self.request(), config, shared.version)
             .map_err(|e| self.prepared.shared.error(e))
     }
 

@@ -69,6 +69,7 @@ mod lwt;
 mod batch;
 mod message;
 mod pager;
+mod payload;
 mod prepare;
 mod query;
 mod statement;

@@ -91,7 +91,7 @@ pub(crate) struct Prepare<'a> {
 
 impl<'a> Prepare<'a> {
     fn new(text: &'a str, config: &Config, version: Version) -> Prepare<'a> {
-        let config = Config { idempotent: true, tracing: false, ..config.clone() };
+        let config = Config { idempotent: true, tracing: false, payload: None, ..config.clone() };
         Prepare { text, config, version, expect: None }
     }
 

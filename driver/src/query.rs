@@ -7,13 +7,14 @@ use shardwire_protocol::consistency::Consistency;
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{ResponseHeader, Version, flags};
 use shardwire_protocol::request::{
-    Parameters, Query as Message, Request as Encode, ValueNames, encode_request, frame_len,
+    Parameters, Query as Message, Request as Encode, ValueNames, encode_request,
 };
 use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
 use shardwire_protocol::row::SerializeRow;
 use shardwire_sync::Lease;
 
 use crate::error::Error;
+use crate::payload::Payload;
 use crate::policy::plan::Routing;
 use crate::request::{Operation, Request, Target};
 use crate::rows::{PagingState, PagingStateResponse, QueryResult};
@@ -163,7 +164,8 @@ impl<'a> Operation<'a> for Query<'a> {
     }
 
     fn frame_len(&self) -> Result<usize, Error> {
-        frame_len(&self.message(), self.version).map_err(|e| Error::serialize(e, None))
+        frame_len(&self.message(), &self.statement.config, self.version)
+            .map_err(|e| Error::serialize(e, None))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
@@ -209,6 +211,17 @@ fn changed_keyspace(header: &ResponseHeader, body: &[u8]) -> Option<Box<str>> {
     }
 }
 
+/// Length of the whole frame.
+#[inline]
+pub(crate) fn frame_len<R: Encode>(
+    message: &R,
+    config: &Config,
+    version: Version,
+) -> Result<usize, SerializeError> {
+    let len = shardwire_protocol::request::frame_len(message, version)?;
+    Ok(len.saturating_add(config.payload_len()))
+}
+
 /// Fills the whole frame.
 pub(crate) fn encode<R: Encode>(
     message: &R,
@@ -218,5 +231,21 @@ pub(crate) fn encode<R: Encode>(
     frame: &mut [u8],
 ) -> Result<(), SerializeError> {
     let flags = if config.tracing { flags::TRACING } else { 0 };
-    encode_request(message, version, flags, stream, frame)
+    match &config.payload {
+        None => encode_request(message, version, flags, stream, frame),
+        Some(payload) => encode_with(payload, message, version, flags, stream, frame),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn encode_with<R: Encode>(
+    payload: &Payload,
+    message: &R,
+    version: Version,
+    flags: u8,
+    stream: i16,
+    frame: &mut [u8],
+) -> Result<(), SerializeError> {
+    encode_request(&payload.with(message), version, flags, stream, frame)
 }

@@ -342,6 +342,27 @@ impl QueryResult {
         body.and_then(|body| body.warnings).into_iter().flatten()
     }
 
+    /// What extensions of the server sent along: keys and contents, which may be null.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::faulty(|cluster, session| async move {
+    /// # use shardwire_server::{FaultAction, FaultRule};
+    /// # let echo = FaultAction::Annotate { warnings: Vec::new() };
+    /// # cluster.add_fault(FaultRule::new(echo).statement("SELECT"));
+    /// let mut select = shardwire::Statement::new("SELECT name FROM shop.items");
+    /// select.set_custom_payload([("tenant", "garden")])?;
+    /// let result = session.query_unpaged(select, ()).await?; // by a node that sends it back
+    /// let payload: Vec<_> = result.custom_payload().collect();
+    /// assert_eq!(payload, [("tenant", Some(b"garden".as_slice()))]);
+    /// # Ok(()) });
+    /// ```
+    pub fn custom_payload(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        let extras = self.extras.as_ref();
+        let body = extras.and_then(|extras| Body::parse(&extras.header, &extras.body).ok());
+        body.and_then(|body| body.custom_payload).into_iter().flatten()
+    }
+
     pub(crate) fn paging(&self) -> PagingStateResponse {
         match self.rows.as_ref().and_then(|rows| rows.paging_state.clone()) {
             Some(state) => PagingStateResponse::HasMorePages { state },

@@ -22,6 +22,7 @@ use shardwire_protocol::types::ColumnSpec;
 
 use crate::clock;
 use crate::error::Error;
+use crate::payload::Payload;
 use crate::policy::plan::Routing;
 use crate::policy::retry::RetryPolicy;
 use crate::topology::Topology;
@@ -42,6 +43,15 @@ pub(crate) struct Config {
     pub(crate) tracing: bool,
     /// `None` means the session's.
     pub(crate) retry_policy: Option<Arc<dyn RetryPolicy>>,
+    pub(crate) payload: Option<Payload>,
+}
+
+impl Config {
+    /// Bytes that precede the message of a request.
+    #[inline]
+    pub(crate) fn payload_len(&self) -> usize {
+        self.payload.as_ref().map_or(0, Payload::len)
+    }
 }
 
 impl Default for Config {
@@ -55,6 +65,7 @@ impl Default for Config {
             timeout: None,
             tracing: false,
             retry_policy: None,
+            payload: None,
         }
     }
 }
@@ -150,6 +161,29 @@ macro_rules! config_methods {
         /// ```
         pub fn set_request_timeout(&mut self, timeout: Option<Duration>) {
             self.config.timeout = timeout.map(clock::ticks);
+        }
+
+        /// Sets what is sent along for extensions of the server, in place of what was; nothing if
+        /// there are no entries. The reply's is [`custom_payload`](crate::QueryResult).
+        ///
+        /// ```
+        /// # fn main() -> Result<(), shardwire::Error> {
+        /// let mut statement = shardwire::Statement::new("SELECT name FROM shop.items");
+        /// statement.set_custom_payload([("tenant", b"garden")])?;
+        /// # Ok(()) }
+        /// ```
+        ///
+        /// # Errors
+        ///
+        /// [`crate::ErrorKind::Config`] if it is longer than 1 MiB, a key is longer than 65,535
+        /// bytes, or there are more entries than that.
+        pub fn set_custom_payload<K: AsRef<str>, C: AsRef<[u8]>>(
+            &mut self,
+            entries: impl IntoIterator<Item = (K, C)>,
+        ) -> Result<(), Error> {
+            self.config.payload = Payload::new(entries)?;
+            self.config_changed();
+            Ok(())
         }
 
         /// Sets what is tried again when an attempt fails. The session's policy when `None`.
@@ -595,7 +629,8 @@ impl PreparedStatement {
             skip_metadata: self.get_use_cached_result_metadata() && has_columns,
             ..Parameters::default()
         };
-        self.is_plain = Arc::make_mut(&mut self.template).fix(&self.parameters);
+        let is_fixed = Arc::make_mut(&mut self.template).fix(&self.parameters);
+        self.is_plain = is_fixed && self.config.payload.is_none();
     }
 
     /// Asks the nodes to trace it; [`crate::QueryResult::tracing_id`] names the trace.
