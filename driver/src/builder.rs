@@ -1,9 +1,11 @@
 //! How a session is set up.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+
+use shardwire_protocol::consistency::Consistency;
 
 use crate::auth::{Authenticator, AuthenticatorProvider, PlainTextAuthenticator};
 use crate::clock;
@@ -402,6 +404,36 @@ impl SessionBuilder {
     /// Disables Nagle's algorithm; it is by default.
     pub fn tcp_nodelay(mut self, nodelay: bool) -> Self {
         self.settings.tcp_nodelay = nodelay;
+        self
+    }
+
+    /// Sets how often a trace is asked for until it is complete; 10 times by default.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    /// use std::time::Duration;
+    ///
+    /// use shardwire::{Consistency, SessionBuilder};
+    ///
+    /// let builder = SessionBuilder::new()
+    ///     .tracing_info_fetch_attempts(NonZeroU32::new(100).unwrap())
+    ///     .tracing_info_fetch_interval(Duration::from_millis(20))
+    ///     .tracing_info_fetch_consistency(Consistency::LocalOne);
+    /// ```
+    pub fn tracing_info_fetch_attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.settings.tracing.attempts = attempts;
+        self
+    }
+
+    /// Sets the pause between two of these; 3 ms by default.
+    pub fn tracing_info_fetch_interval(mut self, interval: Duration) -> Self {
+        self.settings.tracing.interval = interval;
+        self
+    }
+
+    /// Sets the consistency at which traces are read; ONE by default.
+    pub fn tracing_info_fetch_consistency(mut self, consistency: Consistency) -> Self {
+        self.settings.tracing.consistency = consistency;
         self
     }
 

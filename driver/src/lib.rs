@@ -73,6 +73,7 @@ mod payload;
 mod prepare;
 mod query;
 mod statement;
+mod trace;
 
 mod auth;
 mod builder;
@@ -122,6 +123,7 @@ pub use statement::{PreparedStatement, Statement};
 #[cfg(feature = "rustls-023")]
 pub use tls::{TlsContext, TlsContextBuilder};
 pub use topology::Node;
+pub use trace::{TracingEvent, TracingInfo};
 
 pub use shardwire_protocol::consistency::{Consistency, SerialConsistency};
 pub use shardwire_protocol::routing::Token;

@@ -3,8 +3,11 @@
 //! The table of all limits is `docs/LIMITS.md`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+
+use shardwire_protocol::consistency::Consistency;
 
 use crate::auth::Authenticator;
 use crate::connection::Framing;
@@ -163,6 +166,24 @@ impl SchemaSettings {
     }
 }
 
+/// How traces are read.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracing {
+    pub(crate) attempts: NonZeroU32,
+    pub(crate) interval: Duration,
+    pub(crate) consistency: Consistency,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Tracing {
+            attempts: NonZeroU32::MIN.saturating_add(9),
+            interval: Duration::from_millis(3),
+            consistency: Consistency::One,
+        }
+    }
+}
+
 /// Everything that connecting needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -189,6 +210,7 @@ pub(crate) struct Settings {
     /// `None` for plain text.
     #[cfg(feature = "rustls-023")]
     pub(crate) tls: Option<crate::tls::Tls>,
+    pub(crate) tracing: Tracing,
 }
 
 impl Default for Settings {
@@ -215,6 +237,7 @@ impl Default for Settings {
             retry_policy: Arc::new(DefaultRetryPolicy),
             #[cfg(feature = "rustls-023")]
             tls: None,
+            tracing: Tracing::default(),
         }
     }
 }
