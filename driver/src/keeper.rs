@@ -82,7 +82,7 @@ impl Keeper {
             backoff: Backoff::new(&inner.settings),
             replies: Vec::new(),
         };
-        runtime::spawn(task.run());
+        inner.keep(runtime::spawn(task.run()));
         keeper
     }
 

@@ -77,6 +77,7 @@ mod trace;
 
 mod auth;
 mod builder;
+mod close;
 mod session;
 mod settings;
 
@@ -102,6 +103,7 @@ pub use auth::{
 };
 pub use batch::{Batch, BatchStatement, BatchType, BatchValues, RowVisitor, RowsVisitor, RunBatch};
 pub use builder::SessionBuilder;
+pub use close::CloseReport;
 pub use error::{
     DatabaseError, DbError, Error, ErrorKind, Lost, OperationType, ReplicaFailures, WriteType,
 };

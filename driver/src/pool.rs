@@ -19,7 +19,7 @@ use crate::connection::group::{Command, GROUP_LEN_MAX, Group};
 use crate::connection::handshake::Established;
 use crate::connection::io::IoTask;
 use crate::error::Lost;
-use crate::runtime;
+use crate::runtime::{self, Task};
 use crate::settings::Limits;
 
 /// What the I/O task tells the rest of the session.
@@ -40,6 +40,8 @@ pub(crate) struct NodePool {
     /// Connections per shard; per node when it has no shards.
     pub(crate) per_shard: usize,
     groups: Box<[Arc<Group>]>,
+    /// The I/O tasks.
+    tasks: OnceLock<Box<[Task]>>,
 }
 
 impl NodePool {
@@ -65,8 +67,9 @@ impl NodePool {
                 conns.push(Conn::new(Arc::clone(group), index, peer, limits));
             }
         }
-        let pool = Arc::new(NodePool { conns: conns.into(), sharder, per_shard, groups });
-        for (number, group) in pool.groups.iter().enumerate() {
+        let (conns, tasks) = (conns.into(), OnceLock::new());
+        let pool = Arc::new(NodePool { conns, sharder, per_shard, groups, tasks });
+        let tasks = pool.groups.iter().enumerate().map(|(number, group)| {
             let first = number * group_len;
             let len = group_len.min(pool.conns.len() - first);
             runtime::spawn(IoTask::new(
@@ -76,8 +79,9 @@ impl NodePool {
                 len,
                 limits,
                 Arc::clone(events),
-            ));
-        }
+            ))
+        });
+        pool.tasks.get_or_init(|| tasks.collect());
         pool
     }
 
@@ -143,6 +147,20 @@ impl NodePool {
         for group in &self.groups {
             group.want_trim();
         }
+    }
+
+    /// Requests that somebody waits for: in flight, or in line for room.
+    pub(crate) fn in_flight(&self) -> usize {
+        let count = |conn: &Conn| {
+            let in_flight = conn.slots.in_use().saturating_sub(conn.slots.orphans());
+            (in_flight as usize).saturating_add(conn.waiting.len())
+        };
+        self.conns.iter().map(count).sum()
+    }
+
+    /// Whether the I/O tasks have ended, and with them the sockets are closed.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.tasks.get().is_some_and(|tasks| tasks.iter().all(Task::has_ended))
     }
 
     /// Ends the I/O tasks; everything on the sockets is answered and they close.

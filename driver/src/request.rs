@@ -189,6 +189,9 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             };
         }
         let session = self.session;
+        if session.is_closing() && !self.started {
+            return self.fail(Error::shutdown());
+        }
         let tried = session.topology.with(|topology| self.try_plan(topology, len, cx));
         if !matches!(tried, Step::Again) {
             return tried;

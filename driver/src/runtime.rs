@@ -12,9 +12,18 @@ use std::time::Duration;
 pub(crate) use tokio::sync::{Notify, broadcast, watch};
 pub(crate) use tokio::time::Instant;
 
+/// A background task. Dropping this leaves it running.
+pub(crate) struct Task(tokio::task::JoinHandle<()>);
+
+impl Task {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
 /// Starts a background task; it ends by itself when the session ends.
-pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-    drop(tokio::spawn(task));
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Task {
+    Task(tokio::spawn(task))
 }
 
 /// Waits.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -25,7 +25,7 @@ use crate::events::{Event, Listeners};
 use crate::keeper::Keeper;
 use crate::metadata::Metadata;
 use crate::pool::PoolTable;
-use crate::runtime::{self, Instant, Notify, watch};
+use crate::runtime::{self, Instant, Notify, Task, watch};
 use crate::settings::Settings;
 use crate::statement::PreparedStatement;
 use crate::topology::fetch::{self, Seen};
@@ -118,6 +118,10 @@ pub(crate) struct Inner {
     lwt_mark: AtomicU64,
     pub(crate) listeners: Listeners,
     pub(crate) metadata: ArcSwap<Metadata>,
+    /// New requests are refused; see `close.rs`.
+    closing: AtomicBool,
+    /// All but the I/O tasks.
+    tasks: Mutex<Vec<Task>>,
     stop: watch::Sender<bool>,
 }
 
@@ -148,6 +152,8 @@ impl Session {
             lwt_mark: AtomicU64::new(0),
             listeners: Listeners::default(),
             metadata: ArcSwap::default(),
+            closing: AtomicBool::new(false),
+            tasks: Mutex::new(Vec::new()),
             stop: watch::Sender::new(false),
         });
         let session = Session { inner: Arc::new(Handle(Arc::clone(&inner))) };
@@ -166,8 +172,8 @@ impl Session {
             }
         }
         connected?;
-        runtime::spawn(Control::run(Arc::clone(&inner)));
-        runtime::spawn(sweep(Arc::clone(&inner)));
+        inner.keep(runtime::spawn(Control::run(Arc::clone(&inner))));
+        inner.keep(runtime::spawn(sweep(Arc::clone(&inner))));
         for keeper in inner.all_keepers() {
             keeper.settled().await;
         }
@@ -193,6 +199,7 @@ impl Session {
     /// Safe.
     pub async fn refresh_metadata(&self) -> Result<(), Error> {
         match self.inner.control() {
+            _ if self.inner.is_closing() => Err(Error::shutdown()),
             Some(control) => control.refresh(&self.inner.0, None).await,
             None => Err(Error::shutdown()),
         }
@@ -307,6 +314,9 @@ impl Session {
     ///
     /// Safe.
     pub async fn await_schema_agreement(&self) -> Result<Uuid, Error> {
+        if self.inner.is_closing() {
+            return Err(Error::shutdown());
+        }
         self.inner.await_schema_agreement().await
     }
 
@@ -372,7 +382,38 @@ impl Inner {
         *self.stop.borrow()
     }
 
-    fn shut_down(&self) {
+    /// Whether new requests are refused.
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// From now on new requests are refused.
+    pub(crate) fn begin_close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+    }
+
+    /// Keeps a task's handle until the task has ended.
+    pub(crate) fn keep(&self, task: Task) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.has_ended());
+        tasks.push(task);
+    }
+
+    /// Whether all tasks have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().all(Task::has_ended) && self.pools.iter().all(|pool| pool.has_ended())
+    }
+
+    /// Requests that somebody waits for.
+    pub(crate) fn in_flight(&self) -> usize {
+        let on_connections: usize = self.pools.iter().map(|pool| pool.in_flight()).sum();
+        on_connections.saturating_add(self.waiting.len())
+    }
+
+    pub(crate) fn shut_down(&self) {
+        self.begin_close();
         self.stop.send_replace(true);
         for pool in self.pools.iter() {
             pool.shut_down();
