@@ -338,6 +338,9 @@ impl Session {
     ///
     /// Safe.
     pub async fn check_schema_agreement(&self) -> Result<Option<Uuid>, Error> {
+        if self.inner.is_closing() {
+            return Err(Error::shutdown());
+        }
         self.inner.check_schema_agreement().await
     }
 }

@@ -379,6 +379,7 @@ impl Node {
         #[cfg(feature = "rustls-023")]
         if !self.certificate.is_empty() {
             let context = shardwire::TlsContext::builder().ca_pem(self.certificate.as_bytes());
+            let context = context.server_name("node");
             return builder.tls_context(Some(context.build().expect("a certificate")));
         }
         builder
@@ -400,7 +401,7 @@ fn node(servers: Servers) {
     let mut cluster = cluster.shards(servers.shards);
     let mut certificate = String::new();
     if servers.tls {
-        let names = ["127.0.0.1".to_owned()];
+        let names = ["node".to_owned()];
         let identity = rcgen::generate_simple_self_signed(names).expect("a certificate");
         certificate = identity.cert.pem();
         let key = identity.signing_key.serialize_pem();

@@ -150,8 +150,7 @@ async fn encrypt(
 ) -> Result<Stream, String> {
     let Some(tls) = &settings.tls else { return Ok(Stream::Plain(stream)) };
     let name = tls.server_name(peer.ip());
-    let secured = crate::tls::connect(&mut stream, &tls.context, name).await;
-    let secured = secured.map_err(|reason| format!("TLS: {reason}"))?;
+    let secured = crate::tls::connect(&mut stream, &tls.context, name).await?;
     Ok(Stream::Tls(Box::new(crate::tls::TlsStream::new(stream, secured))))
 }
 
