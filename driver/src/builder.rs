@@ -401,6 +401,62 @@ impl SessionBuilder {
         self
     }
 
+    /// Sends requests to nodes of this datacenter: to replicas first, then to any other node there.
+    /// To nodes of other datacenters only if [`permit_dc_failover`](Self::permit_dc_failover) says
+    /// so. Unless set, all nodes are alike.
+    ///
+    /// The session connects to all nodes in any case. A request for which no node may be used
+    /// waits for one until its deadline.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// let builder = shardwire::SessionBuilder::new().known_node(address);
+    /// let session = builder.prefer_datacenter("datacenter1").build().await?;
+    /// # support::schema(&session).await?;
+    /// session.query_unpaged("SELECT name FROM shop.items", ()).await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn prefer_datacenter(mut self, datacenter: impl Into<String>) -> Self {
+        self.settings.preference.datacenter = Some(datacenter.into().into());
+        self.settings.preference.rack = None;
+        self
+    }
+
+    /// The same; of the replicas in this datacenter those of the rack come first, and so do they of
+    /// the other nodes. Conditional statements go to the first replica of the datacenter, whatever
+    /// its rack, for there they meet no rivals.
+    ///
+    /// ```
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
+    /// # support::node(|address| async move {
+    /// let session = shardwire::SessionBuilder::new()
+    ///     .known_node(address)
+    ///     .prefer_datacenter_and_rack("datacenter1", "rack2")
+    ///     .permit_dc_failover(true)
+    ///     .build()
+    ///     .await?;
+    /// # support::schema(&session).await?;
+    /// session.query_unpaged("SELECT name FROM shop.items", ()).await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn prefer_datacenter_and_rack(
+        self,
+        datacenter: impl Into<String>,
+        rack: impl Into<String>,
+    ) -> Self {
+        let mut this = self.prefer_datacenter(datacenter);
+        this.settings.preference.rack = Some(rack.into().into());
+        this
+    }
+
+    /// Whether nodes of other datacenters than the preferred one are used when none there has an
+    /// open connection; they are not by default.
+    pub fn permit_dc_failover(mut self, permit: bool) -> Self {
+        self.settings.preference.permit_dc_failover = permit;
+        self
+    }
+
     /// Disables Nagle's algorithm; it is by default.
     pub fn tcp_nodelay(mut self, nodelay: bool) -> Self {
         self.settings.tcp_nodelay = nodelay;

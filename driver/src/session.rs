@@ -29,7 +29,7 @@ use crate::runtime::{self, Instant, Notify, Task, watch};
 use crate::settings::Settings;
 use crate::statement::PreparedStatement;
 use crate::topology::fetch::{self, Seen};
-use crate::topology::{Current, Node, Topology};
+use crate::topology::{Current, Node, Topology, rank};
 
 /// A connection to a cluster, shared by all who run statements on it.
 ///
@@ -482,10 +482,12 @@ impl Inner {
             let present = self.topology.load_full();
             let is_same =
                 |last: &Seen| last.nodes == seen.nodes && last.keyspaces == seen.keyspaces;
-            let next = if last_seen.as_ref().is_some_and(is_same) {
+            let ranks = rank::ranks(&present.nodes, &self.settings.preference);
+            let is_same = last_seen.as_ref().is_some_and(is_same) && ranks == present.ranks;
+            let next = if is_same {
                 present // nothing has changed: indexes that are cached stay good
             } else {
-                let next = Arc::new(Topology::next(&present, seen));
+                let next = Arc::new(Topology::next(&present, seen, &self.settings.preference));
                 self.topology.store(Arc::clone(&next));
                 self.tell_difference(&present, &next);
                 *last_seen = Some(seen.clone());
@@ -525,7 +527,7 @@ impl Inner {
     /// Whether any node has an open connection that requests may use.
     pub(crate) fn is_reachable(&self) -> bool {
         let topology = self.topology.load_full();
-        let mut pools = topology.nodes.iter().filter_map(|node| self.pools.get(node.pool()?));
+        let mut pools = topology.usable_nodes().filter_map(|node| self.pools.get(node.pool()?));
         pools.any(|pool| pool.is_open())
     }
 

@@ -12,6 +12,7 @@ use shardwire_protocol::consistency::Consistency;
 use crate::auth::Authenticator;
 use crate::connection::Framing;
 use crate::policy::retry::{DefaultRetryPolicy, RetryPolicy};
+use crate::topology::rank::Preference;
 
 /// What a session may use; see `docs/LIMITS.md`.
 #[derive(Clone, Debug)]
@@ -203,6 +204,7 @@ pub(crate) struct Settings {
     pub(crate) reconnect_max: Duration,
     pub(crate) refresh_interval: Duration,
     pub(crate) schema: SchemaSettings,
+    pub(crate) preference: Preference,
     pub(crate) keyspace: Option<Box<str>>,
     pub(crate) authenticator: Option<Authenticator>,
     pub(crate) tcp_nodelay: bool,
@@ -231,6 +233,7 @@ impl Default for Settings {
             reconnect_max: Duration::from_secs(10),
             refresh_interval: Duration::from_secs(60),
             schema: SchemaSettings::default(),
+            preference: Preference::default(),
             keyspace: None,
             authenticator: None,
             tcp_nodelay: true,

@@ -5,6 +5,7 @@
 //! Reading it off the cluster is `topology/fetch.rs`; who is a replica is `topology/ring.rs`.
 
 pub(crate) mod fetch;
+pub(crate) mod rank;
 pub(crate) mod ring;
 pub(crate) mod schema;
 
@@ -17,6 +18,7 @@ use arc_swap::ArcSwap;
 use shardwire_protocol::routing::Token;
 use uuid::Uuid;
 
+use rank::{EXCLUDED, Preference};
 use ring::{Replication, Ring};
 
 /// A node of the cluster, as long as the session knows it.
@@ -129,6 +131,10 @@ pub(crate) struct Topology {
     pub(crate) nodes: Box<[Arc<Node>]>,
     pub(crate) ring: Ring,
     pub(crate) keyspaces: Box<[Keyspace]>,
+    /// Which nodes are better than others.
+    pub(crate) ranks: Box<[u8]>,
+    /// None is.
+    pub(crate) is_level: bool,
 }
 
 impl Topology {
@@ -139,11 +145,17 @@ impl Topology {
             nodes: [].into(),
             ring: Ring::default(),
             keyspaces: [].into(),
+            ranks: [].into(),
+            is_level: true,
         }
     }
 
     /// Builds the snapshot that follows `previous`; unchanged nodes are carried over.
-    pub(crate) fn next(previous: &Topology, seen: &fetch::Seen) -> Topology {
+    pub(crate) fn next(
+        previous: &Topology,
+        seen: &fetch::Seen,
+        preference: &Preference,
+    ) -> Topology {
         let nodes: Vec<Arc<Node>> = seen
             .nodes
             .iter()
@@ -160,7 +172,21 @@ impl Topology {
             .map(|keyspace| ring.keyspace(&keyspace.name, &keyspace.replication, &nodes))
             .collect();
         let version = previous.version.wrapping_add(1).max(1);
-        Topology { version, id: next_id(), nodes: nodes.into(), ring, keyspaces }
+        let ranks = rank::ranks(&nodes, preference);
+        if !ranks.is_empty() && ranks.iter().all(|rank| *rank == EXCLUDED) {
+            tracing::warn!(?preference, "no node is in the preferred datacenter");
+        }
+        // All down is as good as all up.
+        let is_level = ranks
+            .first()
+            .is_none_or(|first| *first != EXCLUDED && ranks.iter().all(|r| r == first));
+        Topology { version, id: next_id(), nodes: nodes.into(), ring, keyspaces, ranks, is_level }
+    }
+
+    /// The nodes that requests may go to.
+    pub(crate) fn usable_nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let ranked = self.nodes.iter().zip(&self.ranks);
+        ranked.filter(|(_, rank)| **rank != EXCLUDED).map(|(node, _)| node)
     }
 
     /// The node that an announcement means.
@@ -266,7 +292,7 @@ mod tests {
             tokens: Vec::new(),
         };
         let seen = Seen { nodes: (0..).zip(&addresses).map(row).collect(), ..Seen::default() };
-        let topology = Topology::next(&Topology::empty(), &seen);
+        let topology = Topology::next(&Topology::empty(), &seen, &Preference::default());
         let find = |text: &str| Some(topology.node_at(text.parse().unwrap())?.host_id.as_u128());
         assert_eq!(find("10.0.0.1:9042"), Some(0));
         assert_eq!(find("10.0.0.1:9142"), Some(0)); // the port for another kind of client
