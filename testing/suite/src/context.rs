@@ -113,7 +113,11 @@ impl Context {
     /// What the driver says.
     pub async fn alter(&self, session: &Session, text: &str) -> Result<()> {
         self.query(session, text).await?;
-        session.await_schema_agreement().await.with_context(|| format!("agreement on {text}"))
+        session
+            .await_schema_agreement()
+            .await
+            .map(drop)
+            .with_context(|| format!("agreement on {text}"))
     }
 
     /// Runs a statement as text; `{ks}` stands for the keyspace.
