@@ -1,7 +1,8 @@
 //! Errors that a server answers with, with their codes and fields.
 //!
 //! Not provoked: overloaded (1001) and bootstrapping (1002) take a node in a state that no client
-//! brings about; CAS write unknown (1700) takes a race that can't be staged from outside.
+//! brings about. CAS write unknown (1700) takes a race, which `lwt::one_of_many_wins` meets now and
+//! then.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join_all;

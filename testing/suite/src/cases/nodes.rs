@@ -33,8 +33,6 @@ async fn sessions(context: &Context) -> Result<Vec<(&'static str, Session)>> {
         builder
             .reconnect_backoff(Duration::from_millis(50), Duration::from_millis(500))
             .connection_timeout(Duration::from_secs(2))
-            .keepalive_interval(Some(Duration::from_secs(1)))
-            .keepalive_timeout(Duration::from_secs(2))
             .build()
     };
     let sessions = context.builders().map(|(name, builder)| async move {
@@ -166,14 +164,16 @@ async fn paused(context: &Context) -> Result<()> {
     }
     target.pause(2).await?;
     // All at once: they have to begin before the node is found to be down.
-    let asked = sessions.iter().zip(&prepared).map(|((_, session), prepared)| async {
+    let asked = (100..).zip(sessions.iter().zip(&prepared));
+    let asked = asked.map(|(key, ((_, session), prepared))| async move {
         tokio::join!(
             session.execute_unpaged(&prepared.write, (1, 1)),
             session.execute_unpaged(&prepared.read, ()),
             session.batch(&prepared.unlogged, ((1, 1), (2, 2))),
             session.batch(&prepared.logged, ((1, 1), (2, 2))),
             session.execute_unpaged(&prepared.count, (Counter(1),)),
-            session.execute_unpaged(&prepared.conditional, (9,)),
+            // A row for each session: of one row the condition holds only once.
+            session.execute_unpaged(&prepared.conditional, (9, key)),
             session.query_unpaged(prepared.truncate.clone(), ()),
         )
     });
@@ -251,7 +251,7 @@ impl Prepared {
             logged: batch(BatchType::Logged),
             read: prepare("SELECT v FROM {ks}.t WHERE id = 1").await?,
             count: prepare("UPDATE {ks}.c SET n = n + ? WHERE id = 1").await?,
-            conditional: prepare("UPDATE {ks}.t SET v = ? WHERE id = 77 IF v = null").await?,
+            conditional: prepare("UPDATE {ks}.t SET v = ? WHERE id = ? IF v = null").await?,
             truncate: Statement::new(context.text("TRUNCATE {ks}.t")),
             write,
         })
