@@ -38,7 +38,8 @@ fn read_job() -> Result<Job, Failure> {
 
 fn do_job(job: Job, instrument: Instrument) -> Result<Outcome, Failure> {
     match job.driver.as_str() {
-        "floor" => floor::run(&job, instrument),
+        "floor" => floor::run(&job, instrument)
+            .map(|outcome| Outcome { protocol_version: Some(floor::PROTOCOL_VERSION), ..outcome }),
         "shardwire" => do_async::<Shardwire>(job, instrument),
         "scylla" => do_async::<Scylla>(job, instrument),
         other => bail!("unknown driver `{other}`; known are {}", DRIVERS.join(", ")),
@@ -59,6 +60,8 @@ fn do_async<D: Driver>(job: Job, instrument: Instrument) -> Result<Outcome, Fail
     runtime.block_on(async {
         let driver = D::connect(&job).await?;
         announce(&Event::Connected);
-        run(driver, job, instrument).await
+        let protocol_version = Some(D::protocol_version(&job));
+        let outcome = run(driver, job, instrument).await?;
+        Ok(Outcome { protocol_version, ..outcome })
     })
 }

@@ -31,6 +31,14 @@ pub struct Job {
     pub threads: u32,
     /// Shards per node, for clients that cannot find out.
     pub shards: u16,
+    /// Version of the protocol to speak; a client that cannot speaks 4.
+    #[serde(default = "protocol_version_default")]
+    pub protocol_version: u8,
+}
+
+/// What every driver speaks.
+fn protocol_version_default() -> u8 {
+    4
 }
 
 /// What is measured, and for how long.
@@ -150,6 +158,9 @@ pub struct Outcome {
     pub heap: Option<Heap>,
     /// Largest resident set of the process since its start.
     pub peak_rss_bytes: Option<u64>,
+    /// Version of the protocol that was spoken, if the client tells.
+    #[serde(default)]
+    pub protocol_version: Option<u8>,
 }
 
 /// Latencies in microseconds. In open-loop runs counted from when a request was due to start.
@@ -193,6 +204,7 @@ mod tests {
             runtime: Runtime::CurrentThread,
             threads: 1,
             shards: 8,
+            protocol_version: 4,
         }
     }
 

@@ -89,6 +89,7 @@ impl Tally {
             latency_us: None,
             heap: None,
             peak_rss_bytes: shardwire_meter::peak_rss_bytes(),
+            protocol_version: None, // whoever knows the driver adds it
         }
     }
 }

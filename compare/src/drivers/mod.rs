@@ -36,6 +36,9 @@ pub trait Driver: Clone + Send + Sync + 'static {
     /// Opens sessions as `job` says and prepares the statements of its workload.
     fn connect(job: &Job) -> impl Future<Output = Result<Self, Failure>> + Send;
 
+    /// Version of the protocol that it speaks when `job` asks for one.
+    fn protocol_version(job: &Job) -> u8;
+
     /// Name, version and settings, for the report.
     fn settings() -> String;
 

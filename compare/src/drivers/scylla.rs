@@ -47,6 +47,10 @@ impl Driver for Scylla {
             .to_owned()
     }
 
+    fn protocol_version(_: &Job) -> u8 {
+        4 // the only one it has
+    }
+
     async fn connect(job: &Job) -> Result<Self, Failure> {
         let compression = match job.compression {
             Compression::None => None,

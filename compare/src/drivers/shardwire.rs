@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use shardwire::{
-    Batch, BatchType, PagingState, PreparedStatement, QueryResult, Session, SessionBuilder,
+    Batch, BatchType, PagingState, PreparedStatement, ProtocolVersion, QueryResult, Session,
+    SessionBuilder,
 };
 
 use super::{BatchRows, Driver, Failure};
@@ -40,14 +41,25 @@ impl Driver for Shardwire {
             .to_owned()
     }
 
+    fn protocol_version(job: &Job) -> u8 {
+        job.protocol_version
+    }
+
     async fn connect(job: &Job) -> Result<Self, Failure> {
         let compression = match job.compression {
             Compression::None => shardwire::Compression::None,
             Compression::Lz4 => shardwire::Compression::Lz4,
         };
+        // Named, so that what is spoken is known and the same as others speak.
+        let version = match Self::protocol_version(job) {
+            5 => ProtocolVersion::V5,
+            4 => ProtocolVersion::V4,
+            other => bail!("there is no protocol version {other} here, but 4 and 5"),
+        };
         let session = SessionBuilder::new()
             .known_nodes(&job.contact_points)
             .compression(Some(compression))
+            .protocol_version(version)
             .build()
             .await
             .context("cannot open a session")?;

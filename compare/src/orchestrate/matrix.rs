@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::options::Options;
+use super::options::{Options, Place};
 use crate::{job::Compression, workload::Workload};
 
 /// One line of the comparison: all drivers do the same here.
@@ -90,21 +90,42 @@ impl fmt::Display for Case {
 
 /// The cases to measure, in the order of reports.
 pub(super) fn cases(options: &Options) -> Vec<Case> {
+    let mut cases = asked_for(options);
+    cases.retain(|case| obstacle(options, case).is_none());
+    cases
+}
+
+/// What is asked for and can't be measured, with the reason.
+pub(super) fn left_out(options: &Options) -> Vec<String> {
+    let mut left_out = Vec::new();
+    let drivers = options.chosen_drivers();
+    for case in asked_for(options) {
+        if let Some(why) = obstacle(options, &case) {
+            left_out.push(format!("{case}: {why}"));
+        } else if case.compression != Compression::None && drivers.iter().any(|d| d == "floor") {
+            left_out.push(format!("floor, {case}: it has no compression"));
+        }
+    }
+    left_out
+}
+
+fn asked_for(options: &Options) -> Vec<Case> {
     let chosen = !options.workloads.is_empty()
         || !options.concurrency.is_empty()
         || !options.shards.is_empty()
         || !options.compression.is_empty()
         || options.rate.is_some();
-    let mut cases = match (chosen, options.quick) {
+    match (chosen, options.quick) {
         (true, _) => combinations(options),
         (false, true) => quick(),
         (false, false) => whole(),
-    };
-    if !chosen && !options.contact_points.is_empty() {
-        // The cluster has the shards it has.
-        cases.retain(|case| case.shards == 1);
     }
-    cases
+}
+
+/// Why a case can't be measured on the server that is chosen, if it can't.
+fn obstacle(options: &Options, case: &Case) -> Option<&'static str> {
+    let is_real = options.place() != Place::Embedded;
+    (is_real && case.shards != 1).then_some("the server has the shards that it has")
 }
 
 /// What the project promises to measure when nothing is chosen.
@@ -192,7 +213,21 @@ mod tests {
                       batch-10-c128 batch-10-c1024 mixed-c128 scan-c128 insert-c128-s8 \
                       insert-c128-lz4 insert-c1024-open";
         assert_eq!(slugs(&[]).join(" "), expect);
-        assert!(!slugs(&["--contact-points", "db"]).contains(&"insert-c128-s8".to_owned()));
+        for server in [&["--contact-points", "db"][..], &["--cassandra"]] {
+            assert!(!slugs(server).contains(&"insert-c128-s8".to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_told() {
+        let of = |arguments: &[&str]| {
+            left_out(&Options::parse_from(["compare"].iter().chain(arguments)))
+        };
+        let floor = "floor, insert-c128-lz4: it has no compression";
+        assert_eq!(of(&[]), [floor]);
+        let shards = "insert-c128-s8: the server has the shards that it has";
+        assert_eq!(of(&["--cassandra"]), [shards, floor]);
+        assert!(of(&["--cassandra", "--workloads", "insert"]).is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The orchestrator: starts the node and the clients, one after the other, and gathers results.
 //!
-//! Read in the order `options.rs`, `matrix.rs`, `build.rs`, `node.rs`, `embedded.rs`, `setup.rs`,
-//! `process.rs`, `progress.rs`, `results.rs`; then `../report/mod.rs`.
+//! Read in the order `options.rs`, `matrix.rs`, `build.rs`, `node.rs`, `server.rs`, `embedded.rs`,
+//! `setup.rs`, `process.rs`, `progress.rs`, `results.rs`; then `../report/mod.rs`.
 
 mod build;
 mod embedded;
@@ -11,6 +11,7 @@ pub mod options;
 mod process;
 mod progress;
 pub mod results;
+pub mod server;
 mod setup;
 
 use std::{
@@ -30,6 +31,7 @@ use self::{
     process::{Client, Clients, Measured},
     progress::Progress,
     results::{Gathered, Report, Verdict},
+    server::Server,
 };
 use crate::{
     drivers::Failure,
@@ -54,25 +56,29 @@ pub fn compare(options: &Options) -> Result<bool, Failure> {
     let cases = cases(options);
     std::fs::create_dir_all(&options.out)
         .with_context(|| format!("cannot create {}", options.out.display()))?;
+    let mut nodes = Nodes::new(options, &cpus);
+    nodes.prepare_server()?;
     let session = Session {
         options,
         clients,
-        nodes: Nodes::new(options, &cpus),
+        nodes,
         progress: Progress::start(),
         plan: Plan::of(options),
         gathered: Gathered::default(),
         keys_used: 0,
     };
-    let (gathered, timings) = session.run(&cases)?;
+    let (gathered, timings, server) = session.run(&cases)?;
     let report = Report {
         environment: results::Environment::new(
             &Environment::of(Path::new(env!("CARGO_MANIFEST_DIR"))),
             options,
             &cpus,
             gathered.settings.clone(),
+            Server { protocol_versions: gathered.protocol_versions.clone(), ..server.clone() },
             began.elapsed(),
         ),
-        results: gathered.rows(options, &cases),
+        results: gathered.rows(options, &cases, &server),
+        left_out: matrix::left_out(options),
         failures: gathered.failures.clone(),
     };
     print!("{}", report::terminal(&report));
@@ -155,7 +161,7 @@ struct Timings {
 }
 
 impl Session<'_> {
-    fn run(mut self, cases: &[Case]) -> Result<(Gathered, Timings), Failure> {
+    fn run(mut self, cases: &[Case]) -> Result<(Gathered, Timings, Server), Failure> {
         let drivers = self.clients.names();
         let closed: Vec<_> =
             cases.iter().copied().filter(|case| case.pace == Pace::Closed).collect();
@@ -192,7 +198,7 @@ impl Session<'_> {
             }
         }
         let runs = self.progress.finish();
-        Ok((self.gathered, Timings { runs }))
+        Ok((self.gathered, Timings { runs }, self.nodes.server()))
     }
 
     /// One run of each driver; every other turn in the opposite order.
@@ -346,6 +352,7 @@ impl Session<'_> {
             runtime: self.options.runtime,
             threads: self.options.threads(),
             shards: case.shards,
+            protocol_version: self.options.protocol_version,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The nodes: embedded ones in processes of their own, or a cluster that exists already.
 //!
-//! Next: `embedded.rs`.
+//! Next: `server.rs`.
 
 use std::{
     env,
@@ -15,11 +15,15 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::{options::Options, setup};
+use super::{
+    options::{Options, Place},
+    server::{self, Launched, Processes, Server},
+    setup,
+};
 use crate::drivers::Failure;
 
 /// Which CPUs the node and the clients get.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cpus {
     /// Empty: any.
     pub(super) node: Vec<usize>,
@@ -27,6 +31,8 @@ pub(super) struct Cpus {
     pub(super) clients: Vec<usize>,
     /// Of the floor client, which has one thread whatever the options. Empty: any.
     pub(super) floor: Vec<usize>,
+    /// Of a real server that is started: all that the clients leave. Empty: any.
+    pub(super) server: Vec<usize>,
 }
 
 impl Cpus {
@@ -39,25 +45,35 @@ impl Cpus {
                 let threads = threads as usize;
                 let clients =
                     if rest.len() >= threads { rest[..threads].to_vec() } else { allowed.clone() };
-                Self { node: vec![first], clients, floor: rest[..1].to_vec() }
+                let mut server: Vec<_> =
+                    allowed.iter().copied().filter(|cpu| !clients.contains(cpu)).collect();
+                if server.is_empty() {
+                    server.clone_from(&allowed);
+                }
+                Self { node: vec![first], clients, floor: rest[..1].to_vec(), server }
             }
-            _ => Self { node: Vec::new(), clients: Vec::new(), floor: Vec::new() },
+            _ => Self::default(),
         }
     }
 }
 
-/// Starts a process on some CPUs: a child inherits those of the thread that starts it.
+/// Starts a process on some CPUs.
 pub(super) fn spawn_on(cpus: &[usize], mut command: Command) -> std::io::Result<Child> {
+    on_cpus(cpus, || command.spawn())
+}
+
+/// Runs `start` on some CPUs: a child process inherits those of the thread that starts it.
+pub(super) fn on_cpus<T: Send>(cpus: &[usize], start: impl FnOnce() -> T + Send) -> T {
     if cpus.is_empty() {
-        return command.spawn();
+        return start();
     }
     thread::scope(|scope| {
-        let spawn = || {
+        let pinned = || {
             // Where it cannot be pinned it runs unpinned; the report tells the CPUs asked for.
             let _ = shardwire_meter::pin_to_cpus(cpus);
-            command.spawn()
+            start()
         };
-        scope.spawn(spawn).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        scope.spawn(pinned).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -67,6 +83,7 @@ pub(super) struct Node {
     /// `address:port`.
     pub(super) contact_points: Vec<String>,
     admin: Option<String>,
+    processes: Option<Processes>,
 }
 
 /// What a node counted since its counters were set to zero.
@@ -74,15 +91,20 @@ pub(super) struct Node {
 pub(super) struct NodeCounters {
     /// CPU time of the node's process since its start.
     pub(super) cpu_seconds: f64,
-    /// Requests that arrived where their partition is not.
-    pub(super) wrong_shard: u64,
+    /// Requests that arrived where their partition is not; only the embedded node counts them.
+    pub(super) wrong_shard: Option<u64>,
     /// Requests with a partition that arrived where it is.
     pub(super) right: u64,
 }
 
 impl Node {
-    /// What the embedded node counted; `None` of a cluster that is not ours.
+    /// What the embedded node counted, or what the system knows of processes that were started;
+    /// `None` of a cluster that is not ours.
     pub(super) fn counters(&self) -> Option<NodeCounters> {
+        if let Some(processes) = &self.processes {
+            let cpu_seconds = processes.cpu_seconds()?;
+            return Some(NodeCounters { cpu_seconds, ..NodeCounters::default() });
+        }
         parse_counters(&self.ask("counters")?)
     }
 
@@ -104,13 +126,15 @@ impl Node {
 fn parse_counters(reply: &Value) -> Option<NodeCounters> {
     let mut counters =
         NodeCounters { cpu_seconds: reply.get("cpu_seconds")?.as_f64()?, ..Default::default() };
+    let mut wrong_shard = 0;
     for node in reply.get("nodes")?.as_array()? {
         for shard in node.get("shards")?.as_array()? {
             let of = |name: &str| shard.get(name).and_then(Value::as_u64).unwrap_or_default();
             counters.right += of("right");
-            counters.wrong_shard += of("wrong_shard") + of("wrong_node");
+            wrong_shard += of("wrong_shard") + of("wrong_node");
         }
     }
+    counters.wrong_shard = Some(wrong_shard);
     Some(counters)
 }
 
@@ -128,6 +152,9 @@ pub(super) struct Nodes<'run> {
     options: &'run Options,
     cpus: Cpus,
     started: Vec<Started>,
+    launched: Option<Launched>,
+    /// What it says it is, once it was needed.
+    server: Option<Server>,
 }
 
 struct Started {
@@ -140,7 +167,7 @@ struct Started {
 impl<'run> Nodes<'run> {
     /// No node yet.
     pub(super) fn new(options: &'run Options, cpus: &Cpus) -> Self {
-        Self { options, cpus: cpus.clone(), started: Vec::new() }
+        Self { options, cpus: cpus.clone(), started: Vec::new(), launched: None, server: None }
     }
 
     /// The node on which time is measured.
@@ -154,23 +181,65 @@ impl<'run> Nodes<'run> {
         self.node(NodeKind::Stored, shards)
     }
 
+    /// The server, as it says itself; of embedded nodes as they were started.
+    pub(super) fn server(&self) -> Server {
+        let embedded = || Server {
+            product: "embedded node of shardwire-server".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            remark: "in one process, on one CPU".to_owned(),
+            nodes: usize::from(self.options.nodes),
+            replication_factor: 1,
+            cpus: Some(1),
+            ..Server::default()
+        };
+        self.server.clone().unwrap_or_else(embedded)
+    }
+
+    /// Starts or finds the real server and fills its tables; nothing of embedded nodes, which are
+    /// started when they are needed.
+    pub(super) fn prepare_server(&mut self) -> Result<(), Failure> {
+        let (contact_points, processes) = match self.options.place() {
+            Place::Embedded => return Ok(()),
+            Place::Existing => (self.options.contact_points.clone(), None),
+            Place::Cassandra => {
+                let launched = server::launch(self.options, &self.cpus.server)
+                    .context("cannot start Apache Cassandra")?;
+                let points = launched.cluster.contact_points();
+                let processes = launched.processes.clone();
+                self.launched = Some(launched);
+                (points.iter().map(ToString::to_string).collect(), Some(processes))
+            }
+        };
+        eprintln!("Writing the rows that are read ...");
+        let mut server =
+            setup::prepare_server(&contact_points).context("cannot create and fill the tables")?;
+        (server.remark, server.cpus) = match (self.options.place(), self.cpus.server.len()) {
+            (Place::Cassandra, count) => {
+                let allowed = std::thread::available_parallelism().map_or(1, usize::from);
+                let remark = "started for the comparison with a small heap and the settings of \
+                              tests, so no measure of what it can do";
+                (remark.to_owned(), Some(if count == 0 { allowed } else { count }))
+            }
+            _ => ("a cluster that runs anyway".to_owned(), None),
+        };
+        self.server = Some(server);
+        let node = Rc::new(Node { contact_points, admin: None, processes });
+        self.started.push(Started { kind: NodeKind::Stored, shards: 1, node, process: None });
+        Ok(())
+    }
+
     fn node(&mut self, kind: NodeKind, shards: u16) -> Result<Rc<Node>, Failure> {
-        let external = !self.options.contact_points.is_empty();
+        let is_real = self.server.is_some();
         let known = self
             .started
             .iter()
-            .find(|started| external || (started.kind == kind && started.shards == shards));
+            .find(|started| is_real || (started.kind == kind && started.shards == shards));
         if let Some(started) = known {
             return Ok(Rc::clone(&started.node));
         }
-        let (node, process) = if external {
-            (Node { contact_points: self.options.contact_points.clone(), admin: None }, None)
-        } else {
-            let (node, process) = self.start(kind, shards).context("cannot start the node")?;
-            (node, Some(process))
-        };
+        let (node, process) = self.start(kind, shards).context("cannot start the node")?;
         let node = Rc::new(node);
-        self.started.push(Started { kind, shards, node: Rc::clone(&node), process });
+        self.started.push(Started { kind, shards, node: Rc::clone(&node), process: Some(process) });
         let rows = match kind {
             NodeKind::Canned => setup::Rows::Few,
             NodeKind::Stored if self.options.measures_stored_rows() => setup::Rows::All,
@@ -209,6 +278,7 @@ fn parse_ready(line: &str) -> Option<Node> {
             .map(|point| point.as_str().map(str::to_owned))
             .collect::<Option<_>>()?,
         admin: ready.get("admin").and_then(Value::as_str).map(str::to_owned),
+        processes: None,
     })
 }
 
@@ -219,6 +289,13 @@ impl Drop for Nodes<'_> {
             drop(process.stdin.take());
             let _ = process.kill();
             let _ = process.wait();
+        }
+        // Nodes that were started for the comparison take their keyspace with them.
+        if self.server.is_some()
+            && self.launched.is_none()
+            && let Err(error) = setup::drop_keyspace(&self.options.contact_points)
+        {
+            eprintln!("error: the keyspace of the comparison was not dropped: {error:#}");
         }
     }
 }
@@ -242,7 +319,7 @@ mod tests {
             ]}],
             "cpu_seconds": 1.5,
         });
-        let expect = NodeCounters { cpu_seconds: 1.5, wrong_shard: 3, right: 11 };
+        let expect = NodeCounters { cpu_seconds: 1.5, wrong_shard: Some(3), right: 11 };
         assert_eq!(parse_counters(&reply), Some(expect));
         assert_eq!(parse_counters(&serde_json::json!({})), None);
     }

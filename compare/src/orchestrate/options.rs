@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum, builder::RangedU64ValueParser, value_parser};
+use shardwire_testing_cassandra::{NODES_MAX, Version};
 
 use crate::{
     job::{Compression, Runtime},
@@ -35,7 +36,7 @@ pub struct Options {
         value_parser = RangedU64ValueParser::<u16>::new().range(1..=256))]
     pub shards: Vec<u16>,
 
-    /// Embedded nodes (all in one process, on one core)
+    /// Embedded nodes (all in one process, on one core), or with --cassandra its nodes
     #[arg(long, default_value_t = 1,
         value_parser = RangedU64ValueParser::<u16>::new().range(1..=64))]
     pub nodes: u16,
@@ -68,11 +69,24 @@ pub struct Options {
     #[arg(long)]
     pub canned: bool,
 
+    /// Start Apache Cassandra, measure it instead of the embedded node, and end it. Needs Java 17
+    #[arg(long, conflicts_with_all = ["canned", "shards", "contact_points"])]
+    pub cassandra: bool,
+
+    /// Which one [default: the newest that is known]
+    #[arg(long, value_name = "VERSION", requires = "cassandra")]
+    pub cassandra_version: Option<Version>,
+
     /// Measure an existing ScyllaDB or Cassandra cluster instead of the embedded node. Creates
-    /// the keyspace `shardwire_compare`
+    /// the keyspace `shardwire_compare`, and drops it afterwards
     #[arg(long, value_delimiter = ',', value_name = "ADDRESS:PORT", value_parser = contact_point,
         conflicts_with_all = ["canned", "shards", "nodes"])]
     pub contact_points: Vec<String>,
+
+    /// Version of the protocol that drivers speak; those that cannot speak 5 speak 4
+    #[arg(long, default_value_t = 4, value_name = "4|5",
+        value_parser = value_parser!(u8).range(4..=5))]
+    pub protocol_version: u8,
 
     /// A short comparison, in under a minute
     #[arg(long)]
@@ -97,6 +111,17 @@ pub struct Options {
     /// Leave out the runs that check answers (for profiling by hand)
     #[arg(long, hide = true)]
     pub no_check: bool,
+}
+
+/// What kind of server is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// Nodes of `shardwire-server`.
+    Embedded,
+    /// Apache Cassandra, started for the comparison.
+    Cassandra,
+    /// A cluster that runs anyway.
+    Existing,
 }
 
 /// A driver outside of this package.
@@ -142,6 +167,12 @@ impl Options {
         if self.threads.is_some() && self.runtime == Runtime::CurrentThread {
             return Err("--threads needs --runtime multi-thread".to_owned());
         }
+        if self.cassandra && usize::from(self.nodes) > NODES_MAX {
+            return Err(format!("--cassandra starts at most {NODES_MAX} nodes"));
+        }
+        if self.protocol_version == 5 && self.place() == Place::Embedded {
+            return Err("--protocol-version 5 needs --cassandra or --contact-points".to_owned());
+        }
         Ok(())
     }
 
@@ -161,7 +192,18 @@ impl Options {
 
     /// Whether timed runs read rows that are really stored.
     pub fn measures_stored_rows(&self) -> bool {
-        self.stored || !self.contact_points.is_empty()
+        self.stored || self.place() != Place::Embedded
+    }
+
+    /// What kind of server is measured.
+    pub fn place(&self) -> Place {
+        if self.cassandra {
+            Place::Cassandra
+        } else if self.contact_points.is_empty() {
+            Place::Embedded
+        } else {
+            Place::Existing
+        }
     }
 
     /// Worker threads of a client.
@@ -269,6 +311,14 @@ mod tests {
         refused(&["--stored", "--canned"], "cannot be used with");
         refused(&["--contact-points", "a:b"], "ADDRESS:PORT");
         refused(&["--contact-points", "a:1", "--shards", "2"], "cannot be used with");
+        refused(&["--cassandra", "--contact-points", "a:1"], "cannot be used with");
+        refused(&["--cassandra", "--canned"], "cannot be used with");
+        refused(&["--cassandra", "--shards", "2"], "cannot be used with");
+        refused(&["--cassandra", "--cassandra-version", "3.11"], "not a version that is known");
+        refused(&["--cassandra-version", "5.0"], "--cassandra");
+        refused(&["--cassandra", "--nodes", "9"], "at most 8 nodes");
+        refused(&["--cassandra", "--protocol-version", "3"], "3 is not in 4..=5");
+        refused(&["--protocol-version", "5"], "needs --cassandra or --contact-points");
         refused(&["--threads", "2"], "--threads needs --runtime multi-thread");
         refused(&["--client", "gocql"], "NAME=COMMAND");
         refused(&["--client", "scylla=x"], "two drivers called `scylla`");
@@ -290,6 +340,12 @@ mod tests {
         assert_eq!(options.contact_points, ["db1:9042", "db2:9043"]);
         assert!(options.measures_stored_rows());
         assert_eq!(options.threads(), 1);
+        assert_eq!(options.place(), Place::Existing);
+        let options = parse(&["--cassandra", "--cassandra-version=4.1", "--nodes=3"]).unwrap();
+        assert_eq!(options.place(), Place::Cassandra);
+        assert_eq!(options.cassandra_version, Some(Version::V4_1));
+        assert_eq!(options.protocol_version, 4);
+        assert!(options.measures_stored_rows());
         assert!(!parse(&[]).unwrap().measures_stored_rows());
         assert_eq!(parse(&["--runtime=multi-thread"]).unwrap().threads(), 2);
     }

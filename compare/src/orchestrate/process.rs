@@ -220,7 +220,9 @@ fn follow(
                     (Some((at, Some(before))), Some(after)) => {
                         let seconds = at.elapsed().as_secs_f64();
                         let cpu = after.cpu_seconds - before.cpu_seconds;
-                        (Some(cpu / seconds), Some(after.wrong_shard - before.wrong_shard))
+                        let wrong = after.wrong_shard.zip(before.wrong_shard);
+                        let wrong = wrong.map(|(after, before)| after.saturating_sub(before));
+                        (Some(cpu / seconds), wrong)
                     }
                     _ => (None, None),
                 };
@@ -258,7 +260,7 @@ mod tests {
                 name: "script".into(),
                 command: DriverCommand::External(script.into()),
             }],
-            cpus: Cpus { node: Vec::new(), clients: Vec::new(), floor: Vec::new() },
+            cpus: Cpus::default(),
         };
         let job = Job {
             driver: "script".into(),
@@ -272,6 +274,7 @@ mod tests {
             runtime: Runtime::CurrentThread,
             threads: 1,
             shards: 1,
+            protocol_version: 4,
         };
         clients.run("script", Client::Plain, &job, None).map_err(|error| format!("{error:#}"))
     }

@@ -10,8 +10,9 @@ use super::{
     ByRun,
     matrix::{Case, Pace},
     node::Cpus,
-    options::Options,
+    options::{Options, Place},
     process::Measured,
+    server::Server,
 };
 use crate::job::{Outcome, Quantiles};
 
@@ -22,6 +23,8 @@ pub struct Report {
     pub environment: Environment,
     /// A row per driver and case.
     pub results: Vec<Row>,
+    /// What was asked for and could not be measured, with the reason.
+    pub left_out: Vec<String>,
     /// Runs that failed or gave a wrong answer, in words.
     pub failures: Vec<String>,
 }
@@ -39,6 +42,7 @@ pub struct Environment {
     pub version: String,
     pub command: String,
     pub node: String,
+    pub server: Server,
     pub node_cpus: Vec<usize>,
     pub client_cpus: Vec<usize>,
     pub rows: String,
@@ -55,15 +59,22 @@ impl Environment {
         options: &Options,
         cpus: &Cpus,
         drivers: BTreeMap<String, String>,
+        server: Server,
         elapsed: Duration,
     ) -> Self {
         let rows = if options.measures_stored_rows() { "stored" } else { "canned" };
-        let node = if options.contact_points.is_empty() {
-            format!("embedded, {} node(s) in one process", options.nodes)
-        } else {
-            format!("existing cluster at {}", options.contact_points.join(", "))
+        let (node, node_cpus) = match options.place() {
+            Place::Embedded => {
+                (format!("embedded, {} node(s) in one process", options.nodes), cpus.node.clone())
+            }
+            Place::Cassandra => {
+                (format!("Apache Cassandra, {} process(es)", options.nodes), cpus.server.clone())
+            }
+            Place::Existing => {
+                let points = options.contact_points.join(", ");
+                (format!("existing cluster at {points}"), Vec::new())
+            }
         };
-        let embedded = options.contact_points.is_empty();
         Self {
             cpu: machine.cpu.clone(),
             cpu_count: machine.cpu_count,
@@ -74,7 +85,8 @@ impl Environment {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
             node,
-            node_cpus: if embedded { cpus.node.clone() } else { Vec::new() },
+            server,
+            node_cpus,
             client_cpus: cpus.clients.clone(),
             rows: rows.to_owned(),
             repetitions: options.repetitions(),
@@ -123,8 +135,12 @@ pub struct Row {
     pub peak_rss_bytes: Option<u64>,
     pub wrong_shard_requests: Option<u64>,
     /// Share of one core that the node used in the timed runs.
+    /// More than 1 of a real server that uses several.
     pub node_cpu_share: Option<f64>,
-    /// Whether the node's core was busy throughout, so that throughput says little of the driver.
+    /// Share of its threads' cores that the client used in the timed runs.
+    pub client_cpu_share: Option<f64>,
+    /// Whether the server set the pace, so that throughput says little of the driver; unknown of
+    /// a cluster that was not started for the comparison.
     pub node_was_limit: Option<bool>,
     /// Whether every byte read was the right one, in a run of its own on stored rows.
     pub answers_checked: Option<bool>,
@@ -177,6 +193,8 @@ pub(super) struct Gathered {
     failed: ByRun<String>,
     /// Each driver's own words about its settings.
     pub(super) settings: BTreeMap<String, String>,
+    /// The version of the protocol that each driver spoke.
+    pub(super) protocol_versions: BTreeMap<String, u8>,
     /// Runs that failed, in words.
     pub(super) failures: Vec<String>,
 }
@@ -234,17 +252,20 @@ impl Gathered {
     }
 
     /// A row per driver and case, in the order of `cases`.
-    pub(super) fn rows(&self, options: &Options, cases: &[Case]) -> Vec<Row> {
+    pub(super) fn rows(&self, options: &Options, cases: &[Case], server: &Server) -> Vec<Row> {
         let drivers = options.chosen_drivers();
         cases
             .iter()
             .flat_map(|case| drivers.iter().map(|driver| (driver.clone(), *case)))
-            .filter_map(|run| self.row(options, &run))
+            .filter_map(|run| self.row(options, &run, server))
             .collect()
     }
 
     fn note(&mut self, driver: &str, case: &Case, outcome: &Outcome) {
         self.settings.entry(driver.to_owned()).or_insert_with(|| outcome.settings.clone());
+        if let Some(version) = outcome.protocol_version {
+            self.protocol_versions.insert(driver.to_owned(), version);
+        }
         if outcome.errors > 0 {
             let first = outcome.first_error.as_deref().unwrap_or("no reason given");
             self.fail(
@@ -255,7 +276,7 @@ impl Gathered {
         }
     }
 
-    fn row(&self, options: &Options, run: &(String, Case)) -> Option<Row> {
+    fn row(&self, options: &Options, run: &(String, Case), server: &Server) -> Option<Row> {
         let (driver, case) = run;
         let timed = self.timed.get(run).map(Vec::as_slice).unwrap_or_default();
         let counted = self.counted.get(run);
@@ -271,7 +292,7 @@ impl Gathered {
             workload: case.workload.name().to_owned(),
             concurrency: case.concurrency,
             shards: case.shards,
-            nodes: options.nodes,
+            nodes: u16::try_from(server.nodes).unwrap_or(u16::MAX),
             compression: case.compression.name().to_owned(),
             runtime: if driver == "floor" { "none" } else { options.runtime.name() }.to_owned(),
             threads: options.threads(),
@@ -289,6 +310,15 @@ impl Gathered {
             ..Row::default()
         };
         row.add_timed(timed);
+        row.node_was_limit = match (row.node_cpu_share, options.place()) {
+            (Some(share), Place::Embedded) => Some(share >= NODE_BUSY_SHARE),
+            (Some(share), _) => {
+                let cpus = server.cpus.unwrap_or(1) as f64;
+                let is_idle = row.client_cpu_share.is_some_and(|s| s < CLIENT_IDLE_SHARE);
+                Some(share >= SERVER_BUSY_SHARE * cpus || (is_idle && row.pacing == "closed"))
+            }
+            (None, _) => None,
+        };
         if let Some(counted) = counted {
             row.add_counted(counted);
         }
@@ -331,7 +361,10 @@ impl Row {
         self.peak_rss_bytes = median_and_spread(rss).map(|(median, _)| median as u64);
         let share = median_and_spread(runs.iter().filter_map(|run| run.node_cpu_share));
         self.node_cpu_share = share.map(|(median, _)| round(median, 3));
-        self.node_was_limit = self.node_cpu_share.map(|share| share >= NODE_BUSY_SHARE);
+        let threads = f64::from(if self.driver == "floor" { 1 } else { self.threads.max(1) });
+        let busy = runs.iter().filter(|run| run.outcome.seconds > 0.0);
+        let busy = busy.map(|run| run.outcome.cpu_seconds / run.outcome.seconds / threads);
+        self.client_cpu_share = median_and_spread(busy).map(|(median, _)| round(median, 3));
     }
 
     fn add_counted(&mut self, measured: &Measured) {
@@ -376,6 +409,11 @@ fn round(value: f64, digits: i32) -> f64 {
 
 /// From here on the node is called the limit: sampling at its ends leaves a few percent.
 const NODE_BUSY_SHARE: f64 = 0.95;
+/// The same of a real server, by its CPUs: its time is read in ticks, and it pauses to collect
+/// garbage on one thread.
+pub(crate) const SERVER_BUSY_SHARE: f64 = 0.9;
+/// A client that uses less than this of its CPUs in a closed loop waits for the server.
+pub(crate) const CLIENT_IDLE_SHARE: f64 = 0.5;
 
 #[cfg(test)]
 mod tests {
@@ -421,8 +459,42 @@ mod tests {
         assert_eq!(row.requests_per_second_spread, Some(1.5));
         assert_eq!(row.cpu_us_per_request, Some(5000.0));
         assert_eq!(row.latency_us.unwrap().p50, 4.0);
-        assert_eq!(row.node_was_limit, Some(true));
+        assert_eq!(row.node_cpu_share, Some(0.97));
+        assert_eq!(row.client_cpu_share, Some(0.5));
         assert_eq!(row.peak_rss_bytes, Some(1000));
+    }
+
+    #[test]
+    fn the_limit_is_told_where_it_is_known() {
+        use clap::Parser as _;
+
+        use crate::{job::Compression, workload::Workload};
+        let case = Case {
+            workload: Workload::Insert,
+            concurrency: 1,
+            shards: 1,
+            compression: Compression::None,
+            pace: Pace::Closed,
+        };
+        let limit = |arguments: &[&str], cpus, node_cpu_share, cpu_seconds| {
+            let options = Options::parse_from(["compare"].iter().chain(arguments));
+            let mut gathered = Gathered::default();
+            let mut run = measured(100, 1.0, 0.0);
+            run.node_cpu_share = node_cpu_share;
+            run.outcome.cpu_seconds = cpu_seconds;
+            gathered.timed("scylla", &case, None, run);
+            let server = Server { nodes: 3, cpus, ..Server::default() };
+            let rows = gathered.rows(&options, &[case], &server);
+            assert_eq!(rows[0].nodes, 3);
+            rows[0].node_was_limit
+        };
+        let (busy, idle) = (2.0, 0.2); // of the two seconds of a run
+        assert_eq!(limit(&[], Some(1), Some(0.96), busy), Some(true));
+        assert_eq!(limit(&[], Some(1), Some(0.5), idle), Some(false));
+        assert_eq!(limit(&["--cassandra"], Some(2), Some(1.9), busy), Some(true));
+        assert_eq!(limit(&["--cassandra"], Some(2), Some(1.0), busy), Some(false));
+        assert_eq!(limit(&["--cassandra"], Some(2), Some(1.0), idle), Some(true));
+        assert_eq!(limit(&["--contact-points=a"], None, None, idle), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use scylla::{
     client::{session::Session, session_builder::SessionBuilder},
     frame::Compression,
@@ -20,6 +20,7 @@ use scylla::{
 };
 use tokio::task::JoinSet;
 
+use super::server::Server;
 use crate::{
     drivers::Failure,
     workload::{
@@ -53,7 +54,7 @@ pub(super) fn prepare(contact_points: &[String], rows: Rows) -> Result<(), Failu
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let session = SessionBuilder::new().known_nodes(contact_points).build().await?;
-        create(&session).await?;
+        create(&session, 1).await?;
         match rows {
             Rows::Few => {
                 write_few(&session).await?;
@@ -66,6 +67,53 @@ pub(super) fn prepare(contact_points: &[String], rows: Rows) -> Result<(), Failu
             Rows::All => write_many(session, PARTITIONS, WIDE_PARTITIONS_STORED).await,
         }
     })
+}
+
+/// Asks a real server what it is, creates the tables, and writes what timed runs read.
+///
+/// # Errors
+///
+/// The statement that failed and why; also when the keyspace exists already, since it is to be
+/// dropped afterwards and may be another's. It is not left behind.
+pub(super) fn prepare_server(contact_points: &[String]) -> Result<Server, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let session = SessionBuilder::new().known_nodes(contact_points).build().await?;
+        ensure!(
+            session.get_cluster_state().get_keyspace(KEYSPACE).is_none(),
+            "the keyspace `{KEYSPACE}` exists already: another comparison runs, or one was \
+             interrupted; if nobody needs it, `DROP KEYSPACE {KEYSPACE}`"
+        );
+        let server = Server::ask(&session).await?;
+        let filled = async {
+            create(&session, server.replication_factor).await?;
+            write_many(session, PARTITIONS, WIDE_PARTITIONS_STORED).await
+        };
+        if let Err(error) = filled.await {
+            return Err(match drop_keyspace_of(contact_points).await {
+                Ok(()) => error,
+                Err(other) => error.context(format!("it was not dropped either: {other:#}")),
+            });
+        }
+        Ok(server)
+    })
+}
+
+/// Drops what [`prepare_server`] created.
+///
+/// # Errors
+///
+/// Why it could not be dropped.
+pub(super) fn drop_keyspace(contact_points: &[String]) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(drop_keyspace_of(contact_points))
+}
+
+async fn drop_keyspace_of(contact_points: &[String]) -> Result<(), Failure> {
+    let session = SessionBuilder::new().known_nodes(contact_points).build().await?;
+    let cql = format!("DROP KEYSPACE IF EXISTS {KEYSPACE}");
+    session.query_unpaged(cql.as_str(), ()).await.context(cql)?;
+    Ok(())
 }
 
 /// Writes the rows of key 0 by unprepared statements, the only ones a canned node executes each.
@@ -154,10 +202,10 @@ pub fn run_tables(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn create(session: &Session) -> Result<(), Failure> {
+async fn create(session: &Session, replication_factor: usize) -> Result<(), Failure> {
     let keyspace = format!(
         "CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = \
-         {{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}}"
+         {{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication_factor}}}}}"
     );
     for cql in std::iter::once(keyspace.as_str()).chain(TABLES) {
         session.query_unpaged(cql, ()).await.with_context(|| cql.to_owned())?;

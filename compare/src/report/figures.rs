@@ -2,7 +2,7 @@
 //!
 //! Next: `text.rs`.
 
-use crate::orchestrate::results::{Report, Row};
+use crate::orchestrate::results::{CLIENT_IDLE_SHARE, Report, Row, SERVER_BUSY_SHARE};
 
 /// The driver whose wins and losses are told.
 pub(super) const SUBJECT: &str = "shardwire";
@@ -234,7 +234,11 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
          the system allocator."
             .to_owned(),
     );
-    if report.results.iter().any(|row| row.node_was_limit == Some(true)) {
+    let is_embedded = environment.node.starts_with("embedded");
+    let was_limit = report.results.iter().any(|row| row.node_was_limit == Some(true));
+    if !is_embedded {
+        remarks.extend(server_remarks(report, was_limit));
+    } else if was_limit {
         remarks.push(
             "* The node's core was busy throughout: throughput and latency there say what the node \
              can do, not what the driver can; CPU per request stands."
@@ -261,5 +265,68 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let left_out = report.left_out.iter();
+    remarks.extend(left_out.map(|what| format!("Left out: {what}.")));
     remarks
+}
+
+/// Whether a real server was the limit, and by which figures.
+fn server_remarks(report: &Report, was_limit: bool) -> Vec<String> {
+    const REST: &str = "only the clients' CPU and heap calls per request compare the drivers";
+    let mut remarks = Vec::new();
+    let clients = range(report, |row| row.client_cpu_share);
+    let servers = range(report, |row| row.node_cpu_share);
+    match (servers, report.environment.server.cpus) {
+        (Some(servers), Some(cpus)) => {
+            let clients = clients.unwrap_or_else(|| "unknown".to_owned());
+            remarks.push(format!(
+                "In the timed runs the server used {servers} CPUs of {cpus}; the clients used \
+                 {clients} of each of theirs."
+            ));
+            if was_limit {
+                remarks.push(format!(
+                    "* Throughput was limited by the server: it used {:.0} % or more of its CPUs, \
+                     or the client waited for it most of the time ({:.0} % or more). Throughput \
+                     and latency there say what the server can do; {REST}.",
+                    SERVER_BUSY_SHARE * 100.0,
+                    (1.0 - CLIENT_IDLE_SHARE) * 100.0
+                ));
+            }
+        }
+        _ => remarks.push(format!(
+            "Whether the server was the limit is not known, since its CPU can't be seen from here. \
+             Where it was, {REST}."
+        )),
+    }
+    remarks
+}
+
+/// The least and the most of a figure over all rows.
+fn range(report: &Report, of: fn(&Row) -> Option<f64>) -> Option<String> {
+    let values = || report.results.iter().filter_map(of);
+    let (least, most) = (values().min_by(f64::total_cmp)?, values().max_by(f64::total_cmp)?);
+    Some(format!("{least:.2} to {most:.2}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::text::sample;
+
+    #[test]
+    fn a_real_servers_part_is_told() {
+        let mut report = sample();
+        report.environment.node = "Apache Cassandra, 1 process(es)".into();
+        for (row, share) in report.results.iter_mut().zip([0.5, 0.97]) {
+            row.node_cpu_share = Some(share);
+            row.client_cpu_share = Some(share / 2.0);
+        }
+        let told = remarks(&report).join("\n");
+        assert!(told.contains("the server used 0.50 to 0.97 CPUs of 1; the clients used 0.25"));
+        assert!(told.contains("* Throughput was limited by the server: it used 90 % or more"));
+        report.environment.server.cpus = None;
+        let told = remarks(&report).join("\n");
+        assert!(told.contains("Whether the server was the limit is not known"));
+        assert!(!told.contains("limited by the server"));
+    }
 }

@@ -21,6 +21,7 @@ pub(super) fn page(report: &Report) -> String {
     );
     page.push_str(STYLE);
     page.push_str("</style></head><body><main><h1>Comparison of CQL drivers</h1>");
+    let _ = write!(page, "<p>Server: {}</p>", escape(&report.environment.server.line()));
     for failure in &report.failures {
         let _ = write!(page, "<p class=\"failure\"><b>Failed:</b> {}</p>", escape(failure));
     }
@@ -320,6 +321,8 @@ mod tests {
         assert!(page.contains("prefers-color-scheme:dark"));
         assert!(page.contains("gocql, insert-c128: no route"));
         assert!(page.contains("insert C=128"));
+        assert!(page.contains("Server: Some Database 1.2 (of the test); 1 node"));
+        assert!(page.contains("Left out: floor, insert-c128-lz4: it has no compression."));
         assert!(!page.contains("NaN") && !page.contains("inf\""));
     }
 

@@ -7,7 +7,7 @@ use crate::orchestrate::results::{Report, Row};
 
 /// The side-by-side table for a terminal.
 pub fn terminal(report: &Report) -> String {
-    let mut out = String::from("\n");
+    let mut out = format!("\nServer: {}\n", report.environment.server.line());
     let mut heading = " ".repeat(LABEL_WIDTH);
     for (index, figure) in FIGURES.iter().enumerate() {
         let _ = write!(heading, "{:>10}", figure.heading);
@@ -96,7 +96,8 @@ fn ratios(case: &CaseRows<'_>) -> Option<Vec<String>> {
 
 /// The whole report as Markdown.
 pub fn markdown(report: &Report) -> String {
-    let mut out = String::from("# Comparison of CQL drivers\n\n");
+    let mut out =
+        format!("# Comparison of CQL drivers\n\nServer: {}\n\n", report.environment.server.line());
     for failure in &report.failures {
         let _ = writeln!(out, "> **FAILED**: {failure}\n");
     }
@@ -167,6 +168,7 @@ pub(super) fn environment_lines(report: &Report) -> Vec<(String, String)> {
             "Shardwire".to_owned(),
             format!("{} at commit {}", environment.version, environment.commit),
         ),
+        ("server".to_owned(), environment.server.line()),
         ("node".to_owned(), format!("{}; {}", environment.node, cpus(&environment.node_cpus))),
         ("rows".to_owned(), environment.rows.clone()),
         ("clients".to_owned(), cpus(&environment.client_cpus)),
@@ -196,7 +198,10 @@ mod tests {
     use super::*;
     use crate::{
         job::Quantiles,
-        orchestrate::results::{Environment, Row},
+        orchestrate::{
+            results::{Environment, Row},
+            server::Server,
+        },
     };
 
     fn row(driver: &str, rate: f64, cpu: f64, allocations: f64) -> Row {
@@ -237,6 +242,15 @@ mod tests {
                 version: "0.1.0".into(),
                 command: String::new(),
                 node: "embedded".into(),
+                server: Server {
+                    product: "Some Database".into(),
+                    version: "1.2".into(),
+                    remark: "of the test".into(),
+                    nodes: 1,
+                    replication_factor: 1,
+                    protocol_versions: [("scylla".to_owned(), 4)].into(),
+                    cpus: Some(1),
+                },
                 node_cpus: vec![0],
                 client_cpus: vec![1],
                 rows: "canned".into(),
@@ -251,6 +265,7 @@ mod tests {
                 row("floor", 1_500_000.0, 0.307, 0.0),
                 failed,
             ],
+            left_out: vec!["floor, insert-c128-lz4: it has no compression".into()],
             failures: vec!["gocql, insert-c128: no route".into()],
         }
     }
@@ -258,14 +273,14 @@ mod tests {
     #[test]
     fn the_terminal_table() {
         let table = terminal(&sample());
-        let head = table.lines().skip(1).take(8).collect::<Vec<_>>().join("\n") + "\n";
+        let head = table.lines().skip(1).take(9).collect::<Vec<_>>().join("\n") + "\n";
         expect_test::expect_file!["golden/terminal.txt"].assert_eq(&head);
     }
 
     #[test]
     fn the_markdown_table() {
         let table = markdown(&sample());
-        let head = table.lines().take(21).collect::<Vec<_>>().join("\n") + "\n";
+        let head = table.lines().take(23).collect::<Vec<_>>().join("\n") + "\n";
         expect_test::expect_file!["golden/markdown.md"].assert_eq(&head);
     }
 }

@@ -76,7 +76,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "shardwire-compare",
-        ours: &["shardwire", "shardwire-meter", "shardwire-protocol", "shardwire-server"],
+        ours: &[
+            "shardwire",
+            "shardwire-meter",
+            "shardwire-protocol",
+            "shardwire-server",
+            "shardwire-testing-cassandra",
+        ],
         others: None,
         never: &[],
     },

@@ -15,7 +15,7 @@ use scylla::routing::{
     partitioner::{Murmur3Partitioner, Partitioner as _},
 };
 
-use super::frames::Parser;
+use super::{PROTOCOL_VERSION, frames::Parser};
 use crate::{drivers::Failure, job::Job, traffic::key_of};
 
 /// The sockets of a node, by shard.
@@ -84,7 +84,7 @@ pub(super) fn ask(
     body: &[u8],
     expect: u8,
 ) -> Result<Vec<u8>, Failure> {
-    let mut frame = vec![4, 0, 0, 0, opcode];
+    let mut frame = vec![PROTOCOL_VERSION, 0, 0, 0, opcode];
     frame.extend(u32::try_from(body.len())?.to_be_bytes());
     frame.extend(body);
     socket.write_all(&frame)?;

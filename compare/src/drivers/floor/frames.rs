@@ -6,7 +6,10 @@ use std::str;
 
 use anyhow::{Context as _, bail};
 
-use super::connect::{Node, ask};
+use super::{
+    PROTOCOL_VERSION,
+    connect::{Node, ask},
+};
 use crate::{
     drivers::Failure,
     fold::{Answer, Fold},
@@ -69,7 +72,7 @@ impl Template {
     }
 
     fn new(opcode: u8) -> Self {
-        Self { frame: vec![4, 0, 0, 0, opcode, 0, 0, 0, 0], rows: Vec::new() }
+        Self { frame: vec![PROTOCOL_VERSION, 0, 0, 0, opcode, 0, 0, 0, 0], rows: Vec::new() }
     }
 
     fn id(&mut self, id: &[u8]) {

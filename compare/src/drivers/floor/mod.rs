@@ -71,6 +71,9 @@ pub fn run(job: &Job, instrument: Instrument) -> Result<Outcome, Failure> {
     }
 }
 
+/// The version of the protocol of its frames.
+pub const PROTOCOL_VERSION: u8 = 4;
+
 /// What the report says about it.
 fn settings() -> String {
     "no driver: one thread, one blocking socket per shard of the first node, pre-encoded frames, \
