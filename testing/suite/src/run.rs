@@ -109,5 +109,6 @@ async fn run(case: &Case, context: &Context) -> Result<()> {
     if case.manner == Manner::Alone {
         context.target().heal().await.context("after the case")?;
     }
-    outcome
+    outcome?;
+    context.clear().await.context("after the case")
 }

@@ -1,9 +1,7 @@
 //! What comes with a reply besides the result: traces and warnings.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
-use shardwire::{Batch, BatchStatement, BatchType, Consistency, Statement};
+use shardwire::{Batch, BatchStatement, BatchType, Statement};
 
 use crate::case::{Case, case};
 use crate::context::Context;
@@ -32,21 +30,13 @@ async fn traces(context: &Context) -> Result<()> {
     let [_, selected, _] = &results;
     let rows = selected.rows_result()?;
     ensure!(rows.single_row::<(i32,)>()? == (1,), "the rows behind the trace's id");
-    let text = "SELECT activity FROM system_traces.events WHERE session_id = ?";
-    let mut events = session.prepare(text).await?;
-    events.set_consistency(Consistency::One);
+    let points: Vec<_> = context.target().contact_points().iter().map(|point| point.ip()).collect();
     for result in results {
         let id = result.tracing_id().context("no trace")?;
-        // They are written after the reply.
-        let written = async {
-            loop {
-                let rows = session.execute_unpaged(&events, (id,)).await?.into_rows_result()?;
-                if rows.rows_num() > 0 {
-                    return anyhow::Ok(());
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), written).await.context("no events")??;
+        let info = session.get_tracing_info(&id).await?;
+        let coordinator = info.coordinator.context("no coordinator")?;
+        ensure!(points.contains(&coordinator), "{info:?}");
+        ensure!(info.request.is_some() && !info.events.is_empty(), "{info:?}");
     }
     Ok(())
 }

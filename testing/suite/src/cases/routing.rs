@@ -1,10 +1,8 @@
 //! Where requests go, compared with what the server says of it.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use shardwire::{QueryResult, Session};
 use uuid::Uuid;
 
 use crate::case::{Case, case};
@@ -85,7 +83,9 @@ async fn coordinators(context: &Context) -> Result<()> {
     let mut seen = BTreeSet::new();
     for id in 0..12 {
         let result = session.execute_unpaged(&insert, (id, id)).await?;
-        let coordinator = coordinator(&session, &result).await?;
+        let trace = result.tracing_id().context("no trace")?;
+        let info = session.get_tracing_info(&trace).await?;
+        let coordinator = info.coordinator.context("no coordinator")?;
         let replicas = session.replicas_of(&insert, &(id, id))?;
         ensure!(replicas.len() == 1, "{replicas:?}");
         ensure!(
@@ -96,24 +96,6 @@ async fn coordinators(context: &Context) -> Result<()> {
     }
     ensure!(seen.len() == 3, "all went to {seen:?}");
     Ok(())
-}
-
-/// The coordinator of a traced request. Traces are written after the reply: they are asked for
-/// until they are there.
-async fn coordinator(session: &Session, result: &QueryResult) -> Result<IpAddr> {
-    let Some(id) = result.tracing_id() else { bail!("no trace") };
-    let text = "SELECT coordinator FROM system_traces.sessions WHERE session_id = ?";
-    let mut select = session.prepare(text).await?;
-    select.set_consistency(shardwire::Consistency::One);
-    let found = async {
-        loop {
-            let rows = session.execute_unpaged(&select, (id,)).await?.into_rows_result()?;
-            if let Some((Some(coordinator),)) = rows.maybe_first_row::<(Option<IpAddr>,)>()? {
-                return anyhow::Ok(coordinator);
-            }
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), found).await.context("no trace")?
 }
 
 /// Embedded nodes count what arrives where: nothing at the wrong node or shard.

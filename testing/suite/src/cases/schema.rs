@@ -12,6 +12,7 @@ use crate::context::Context;
 pub(super) const CASES: &[Case] = &[
     case!(schema::nodes_agree).three_nodes(),
     case!(schema::a_new_keyspace_is_seen),
+    case!(schema::metadata),
     case!(schema::events),
     case!(schema::everything_is_created_and_dropped),
     case!(schema::names_are_kept),
@@ -55,6 +56,29 @@ async fn a_new_keyspace_is_seen(context: &Context) -> Result<()> {
         let found = replicas.await?.len();
         ensure!(found == expected, "{found} replicas");
     }
+    Ok(())
+}
+
+/// What the session knows of a table, after the change that created it and after another.
+async fn metadata(context: &Context) -> Result<()> {
+    let session = context.session().await?;
+    let text = "CREATE TABLE {ks}.t (v frozen<list<int>>, c timeuuid, b int, a text, \
+                PRIMARY KEY ((a, b), c)) WITH CLUSTERING ORDER BY (c DESC)";
+    context.alter(&session, text).await?;
+    let metadata = session.metadata();
+    let table = metadata.table(context.keyspace(), "t").context("no table")?;
+    let key: Vec<_> = table.partition_key.iter().map(|name| &**name).collect();
+    ensure!(key == ["a", "b"], "{table:?}");
+    let key: Vec<_> = table.clustering_key.iter().map(|name| &**name).collect();
+    ensure!(key == ["c"], "{table:?}");
+    let typ = table.columns.iter().find(|column| &*column.name == "v");
+    ensure!(typ.is_some_and(|column| &*column.cql_type == "frozen<list<int>>"), "{table:?}");
+    context.alter(&session, "ALTER TABLE {ks}.t ADD w map<int, text>").await?;
+    let metadata = session.metadata();
+    let table = metadata.table(context.keyspace(), "t").context("no table")?;
+    ensure!(table.columns.len() == 5, "{table:?}");
+    context.alter(&session, "DROP TABLE {ks}.t").await?;
+    ensure!(session.metadata().table(context.keyspace(), "t").is_none(), "it is still known");
     Ok(())
 }
 
