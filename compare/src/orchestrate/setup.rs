@@ -203,14 +203,18 @@ pub fn run_tables(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 async fn create(session: &Session, replication_factor: usize) -> Result<(), Failure> {
-    let keyspace = format!(
-        "CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = \
-         {{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication_factor}}}}}"
-    );
+    let keyspace = create_keyspace(replication_factor);
     for cql in std::iter::once(keyspace.as_str()).chain(TABLES) {
         session.query_unpaged(cql, ()).await.with_context(|| cql.to_owned())?;
     }
     Ok(())
+}
+
+fn create_keyspace(replication_factor: usize) -> String {
+    format!(
+        "CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = \
+         {{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication_factor}}}"
+    )
 }
 
 /// Makes `count` requests, [`CONCURRENCY`] at a time.
@@ -237,3 +241,15 @@ where
 }
 
 const CONCURRENCY: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keyspace_has_the_replicas_asked_for() {
+        let expect = "CREATE KEYSPACE IF NOT EXISTS shardwire_compare WITH replication = \
+                      {'class': 'NetworkTopologyStrategy', 'replication_factor': 3}";
+        assert_eq!(create_keyspace(3), expect);
+    }
+}
