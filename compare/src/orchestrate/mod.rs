@@ -27,7 +27,7 @@ use self::{
     build::build_clients,
     matrix::{Case, Pace, cases},
     node::{Cpus, Node, Nodes},
-    options::Options,
+    options::{Options, Place},
     process::{Client, Clients, Measured},
     progress::Progress,
     results::{Gathered, Report, Verdict},
@@ -116,10 +116,12 @@ struct CountBudget {
 impl Plan {
     fn of(options: &Options) -> Self {
         let seconds = options.seconds();
-        let count_requests = if options.quick {
-            CountBudget { small: 50_000, large: 10_000, lone: 5_000 }
-        } else {
-            CountBudget { small: 200_000, large: 30_000, lone: 10_000 }
+        let count_requests = match (options.place(), options.quick) {
+            (Place::Embedded, true) => CountBudget { small: 50_000, large: 10_000, lone: 5_000 },
+            (Place::Embedded, false) => CountBudget { small: 200_000, large: 30_000, lone: 10_000 },
+            // A real server on a small machine answers a few thousand in a second.
+            (_, true) => CountBudget { small: 5_000, large: 2_000, lone: 500 },
+            (_, false) => CountBudget { small: 20_000, large: 5_000, lone: 1_000 },
         };
         Self {
             warm_up_seconds: (seconds / 4.0).clamp(0.1, 2.0),
