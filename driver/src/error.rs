@@ -358,6 +358,11 @@ impl Error {
         Error::new(kind, true, Detail::Lost(lost))
     }
 
+    /// The same, where the request was not sent.
+    pub(crate) fn lost_unsent(lost: Lost) -> Error {
+        Error::new(ErrorKind::ConnectionLost, false, Detail::Lost(lost))
+    }
+
     pub(crate) fn protocol(source: impl Into<FrameError>) -> Error {
         Error::new(ErrorKind::Protocol, true, Detail::Frame(source.into()))
     }

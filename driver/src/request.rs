@@ -26,6 +26,8 @@ use crate::session::Inner;
 use crate::statement::{Config, Shared};
 use crate::topology::Topology;
 
+#[cfg(test)]
+mod tests;
 mod with_consistency;
 
 use with_consistency::WithConsistency;
@@ -438,6 +440,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
                 ));
             }
             Reply::Lost(lost) => return self.lost(*lost),
+            Reply::Unsent(lost) => return self.unsent(*lost),
             Reply::Void => return Step::Fail(Error::unexpected("the reply is not an error")),
         };
         let error = match Body::parse(&header, &body)
@@ -518,6 +521,16 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             return Step::Fail(error);
         }
         self.decide(error)
+    }
+
+    /// The connection ended before the request was sent, which is safe to send elsewhere.
+    fn unsent(&mut self, lost: Lost) -> Step {
+        let error = Error::lost_unsent(lost);
+        if self.session.is_shut_down() || matches!(self.target, Target::Connection(_)) {
+            return Step::Fail(error);
+        }
+        self.attempt = self.attempt.saturating_add(1);
+        self.try_again(error)
     }
 
     /// Tells the node about the statement; it answers with the same id, or has changed its mind.

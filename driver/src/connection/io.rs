@@ -163,8 +163,8 @@ impl IoTask {
         // In this order: no new submissions, nothing more is written, then all are answered.
         conn.set_state(State::Closed);
         conn.outbox.close();
-        conn.lock_writer().clear();
         let shared = Arc::new(lost);
+        conn.lock_writer().abandon(conn, || Reply::Unsent(Arc::clone(&shared)));
         conn.slots.fail_all(|| Reply::Lost(Arc::clone(&shared)));
         conn.waiting.notify(usize::MAX);
         tracing::debug!(peer = %conn.peer, %lost, "connection closed");

@@ -43,6 +43,8 @@ pub(crate) enum Reply {
     TooLarge,
     /// The connection ended first.
     Lost(Arc<Lost>),
+    /// The connection ended while the request was still in the outbox.
+    Unsent(Arc<Lost>),
 }
 
 /// What is kept of a reply's header, so that a slot stays within a cache line.

@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use super::wrap::{Wrap, frame_len, header_of};
-use super::{Conn, Framing};
+use super::{Conn, Framing, Reply};
 use crate::error::Lost;
 use crate::tls::stream::Sealer;
 
@@ -59,6 +59,18 @@ impl Writer {
         self.buffer.clear();
         self.fault = None;
         self.wrap = Wrap::new(framing, sealer, self.outbox_len).map(Box::new);
+    }
+
+    /// The connection is closed, and its outbox too: drops the socket and what was not written.
+    /// What no writer has taken yet was certainly not sent, and is answered so.
+    pub(crate) fn abandon(&mut self, conn: &Conn, mut unsent: impl FnMut() -> Reply) {
+        self.clear();
+        conn.outbox.mark_withdrawn(); // so that each frame is looked at
+        conn.outbox.swap(&mut self.buffer, frame_len, |frame| {
+            conn.slots.complete(stream_of(frame), unsent());
+            false
+        });
+        self.buffer.clear();
     }
 
     /// Drops the socket and what was not written.
