@@ -585,7 +585,7 @@ impl SessionBuilder {
     /// # Cancel safety
     ///
     /// Safe: whatever was opened is closed.
-    pub async fn build(mut self) -> Result<Session, Error> {
+    pub async fn build(self) -> Result<Session, Error> {
         let ports = &self.settings.source_ports;
         if ports.is_empty() || *ports.start() < 1024 {
             return Err(Error::config(format!(
@@ -597,7 +597,7 @@ impl SessionBuilder {
         }
         let mut contact_points = Vec::new();
         let mut failed = None;
-        for node in &self.settings.known_nodes.clone() {
+        for node in &self.settings.known_nodes {
             match runtime::resolve(node).await {
                 Ok(addresses) => {
                     self.settings.add_contact_point(node, &addresses);

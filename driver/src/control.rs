@@ -157,7 +157,7 @@ impl EventSink for Signals {
 }
 
 fn event_of<'b>(header: &ResponseHeader, body: &'b [u8]) -> Result<EventBody<'b>, FrameError> {
-    match Body::parse(header, body)?.response(&Agreed::default(), None)? {
+    match Body::parse(header, body)?.response(&Agreed::on(header.version), None)? {
         Response::Event(event) => Ok(event),
         _ => Ok(EventBody::Other { event_type: "" }), // the stream of events has nothing else
     }
@@ -451,7 +451,10 @@ async fn contact_points(inner: &Inner) -> Vec<SocketAddr> {
     let mut peers = Vec::new();
     for node in &inner.settings.known_nodes {
         match runtime::within(inner.settings.connect_timeout, runtime::resolve(node)).await {
-            Some(Ok(addresses)) => peers.extend(addresses),
+            Some(Ok(addresses)) => {
+                inner.settings.add_contact_point(node, &addresses);
+                peers.extend(addresses);
+            }
             Some(Err(error)) => tracing::warn!(%node, %error, "a contact point is not resolved"),
             None => tracing::warn!(%node, "resolving a contact point takes too long"),
         }

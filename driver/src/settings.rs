@@ -255,9 +255,9 @@ impl Settings {
     }
 
     /// Notes what the contact point `node` resolved to: the name that certificates are to have.
-    pub(crate) fn add_contact_point(&mut self, node: &str, addresses: &[SocketAddr]) {
+    pub(crate) fn add_contact_point(&self, node: &str, addresses: &[SocketAddr]) {
         #[cfg(feature = "rustls-023")]
-        if let Some(tls) = &mut self.tls {
+        if let Some(tls) = &self.tls {
             addresses.iter().for_each(|address| tls.add_contact_point(node, address.ip()));
         }
         #[cfg(not(feature = "rustls-023"))]

@@ -1,9 +1,10 @@
 //! What TLS needs to know, set once for all connections: whom to trust, who we are, which name.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -88,35 +89,45 @@ impl TlsContext {
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
     pub(crate) context: TlsContext,
-    /// Which contact point, given by name, an address belongs to.
-    names: Vec<(IpAddr, ServerName<'static>)>,
+    /// Which contact point, given by name, an address belongs to. More come when names are resolved
+    /// again; sessions of clones of a builder share them.
+    names: Arc<Mutex<VecDeque<(IpAddr, ServerName<'static>)>>>,
 }
+
+/// Addresses of contact points whose names are kept.
+const NAMES_MAX: usize = 1_024;
 
 impl Tls {
     pub(crate) fn new(context: TlsContext) -> Tls {
-        Tls { context, names: Vec::new() }
+        Tls { context, names: Arc::default() }
     }
 
     /// Notes that the contact point `node`, with or without a port, is at `address`. An address
     /// that two names lead to keeps the first.
-    pub(crate) fn add_contact_point(&mut self, node: &str, address: IpAddr) {
+    pub(crate) fn add_contact_point(&self, node: &str, address: IpAddr) {
         let host = match node.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() => host,
             _ => node,
         };
         // What is no name of the domain name system is an address, and stands for itself.
-        if let Ok(name @ ServerName::DnsName(_)) = ServerName::try_from(host)
-            && !self.names.iter().any(|(known, _)| *known == address)
-        {
-            self.names.push((address, name.to_owned()));
+        let Ok(name @ ServerName::DnsName(_)) = ServerName::try_from(host) else { return };
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if !names.iter().any(|(known, _)| *known == address) {
+            if names.len() == NAMES_MAX {
+                names.pop_front();
+            }
+            names.push_back((address, name.to_owned()));
         }
     }
 
     /// The name that the certificate of the node at `address` is to have.
     pub(crate) fn server_name(&self, address: IpAddr) -> ServerName<'static> {
-        let known = || self.names.iter().find(|(known, _)| *known == address);
-        let name = self.context.server_name.as_ref().or_else(|| Some(&known()?.1));
-        name.cloned().unwrap_or_else(|| ServerName::from(address))
+        if let Some(name) = &self.context.server_name {
+            return name.clone();
+        }
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = names.iter().find(|(known, _)| *known == address);
+        known.map_or_else(|| ServerName::from(address), |(_, name)| name.clone())
     }
 }
 

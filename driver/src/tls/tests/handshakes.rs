@@ -1,6 +1,6 @@
 //! Who is let in and who is trusted.
 
-use super::super::record::{HEADER_LEN, announced_len};
+use super::super::record::{HEADER_LEN, announced_len, content};
 use super::*;
 
 /// A handshake and one message each way.
@@ -166,27 +166,33 @@ fn a_handshake_that_never_ends_does() {
     assert_eq!(client.receive(&[22]).unwrap_err(), "the node's TLS handshake is too long");
 }
 
-proptest! {
-    /// Each byte of what the node says, changed: an error, an alert for the node, and no panic.
-    #[test]
-    fn a_changed_handshake_fails(index in any::<proptest::sample::Index>(), flip in 1..=u8::MAX) {
-        let context = PKI.builder().build().unwrap();
-        let mut node = Node::new(&server_config(TLS_13, Clients::Any));
+/// Each byte of what the node says, changed: an error, an alert for the node, and no panic.
+#[test]
+fn a_changed_handshake_fails() {
+    let context = PKI.builder().build().unwrap();
+    let config = server_config(TLS_13, Clients::Any);
+    for index in 0.. {
+        let mut node = Node::new(&config);
         let mut client = Handshake::new(context.config(), node_name()).unwrap();
         client.advance().unwrap();
         node.take(&std::mem::take(&mut client.outgoing)).unwrap();
         let mut sent = node.sent();
-        let index = index.index(sent.len());
-        let (mut start, mut versions) = (0, Vec::new());
+        let (mut start, mut meaningless) = (0, Vec::new());
         while let Some(len) = announced_len(&sent[start..]) {
-            versions.extend([start + 1, start + 2]);
+            // The version means nothing to TLS 1.3 (RFC 8446 §5.1); nor does the type to rustls,
+            // where a record is sealed and holds its own: it takes 23 for granted.
+            meaningless.extend([start + 1, start + 2]);
+            meaningless.extend((sent[start] == content::APPLICATION_DATA).then_some(start));
             start += HEADER_LEN + len;
         }
-        sent[index] ^= flip;
+        let Some(byte) = sent.get_mut(index) else {
+            assert!(index > 500, "a handshake is longer than {index} bytes");
+            break;
+        };
+        *byte ^= 1 << (index % 8);
         client.receive(&sent).unwrap();
         let wants = client.advance();
-        // The version in a record's header means nothing to TLS 1.3, nor to rustls (RFC 8446 §5.1).
-        prop_assert!(wants != Ok(Wants::Nothing) || versions.contains(&index), "{index}");
+        assert!(wants != Ok(Wants::Nothing) || meaningless.contains(&index), "{index}");
     }
 }
 
