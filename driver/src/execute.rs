@@ -128,13 +128,6 @@ impl<'a, V: SerializeRow> Execute<'a, V> {
         let PreparedStatement { shared, config, .. } = self.prepared;
         frame_len(&self.request(), config, shared.version)
     }
-
-    #[cold]
-    #[inline(never)]
-    fn encode_changed(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {
-        let version = self.prepared.shared.version;
-        encode(&self.request(), &self.prepared.config, version, stream, frame)
-    }
 }
 
 /// An EXECUTE that is encoded without the template.
@@ -203,11 +196,9 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
         if self.prepared.is_plain {
             return self.prepared.template.write_plain(stream, &self.values, columns, frame);
         }
-        if self.changed.is_some() {
-            return self.encode_changed(stream, frame);
-        }
         let parameters = &self.prepared.parameters;
-        if self.prepared.config.payload.is_some() {
+        // Neither is part of the template.
+        if self.changed.is_some() || self.prepared.config.payload.is_some() {
             return self.encode_with(parameters.consistency, stream, frame);
         }
         self.prepared.template.write(stream, &self.values, columns, parameters, frame)
@@ -276,8 +267,7 @@ impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
     fn frame_len(&self) -> Result<usize, Error> {
         self.prepared.check(&self.values)?;
         let PreparedStatement { shared, config, .. } = self.prepared;
-        frame_len(&self.request(), config, shared.version)
-            .map_err(|e| self.prepared.shared.error(e))
+        frame_len(&self.request(), config, shared.version).map_err(|e| shared.error(e))
     }
 
     fn encode(&self, stream: i16, frame: &mut [u8]) -> Result<(), SerializeError> {

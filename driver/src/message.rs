@@ -70,12 +70,8 @@ impl Inner {
         timeout_ticks: u32,
     ) -> Result<Option<(ResponseHeader, Lease)>, Error> {
         let config = Config { timeout: Some(timeout_ticks), ..Config::default() };
-        Request::new(
-            self,
-            Message { message, config, version: self.version() },
-            Target::Connection(conn),
-        )
-        .await
+        let op = Message { message, config, version: self.version() };
+        Request::new(self, op, Target::Connection(conn)).await
     }
 
     /// Reads a system table over `conn`.

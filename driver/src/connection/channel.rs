@@ -8,13 +8,15 @@ use shardwire_protocol::deframer::{Deframer, Step};
 use shardwire_protocol::error::{FrameError, PeerMisbehaved};
 use shardwire_protocol::header::{HEADER_LEN, ResponseHeader, Version, flags};
 use shardwire_protocol::segment::{
-    Assembly, Piece, SegmentDecoder, SegmentEncoder, SegmentFormat, SegmentStep, decompress_payload,
+    Assembly, Piece, SegmentDecoder, SegmentEncoder, SegmentFormat, SegmentHeader, SegmentStep,
+    decompress_payload,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use super::Framing;
+use super::wrap::out_len;
 use crate::settings::Compression;
 use crate::tls::TlsStream;
 use crate::tls::stream::Secured;
@@ -80,9 +82,8 @@ impl Channel {
     /// Sends one frame.
     pub(super) async fn send(&mut self, frame: &[u8]) -> Result<(), String> {
         let Some(format) = self.segments else { return self.write(frame).await };
-        // Of its final size from the start, so that wiping it leaves no copy.
-        let len = frame.len() + (frame.len() / 1024 + 1) * format.header_len() + 64;
-        let mut out = Zeroizing::new(Vec::with_capacity(len.saturating_mul(2)));
+        // With all the room from the start, so that wiping it leaves no copy.
+        let mut out = Zeroizing::new(Vec::with_capacity(out_len(frame.len())));
         SegmentEncoder::new(format).append(frame, &mut out).map_err(|e| e.to_string())?;
         self.write(&out).await
     }
@@ -118,7 +119,6 @@ impl Channel {
         let mut envelope = Zeroizing::new(Vec::new());
         loop {
             let payload = self.receive_segment(format).await?;
-            // A segment's header only matters as far as this is concerned.
             let piece = assembly.accept(&payload.header, &payload.bytes);
             let piece = piece.map_err(|e| e.to_string())?;
             if envelope.capacity() == 0 {
@@ -189,7 +189,7 @@ impl Channel {
 }
 
 struct Payload {
-    header: shardwire_protocol::segment::SegmentHeader,
+    header: SegmentHeader,
     bytes: Zeroizing<Vec<u8>>,
 }
 

@@ -42,7 +42,7 @@ const FEW_REQUESTS_LEN: usize = 4 * 1024;
 
 /// Room for so many bytes of requests: a frame that compressing would lengthen takes a little more
 /// while it is tried, and so do the headers of segments and records.
-const fn out_len(plain_len: usize) -> usize {
+pub(super) const fn out_len(plain_len: usize) -> usize {
     plain_len.saturating_add(plain_len / 8).saturating_add(1024)
 }
 
