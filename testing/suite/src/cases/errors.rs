@@ -142,7 +142,8 @@ async fn read_failure(context: &Context) -> Result<()> {
     let session = context.session().await?;
     context.alter(&session, "CREATE TABLE {ks}.t (id int, c int, PRIMARY KEY (id, c))").await?;
     let text = context.text("DELETE FROM {ks}.t WHERE id = ? AND c = ?");
-    let delete = session.prepare(text.as_str()).await?;
+    let mut delete = session.prepare(text.as_str()).await?;
+    delete.set_consistency(Consistency::All); // whichever replicas are read have them all
     for (id, count) in [(1, 1100), (2, 200)] {
         for c in (0..count).step_by(100) {
             let deletes = (c..c + 100).map(|c| session.execute_unpaged(&delete, (id, c)));
