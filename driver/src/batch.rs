@@ -17,7 +17,7 @@ use shardwire_protocol::consistency::{Consistency, SerialConsistency};
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{ResponseHeader, Version};
 use shardwire_protocol::request::{
-    Batch as Message, BatchItemHead, BatchItems, BatchRows, BatchStatement as Item,
+    self, Batch as Message, BatchItemHead, BatchItems, BatchRows, BatchStatement as Item,
 };
 use shardwire_protocol::row::SerializeRow;
 use shardwire_protocol::types::ColumnSpec;
@@ -33,7 +33,7 @@ use crate::execute::request_future;
 use crate::payload::Payload;
 use crate::policy::plan::Routing;
 use crate::policy::retry::RetryPolicy;
-use crate::query::{encode, frame_len};
+use crate::query::{encode, frame_len, tracing_flag};
 use crate::request::{Operation, Request, Target};
 use crate::rows::QueryResult;
 use crate::session::Session;
@@ -370,6 +370,30 @@ impl<'b> Alike<'b> {
         self.batch.message(BatchRows { head: self.head, rows, columns })
     }
 
+    /// Version 4 and no payload: as a constant, the version folds away where it is encoded.
+    #[inline]
+    fn is_usual(self) -> bool {
+        self.prepared.shared.version == Version::V4 && self.batch.config.payload.is_none()
+    }
+
+    // These two make the message themselves, so that it need not lie in memory where they are not
+    // called.
+    #[inline(never)]
+    fn measure_unusual<R: SerializeRow>(self, rows: &[R]) -> Result<usize, SerializeError> {
+        frame_len(&self.message(rows), &self.batch.config, self.prepared.shared.version)
+    }
+
+    #[inline(never)]
+    fn encode_unusual<R: SerializeRow>(
+        self,
+        rows: &[R],
+        stream: i16,
+        frame: &mut [u8],
+    ) -> Result<(), SerializeError> {
+        let version = self.prepared.shared.version;
+        encode(&self.message(rows), &self.batch.config, version, stream, frame)
+    }
+
     #[inline]
     fn check<R: SerializeRow>(self, rows: &[R]) -> Result<(), Error> {
         self.batch.check_row_count(rows.len())?;
@@ -394,10 +418,14 @@ impl RowsVisitor for MeasureAll<'_> {
 
     #[inline]
     fn visit<R: SerializeRow>(self, rows: &[R]) -> Self::Output {
-        self.0.check(rows)?;
-        let Alike { batch, prepared, .. } = self.0;
-        frame_len(&self.0.message(rows), &batch.config, prepared.shared.version)
-            .map_err(|e| prepared.shared.error(e))
+        let alike = self.0;
+        alike.check(rows)?;
+        let len = if alike.is_usual() {
+            request::frame_len(&alike.message(rows), Version::V4)
+        } else {
+            alike.measure_unusual(rows)
+        };
+        len.map_err(|e| alike.prepared.shared.error(e))
     }
 }
 
@@ -409,8 +437,11 @@ impl RowsVisitor for EncodeAll<'_, '_> {
     #[inline]
     fn visit<R: SerializeRow>(self, rows: &[R]) -> Self::Output {
         let EncodeAll(alike, stream, frame) = self;
-        let version = alike.prepared.shared.version;
-        encode(&alike.message(rows), &alike.batch.config, version, stream, frame)
+        if !alike.is_usual() {
+            return alike.encode_unusual(rows, stream, frame);
+        }
+        let flags = tracing_flag(&alike.batch.config);
+        request::encode_request(&alike.message(rows), Version::V4, flags, stream, frame)
     }
 }
 

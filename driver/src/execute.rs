@@ -8,7 +8,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use shardwire_protocol::consistency::Consistency;
@@ -20,12 +19,13 @@ use shardwire_protocol::row::SerializeRow;
 use shardwire_sync::Lease;
 
 use crate::error::Error;
+use crate::learned::Changed;
 use crate::policy::plan::Routing;
 use crate::query::{encode, frame_len};
 use crate::request::{Operation, Request, Target};
 use crate::rows::{PagingState, PagingStateResponse, QueryResult};
 use crate::session::Session;
-use crate::statement::{Changed, Config, PreparedStatement, Shared};
+use crate::statement::{Config, PreparedStatement, Shared};
 use crate::topology::Topology;
 
 impl Session {
@@ -113,13 +113,13 @@ pub(crate) struct Execute<'a, V> {
     pub(crate) prepared: &'a PreparedStatement,
     pub(crate) values: V,
     /// The template names columns that are no longer the result's.
-    pub(crate) changed: Option<Arc<Changed>>,
+    pub(crate) changed: Option<&'a Changed>,
 }
 
 impl<'a, V: SerializeRow> Execute<'a, V> {
     fn request(&self) -> Message<'_, V> {
         let prepared = self.prepared;
-        message(prepared, &self.values, prepared.parameters, self.changed.as_deref())
+        message(prepared, &self.values, prepared.parameters, self.changed)
     }
 
     #[cold]
@@ -148,7 +148,7 @@ fn message<'m, V>(
 }
 
 /// Reads the result of an EXECUTE, and learns of columns that have become others.
-#[inline]
+#[inline(always)]
 fn result(
     header: ResponseHeader,
     body: Lease,
@@ -227,7 +227,7 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
 
     #[inline]
     fn result(&self, header: ResponseHeader, body: Lease) -> Result<QueryResult, Error> {
-        result(header, body, self.prepared, self.changed.as_deref())
+        result(header, body, self.prepared, self.changed)
     }
 
     fn prepared_with_id(&self, id: &[u8]) -> Option<&'a Shared> {
@@ -241,7 +241,7 @@ pub(crate) struct ExecutePage<'a, V> {
     pub(crate) prepared: &'a PreparedStatement,
     pub(crate) values: V,
     pub(crate) paging_state: Option<PagingState>,
-    pub(crate) changed: Option<Arc<Changed>>,
+    pub(crate) changed: Option<&'a Changed>,
 }
 
 impl<'a, V: SerializeRow> ExecutePage<'a, V> {
@@ -249,7 +249,7 @@ impl<'a, V: SerializeRow> ExecutePage<'a, V> {
         let prepared = self.prepared;
         let parameters =
             prepared.page_parameters(self.paging_state.as_ref().map(PagingState::as_bytes));
-        message(prepared, &self.values, parameters, self.changed.as_deref())
+        message(prepared, &self.values, parameters, self.changed)
     }
 }
 
@@ -296,7 +296,7 @@ impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
     }
 
     fn result(&self, header: ResponseHeader, body: Lease) -> Result<Self::Output, Error> {
-        let result = result(header, body, self.prepared, self.changed.as_deref())?;
+        let result = result(header, body, self.prepared, self.changed)?;
         let paging = result.paging();
         Ok((result, paging))
     }

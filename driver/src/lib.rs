@@ -67,6 +67,7 @@ mod rows;
 mod lwt;
 
 mod batch;
+mod learned;
 mod message;
 mod pager;
 mod payload;

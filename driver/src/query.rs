@@ -14,7 +14,6 @@ use shardwire_protocol::row::SerializeRow;
 use shardwire_sync::Lease;
 
 use crate::error::Error;
-use crate::payload::Payload;
 use crate::policy::plan::Routing;
 use crate::request::{Operation, Request, Target};
 use crate::rows::{PagingState, PagingStateResponse, QueryResult};
@@ -230,22 +229,15 @@ pub(crate) fn encode<R: Encode>(
     stream: i16,
     frame: &mut [u8],
 ) -> Result<(), SerializeError> {
-    let flags = if config.tracing { flags::TRACING } else { 0 };
+    let flags = tracing_flag(config);
     match &config.payload {
         None => encode_request(message, version, flags, stream, frame),
-        Some(payload) => encode_with(payload, message, version, flags, stream, frame),
+        Some(payload) => encode_request(&payload.with(message), version, flags, stream, frame),
     }
 }
 
-#[cold]
-#[inline(never)]
-fn encode_with<R: Encode>(
-    payload: &Payload,
-    message: &R,
-    version: Version,
-    flags: u8,
-    stream: i16,
-    frame: &mut [u8],
-) -> Result<(), SerializeError> {
-    encode_request(&payload.with(message), version, flags, stream, frame)
+/// The flag of a header that asks for a trace, if the statement does.
+#[inline]
+pub(crate) fn tracing_flag(config: &Config) -> u8 {
+    if config.tracing { flags::TRACING } else { 0 }
 }

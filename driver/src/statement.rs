@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use shardwire_protocol::consistency::{Consistency, SerialConsistency};
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{ResponseHeader, Version, flags};
@@ -22,6 +21,7 @@ use shardwire_protocol::types::ColumnSpec;
 
 use crate::clock;
 use crate::error::Error;
+use crate::learned::{Changed, Learned};
 use crate::payload::Payload;
 use crate::policy::plan::Routing;
 use crate::policy::retry::RetryPolicy;
@@ -332,7 +332,7 @@ pub(crate) struct Shared {
     /// The id of `result`; from version 5 on.
     result_metadata_id: Option<Box<[u8]>>,
     /// What the result's columns have become since, as a node told (version 5).
-    changed: ArcSwapOption<Changed>,
+    learned: Learned,
     pub(crate) text: Box<str>,
     pub(crate) bind: PreparedMetadata,
     pub(crate) result: Arc<ResultMetadata>,
@@ -343,13 +343,6 @@ pub(crate) struct Shared {
     checked: AtomicUsize,
     /// Topology version and keyspace index, see `cached_keyspace`.
     keyspace: AtomicU64,
-}
-
-/// The columns of a result after the table was altered.
-#[derive(Debug)]
-pub(crate) struct Changed {
-    id: Box<[u8]>,
-    pub(crate) result: Arc<ResultMetadata>,
 }
 
 /// The ids of PREPARED.
@@ -373,7 +366,7 @@ impl PreparedStatement {
             version,
             id: ids.id.into(),
             result_metadata_id: ids.result_metadata.map(Into::into),
-            changed: ArcSwapOption::empty(),
+            learned: Learned::default(),
             text: text.into(),
             plain: lwt_is_marked && !bind.is_lwt,
             bind,
@@ -615,9 +608,9 @@ impl PreparedStatement {
 
     /// What the result's columns have become since the statement was prepared, if anything.
     #[inline]
-    pub(crate) fn changed(&self) -> Option<Arc<Changed>> {
+    pub(crate) fn changed(&self) -> Option<&Changed> {
         // Plain ones are of version 4, where nodes do not tell.
-        if self.is_plain { None } else { self.shared.changed.load_full() }
+        if self.is_plain { None } else { self.shared.learned.newest() }
     }
 
     fn config_changed(&mut self) {
@@ -672,8 +665,8 @@ impl Shared {
     }
 
     /// Keeps the columns that rows bring because they are others than the request named.
-    // Allocates: once each time the table is altered.
     #[cold]
+    #[inline(never)]
     pub(crate) fn learn(&self, header: &ResponseHeader, body: &[u8]) -> Result<(), Error> {
         let parsed = Body::parse(header, body).map_err(Error::protocol)?;
         let message = parsed.response(&Agreed::on(header.version), None);
@@ -681,8 +674,12 @@ impl Shared {
             && let (Some(id), RowsMetadata::Present { raw }) =
                 (rows.new_metadata_id, &rows.metadata)
         {
-            let result = Arc::new(ResultMetadata::parse(raw).map_err(Error::protocol)?);
-            self.changed.store(Some(Arc::new(Changed { id: id.into(), result })));
+            if self.result_metadata_id.as_deref() == Some(id) {
+                self.learned.forget();
+                return Ok(());
+            }
+            let result = || ResultMetadata::parse(raw).map_err(Error::protocol);
+            return self.learned.learn(id, result);
         }
         Ok(())
     }

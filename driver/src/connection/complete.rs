@@ -43,7 +43,7 @@ impl Socket {
             // Most writes are answered by the same 13 bytes but for the stream.
             if let Some(stream) = plain_void_stream(self.receiver.unparsed()) {
                 self.receiver.skip(PLAIN_VOID_LEN);
-                completed += finish(conn, stream, Reply::Void)?;
+                completed += finish_here(conn, stream, Reply::Void)?;
                 continue;
             }
             // And most reads by one that needs no more than its length looked at.
@@ -51,7 +51,7 @@ impl Socket {
                 let body = self.receiver.take_body(HEADER_LEN, total_len);
                 let head = ReplyHead { version: Version::V4, opcode: Opcode::Result, flags: 0 };
                 let reply = Reply::Frame { head, body };
-                completed += finish(conn, stream, reply)?;
+                completed += finish_here(conn, stream, reply)?;
                 continue;
             }
             match deframer.next(self.receiver.unparsed()).map_err(Lost::Frame)? {
@@ -160,8 +160,14 @@ pub(super) fn dispatch(
 }
 
 /// Completes the request on `stream`; returns 1 if somebody still waits for it.
-#[inline]
+#[inline(never)]
 pub(super) fn finish(conn: &Conn, stream: i16, reply: Reply) -> Result<u32, Lost> {
+    finish_here(conn, stream, reply)
+}
+
+/// The same where most replies come by: a call and a copy of the reply less.
+#[inline(always)]
+fn finish_here(conn: &Conn, stream: i16, reply: Reply) -> Result<u32, Lost> {
     let Ok(id) = u16::try_from(stream) else { return Err(Lost::UnknownStream(stream)) };
     match conn.slots.complete(id, reply) {
         Completion::Delivered => Ok(1),

@@ -140,7 +140,7 @@ pub fn frame_len<R: Request + ?Sized>(
 /// # Errors
 /// `Length` if `out` has another length than what is written, or a value than it announced. `out`
 /// then holds no frame.
-#[inline]
+#[inline(always)] // with a version that is a constant little of it is left
 pub fn encode_request<R: Request + ?Sized>(
     request: &R,
     version: Version,
