@@ -5,6 +5,7 @@
 
 use std::{
     ffi::OsString,
+    num::NonZeroUsize,
     process::ExitCode,
     sync::{
         Arc,
@@ -12,7 +13,7 @@ use std::{
     },
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use scylla::{
     client::{session::Session, session_builder::SessionBuilder},
     frame::Compression,
@@ -45,16 +46,24 @@ pub(super) const POINTS_CHECKED: u64 = 5_000;
 /// Partitions of a hundred rows that checking runs read.
 pub(super) const WIDE_PARTITIONS_CHECKED: u64 = 100;
 
-/// Creates the tables where there are none and writes `rows`.
+/// Creates the tables where there are none, with one replica of each row, and writes `rows`.
 ///
 /// # Errors
 ///
 /// The statement that failed and why.
 pub(super) fn prepare(contact_points: &[String], rows: Rows) -> Result<(), Failure> {
+    prepare_replicated(contact_points, rows, 1)
+}
+
+fn prepare_replicated(
+    contact_points: &[String],
+    rows: Rows,
+    replication_factor: usize,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let session = SessionBuilder::new().known_nodes(contact_points).build().await?;
-        create(&session, 1).await?;
+        create(&session, replication_factor).await?;
         match rows {
             Rows::Few => {
                 write_few(&session).await?;
@@ -188,18 +197,30 @@ async fn write_many(session: Session, points: u64, wide: u64) -> Result<(), Fail
     .await
 }
 
-/// The body of the hidden subcommand `tables`: creates the tables at the contact points that are
-/// its arguments and writes one partition into each, as a canned node needs it.
+/// The body of the hidden subcommand `tables`: creates the tables and writes one partition into
+/// each, as canned nodes need it. Its arguments are the replication factor and contact points.
 pub fn run_tables(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let contact_points: Vec<_> =
-        arguments.map(|point| point.to_string_lossy().into_owned()).collect();
-    match prepare(&contact_points, Rows::Few) {
+    let arguments: Vec<_> =
+        arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let prepared = tables_arguments(&arguments)
+        .and_then(|(factor, points)| prepare_replicated(points, Rows::Few, factor));
+    match prepared {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn tables_arguments(arguments: &[String]) -> Result<(usize, &[String]), Failure> {
+    let [factor, contact_points @ ..] = arguments else {
+        bail!("usage: shardwire-compare tables REPLICATION_FACTOR ADDRESS:PORT...");
+    };
+    ensure!(!contact_points.is_empty(), "there are no contact points to create the tables at");
+    let factor: NonZeroUsize =
+        factor.parse().with_context(|| format!("`{factor}` is no replication factor"))?;
+    Ok((factor.get(), contact_points))
 }
 
 async fn create(session: &Session, replication_factor: usize) -> Result<(), Failure> {
@@ -251,5 +272,25 @@ mod tests {
         let expect = "CREATE KEYSPACE IF NOT EXISTS shardwire_compare WITH replication = \
                       {'class': 'NetworkTopologyStrategy', 'replication_factor': 3}";
         assert_eq!(create_keyspace(3), expect);
+    }
+
+    #[test]
+    fn tables_are_created_as_the_arguments_say() {
+        let of = |words: &str| {
+            let arguments: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
+            tables_arguments(&arguments)
+                .map(|(factor, points)| (factor, points.len()))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(of("3 127.0.0.1:1 127.0.0.2:1"), Ok((3, 2)));
+        for (words, expect) in [
+            ("", "usage"),
+            ("1", "no contact points"),
+            ("0 127.0.0.1:1", "`0` is no replication factor"),
+            ("127.0.0.1:1 127.0.0.2:1", "is no replication factor"),
+        ] {
+            let error = of(words).unwrap_err();
+            assert!(error.contains(expect), "{words}: {error}");
+        }
     }
 }

@@ -37,7 +37,7 @@ impl Programs {
     /// Creates the tables of the workloads, with a partition each.
     pub(crate) fn create_tables(&self, node: &Node) -> anyhow::Result<()> {
         let mut command = Command::new(&self.compare);
-        command.arg("tables").args(&node.contact_points);
+        command.args(["tables", "1"]).args(&node.contact_points);
         let status = command.status().context("creating the tables")?;
         if !status.success() {
             bail!("the tables can't be created");
