@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use shardwire_server::{Cluster, ClusterBuilder, FaultAction, FaultRule, ShardCounters};
@@ -63,12 +64,19 @@ fn query(text: &str) -> Vec<u8> {
 
 impl Client {
     async fn open(cluster: &Cluster) -> Self {
-        let socket = TcpStream::connect(cluster.contact_points()[0]).await.unwrap();
-        Self { socket }
+        Self::open_at(cluster.contact_points()[0]).await
+    }
+
+    async fn open_at(address: SocketAddr) -> Self {
+        Self { socket: TcpStream::connect(address).await.unwrap() }
     }
 
     async fn started(cluster: &Cluster) -> Self {
-        let mut client = Self::open(cluster).await;
+        Self::started_at(cluster.contact_points()[0]).await
+    }
+
+    async fn started_at(address: SocketAddr) -> Self {
+        let mut client = Self::open_at(address).await;
         let body = [vec![0, 1], string("CQL_VERSION"), string("4.0.0")].concat();
         assert_eq!(client.call(STARTUP, &body).await.opcode, 2);
         client
@@ -293,6 +301,31 @@ async fn canned_replies_are_counted_and_not_stored() {
     // Five inserts, four selects, one batch.
     let expect = ShardCounters { right: 10, connections: 1, ..Default::default() };
     assert_eq!(cluster.counters().total(), expect);
+}
+
+#[tokio::test]
+async fn canned_replies_are_those_of_all_nodes() {
+    let cluster = start(Cluster::builder().nodes(3).canned(true)).await;
+    let mut client = Client::started(&cluster).await;
+    client
+        .run(
+            "CREATE KEYSPACE ks WITH replication = \
+         {'class': 'NetworkTopologyStrategy', 'replication_factor': 3}",
+        )
+        .await;
+    client.run("CREATE TABLE ks.t (k bigint PRIMARY KEY, v int)").await;
+    client.run("INSERT INTO ks.t (k, v) VALUES (0, 7)").await;
+    // The first node is asked for the key that has a row, the others for keys that have none.
+    for (k, point) in (0_i64..).zip(cluster.contact_points()) {
+        let mut client = Client::started_at(point).await;
+        let select = client.prepare("SELECT v FROM ks.t WHERE k = ?").await;
+        let key = [vec![0, 1], value(&k.to_be_bytes())].concat();
+        let reply = client.call(EXECUTE, &execute(&select, 1, &key)).await;
+        assert!(reply.body.ends_with(&7_i32.to_be_bytes()), "{k}");
+    }
+    // Each of them is a replica of every key.
+    let counters = cluster.counters();
+    assert!(counters.nodes.iter().all(|node| node.shards[0].right == 1), "{counters:?}");
 }
 
 #[tokio::test]
