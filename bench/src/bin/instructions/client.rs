@@ -8,8 +8,9 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use shardwire_bench::{Profile, callgrind};
 
-use crate::node::Node;
+use crate::node::Nodes;
 use crate::programs::Programs;
+use crate::setting::Setting;
 
 /// Requests before the counted ones; the same in both runs, so they cancel out.
 const WARM_UP_REQUESTS: u64 = 2_000;
@@ -19,6 +20,7 @@ const KEYS: u64 = 100_000;
 /// A number of requests by one driver.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counting<'a> {
+    pub(crate) setting: Setting,
     pub(crate) driver: &'a str,
     pub(crate) workload: &'a str,
     pub(crate) concurrency: u32,
@@ -39,12 +41,12 @@ impl Counting<'_> {
     pub(crate) fn run(
         self,
         programs: &Programs,
-        node: &Node,
+        nodes: &Nodes,
         profiles: Option<&Path>,
     ) -> anyhow::Result<Profile> {
         let name = format!(
-            "callgrind.{}.{}.{}.{}",
-            self.driver, self.workload, self.concurrency, self.requests
+            "callgrind.{}.{}.{}.{}.{}",
+            self.setting, self.driver, self.workload, self.concurrency, self.requests
         );
         let folder = match profiles {
             Some(folder) => folder.to_owned(),
@@ -53,7 +55,7 @@ impl Counting<'_> {
         std::fs::create_dir_all(&folder)?;
         let unique = format!("{name}.{}", std::process::id());
         let profile = folder.join(if profiles.is_some() { name } else { unique });
-        self.run_client(programs, node, &profile)?;
+        self.run_client(programs, nodes, &profile)?;
         let text = std::fs::read_to_string(&profile).context("reading callgrind's profile")?;
         if profiles.is_none() {
             std::fs::remove_file(&profile)?;
@@ -61,13 +63,13 @@ impl Counting<'_> {
         Profile::parse(&text)
     }
 
-    fn run_client(self, programs: &Programs, node: &Node, profile: &Path) -> anyhow::Result<()> {
+    fn run_client(self, programs: &Programs, nodes: &Nodes, profile: &Path) -> anyhow::Result<()> {
         let mut process = callgrind::command(profile, &[], &programs.client)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("starting valgrind")?;
-        let job = self.job(node);
+        let job = self.job(nodes);
         let mut stdin = process.stdin.take().context("the client's input is piped")?;
         writeln!(stdin, "{job}").context("writing the job")?;
         drop(stdin);
@@ -76,17 +78,18 @@ impl Counting<'_> {
         let last: Value = text.lines().last().map_or(Ok(Value::Null), serde_json::from_str)?;
         let is_whole = last["event"] == "result"
             && last["errors"] == 0
-            && last["requests"].as_u64() == Some(self.requests);
+            && last["requests"].as_u64() == Some(self.requests)
+            && last["protocol_version"] == self.setting.protocol_version();
         if !output.status.success() || !is_whole {
             bail!("the client ended with {} and said {last}", output.status);
         }
         Ok(())
     }
 
-    fn job(self, node: &Node) -> Value {
+    fn job(self, nodes: &Nodes) -> Value {
         json!({
             "driver": self.driver,
-            "contact_points": node.contact_points,
+            "contact_points": nodes.contact_points,
             "workload": self.workload,
             "concurrency": self.concurrency,
             "first_key": 0,
@@ -101,6 +104,7 @@ impl Counting<'_> {
             "runtime": "current-thread",
             "threads": 1,
             "shards": 1,
+            "protocol_version": self.setting.protocol_version(),
         })
     }
 }

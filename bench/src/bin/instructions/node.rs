@@ -1,4 +1,4 @@
-//! The node that answers: canned, one shard, outside of valgrind.
+//! The nodes that answer: canned, one shard each, outside of valgrind.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,37 +7,46 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::programs::Programs;
+use crate::setting::Setting;
 
-/// A server process; it ends with this object.
+/// A server process with all nodes of a setting; it ends with this object.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub(crate) struct Nodes {
     process: Child,
-    /// `address:port` of its one node.
+    /// `address:port` of each.
     pub(crate) contact_points: Vec<String>,
 }
 
-impl Node {
-    /// Starts one and waits until it listens.
-    pub(crate) fn start(programs: &Programs) -> anyhow::Result<Self> {
+impl Nodes {
+    /// Starts them and waits until they listen.
+    pub(crate) fn start(programs: &Programs, setting: Setting) -> anyhow::Result<Self> {
+        // Only ScyllaDB has a shard-aware port.
+        let shard_aware: &[&str] = match setting.persona() {
+            "scylla" => &["--shard-aware-port", "0"],
+            _ => &[],
+        };
         let mut process = Command::new(&programs.server)
-            .args(["--nodes", "1", "--shards", "1", "--canned", "--exit-with-stdin"])
-            .args(["--address", "auto", "--port", "0", "--shard-aware-port", "0"])
+            .args(["--nodes", &setting.nodes().to_string(), "--persona", setting.persona()])
+            .args(["--shards", "1", "--canned", "--exit-with-stdin"])
+            .args(["--address", "auto", "--port", "0"])
+            .args(shard_aware)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("starting the node")?;
+            .context("starting the nodes")?;
         let mut line = String::new();
-        let stdout = process.stdout.take().context("the node's output is piped")?;
-        BufReader::new(stdout).read_line(&mut line).context("waiting for the node")?;
-        let mut node = Self { process, contact_points: Vec::new() };
-        let ready: Value = serde_json::from_str(&line).context("reading the node's first line")?;
-        let points = ready["contact_points"].as_array().context("the node lists its addresses")?;
-        node.contact_points = points.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        Ok(node)
+        let stdout = process.stdout.take().context("the nodes' output is piped")?;
+        BufReader::new(stdout).read_line(&mut line).context("waiting for the nodes")?;
+        let mut nodes = Self { process, contact_points: Vec::new() };
+        let ready: Value = serde_json::from_str(&line).context("reading the nodes' first line")?;
+        let points =
+            ready["contact_points"].as_array().context("the nodes list their addresses")?;
+        nodes.contact_points = points.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        Ok(nodes)
     }
 }
 
-impl Drop for Node {
+impl Drop for Nodes {
     fn drop(&mut self) {
         // It may have ended already; there is nothing else to do about it.
         let _ = self.process.kill();

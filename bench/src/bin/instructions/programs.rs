@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use shardwire_bench::programs;
 
-use crate::node::Node;
+use crate::node::Nodes;
+use crate::setting::Setting;
 
 /// The programs, and where they were built.
 #[derive(Debug)]
@@ -34,10 +35,10 @@ impl Programs {
         Ok(Self { repository, server, client, compare })
     }
 
-    /// Creates the tables of the workloads, with a partition each.
-    pub(crate) fn create_tables(&self, node: &Node) -> anyhow::Result<()> {
+    /// Creates the tables of the workloads, with a partition each, on all nodes.
+    pub(crate) fn create_tables(&self, nodes: &Nodes, setting: Setting) -> anyhow::Result<()> {
         let mut command = Command::new(&self.compare);
-        command.args(["tables", "1"]).args(&node.contact_points);
+        command.args(["tables", &setting.nodes().to_string()]).args(&nodes.contact_points);
         let status = command.status().context("creating the tables")?;
         if !status.success() {
             bail!("the tables can't be created");

@@ -1,19 +1,23 @@
 //! The results as table, JSON and CSV, beside the counts that were committed.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::json;
+
+use crate::setting::Setting;
 
 /// Where the committed counts are.
 const BASELINE: &str = "bench/baseline.csv";
 /// First line of the committed counts and of `--csv`.
-const CSV_HEAD: &str = "driver,workload,concurrency,instructions_per_request\n";
+const CSV_HEAD: &str = "setting,driver,workload,concurrency,instructions_per_request";
 
 /// What a driver spends on a request of a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measured {
+    pub(crate) setting: Setting,
     pub(crate) driver: String,
     pub(crate) workload: String,
     pub(crate) concurrency: u32,
@@ -25,41 +29,66 @@ pub(crate) struct Measured {
     pub(crate) start_up: f64,
 }
 
+impl Measured {
+    /// What has to be equal for counts to be compared.
+    fn case(&self) -> Case {
+        Case {
+            setting: self.setting,
+            driver: self.driver.clone(),
+            workload: self.workload.clone(),
+            concurrency: self.concurrency,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Case {
+    setting: Setting,
+    driver: String,
+    workload: String,
+    concurrency: u32,
+}
+
 /// The committed counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Baseline(Vec<(String, String, u32, f64)>);
+pub(crate) struct Baseline(Vec<(Case, f64)>);
 
 impl Baseline {
     /// Reads them; none at all if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read, or has a line that is not a count.
     pub(crate) fn read(repository: &Path) -> anyhow::Result<Self> {
         match std::fs::read_to_string(repository.join(BASELINE)) {
             Ok(text) => Self::parse(&text),
-            Err(_) => Ok(Self::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).context(BASELINE),
         }
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let mut rows = Vec::new();
-        for line in text.lines().skip(1).filter(|line| !line.starts_with('#')) {
-            let cells: Vec<&str> = line.split(',').collect();
-            let [driver, workload, concurrency, count] = cells[..] else {
-                anyhow::bail!("{BASELINE} has a row with {} cells: {line}", cells.len());
-            };
-            let concurrency = concurrency.parse().with_context(|| line.to_owned())?;
-            let count = count.parse().with_context(|| line.to_owned())?;
-            rows.push((driver.to_owned(), workload.to_owned(), concurrency, count));
+        let mut lines = text.lines().zip(1..);
+        match lines.next() {
+            Some((CSV_HEAD, _)) => {}
+            Some((head, _)) => bail!("{BASELINE} begins with `{head}`, not with `{CSV_HEAD}`"),
+            None => bail!("{BASELINE} is empty"),
+        }
+        let mut rows: Vec<(Case, f64)> = Vec::new();
+        for (line, number) in lines.filter(|(line, _)| !line.starts_with('#')) {
+            let (case, count) =
+                parse_row(line).with_context(|| format!("{BASELINE}, line {number}: {line}"))?;
+            if rows.iter().any(|(known, _)| *known == case) {
+                bail!("{BASELINE}, line {number}: {line}: counted in an earlier line already");
+            }
+            rows.push((case, count));
         }
         Ok(Self(rows))
     }
 
     fn of(&self, measured: &Measured) -> Option<f64> {
-        let mut rows = self.0.iter();
-        let found = rows.find(|(driver, workload, concurrency, _)| {
-            *driver == measured.driver
-                && *workload == measured.workload
-                && *concurrency == measured.concurrency
-        });
-        found.map(|(_, _, _, count)| *count)
+        let case = measured.case();
+        self.0.iter().find(|(known, _)| *known == case).map(|(_, count)| *count)
     }
 
     /// Change against the committed count, in per cent.
@@ -68,27 +97,45 @@ impl Baseline {
     }
 }
 
+fn parse_row(line: &str) -> anyhow::Result<(Case, f64)> {
+    let cells: Vec<&str> = line.split(',').collect();
+    let [setting, driver, workload, concurrency, count] = cells[..] else {
+        bail!("{} cells where there should be 5", cells.len());
+    };
+    let case = Case {
+        setting: Setting::of_name(setting)
+            .with_context(|| format!("there is no setting `{setting}`"))?,
+        driver: driver.to_owned(),
+        workload: workload.to_owned(),
+        concurrency: concurrency
+            .parse()
+            .with_context(|| format!("the concurrency `{concurrency}` is not a number"))?,
+    };
+    // What others are divided by.
+    let count = count.parse().ok().filter(|count: &f64| count.is_finite() && *count > 0.0);
+    Ok((case, count.context("the count is not a number above 0")?))
+}
+
 /// For people.
 pub(crate) fn table(results: &[Measured], baseline: &Baseline, valgrind: &str) -> String {
     let mut text = format!(
         "Instructions per request, user mode, whole client process ({valgrind}, callgrind; one \
-         shard,\ncurrent-thread runtime, canned node outside of valgrind; 2N requests less N)\n\n"
+         shard\nper node, current-thread runtime, canned nodes outside of valgrind; 2N requests \
+         less N)\n\n"
     );
     let _ = writeln!(
         text,
-        "{:<11} {:<11} {:>5} {:>7} {:>12} {:>10} {:>9}",
-        "workload", "driver", "C", "N", "instructions", "of scylla", "change"
+        "{:<11} {:<11} {:<11} {:>5} {:>7} {:>12} {:>10} {:>9}",
+        "setting", "workload", "driver", "C", "N", "instructions", "of scylla", "change"
     );
     for measured in results {
-        let scylla = results.iter().find(|other| {
-            other.driver == "scylla"
-                && other.workload == measured.workload
-                && other.concurrency == measured.concurrency
-        });
+        let scylla = Case { driver: "scylla".to_owned(), ..measured.case() };
+        let scylla = results.iter().find(|other| other.case() == scylla);
         let ratio = scylla.map(|other| 100.0 * measured.per_request / other.per_request);
         let _ = writeln!(
             text,
-            "{:<11} {:<11} {:>5} {:>7} {:>12.0} {:>10} {:>9}",
+            "{:<11} {:<11} {:<11} {:>5} {:>7} {:>12.0} {:>10} {:>9}",
+            measured.setting,
             measured.workload,
             measured.driver,
             measured.concurrency,
@@ -107,6 +154,10 @@ pub(crate) fn json(results: &[Measured], baseline: &Baseline, valgrind: &str) ->
         .iter()
         .map(|measured| {
             json!({
+                "setting": measured.setting.name(),
+                "nodes": measured.setting.nodes(),
+                "replication_factor": measured.setting.nodes(),
+                "protocol_version": measured.setting.protocol_version(),
                 "driver": measured.driver,
                 "workload": measured.workload,
                 "concurrency": measured.concurrency,
@@ -125,33 +176,41 @@ pub(crate) fn json(results: &[Measured], baseline: &Baseline, valgrind: &str) ->
 
 /// For `bench/baseline.csv`.
 pub(crate) fn csv(results: &[Measured]) -> String {
-    let mut text = CSV_HEAD.to_owned();
+    let mut text = format!("{CSV_HEAD}\n");
     for measured in results {
         let _ = writeln!(
             text,
-            "{},{},{},{:.0}",
-            measured.driver, measured.workload, measured.concurrency, measured.per_request
+            "{},{},{},{},{:.0}",
+            measured.setting,
+            measured.driver,
+            measured.workload,
+            measured.concurrency,
+            measured.per_request
         );
     }
     text
 }
 
-/// Those more than `percent` above the committed count.
-pub(crate) fn above(results: &[Measured], baseline: &Baseline, percent: f64) -> Vec<String> {
-    let is_above = |change: &f64| *change > percent;
-    let above = results.iter().filter_map(|measured| {
-        let change = baseline.change(measured).filter(is_above)?;
-        Some(format!("{} {} {change:+.1} %", measured.driver, measured.workload))
+/// Those more than `percent` above the committed count, and those without one.
+pub(crate) fn failed(results: &[Measured], baseline: &Baseline, percent: f64) -> Vec<String> {
+    let failed = results.iter().filter_map(|measured| {
+        let why = match baseline.change(measured) {
+            Some(change) if change <= percent => return None,
+            Some(change) => format!("{change:+.1} %"),
+            None => format!("has no count at concurrency {}", measured.concurrency),
+        };
+        Some(format!("{} {} {} {why}", measured.setting, measured.driver, measured.workload))
     });
-    above.collect()
+    failed.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn measured(per_request: f64) -> Measured {
+    fn measured(setting: Setting, per_request: f64) -> Measured {
         Measured {
+            setting,
             driver: "shardwire".to_owned(),
             workload: "insert".to_owned(),
             concurrency: 128,
@@ -163,16 +222,58 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let baseline = Baseline::parse(&csv(&[measured(1000.0)])).unwrap();
-        assert_eq!(baseline.of(&measured(1.0)), Some(1000.0));
-        assert_eq!(above(&[measured(1019.0)], &baseline, 2.0), Vec::<String>::new());
-        assert_eq!(above(&[measured(1021.0)], &baseline, 2.0), ["shardwire insert +2.1 %"]);
-        assert!(table(&[measured(1021.0)], &baseline, "v").contains("+2.1 %"));
+        let is = |per_request| measured(Setting::OneNode, per_request);
+        let baseline = Baseline::parse(&csv(&[is(1000.0)])).unwrap();
+        assert_eq!(baseline.of(&is(1.0)), Some(1000.0));
+        assert_eq!(failed(&[is(1019.0)], &baseline, 2.0), Vec::<String>::new());
+        assert_eq!(failed(&[is(1021.0)], &baseline, 2.0), ["one-node shardwire insert +2.1 %"]);
+        assert!(table(&[is(1021.0)], &baseline, "v").contains("+2.1 %"));
     }
 
     #[test]
-    fn a_bad_baseline_is_an_error() {
-        assert!(Baseline::parse("head\na,b,c\n").is_err());
-        assert!(Baseline::parse("head\na,b,x,1\n").is_err());
+    fn like_is_compared_with_like() {
+        let counts = [(Setting::OneNode, 1000.0), (Setting::ThreeNodes, 2000.0)];
+        let counts = counts.map(|(setting, count)| measured(setting, count));
+        let baseline = Baseline::parse(&csv(&counts)).unwrap();
+        assert_eq!(baseline.of(&measured(Setting::ThreeNodes, 1.0)), Some(2000.0));
+        assert_eq!(
+            failed(&[measured(Setting::OneNodeV5, 1.0)], &baseline, 2.0),
+            ["one-node-v5 shardwire insert has no count at concurrency 128"]
+        );
+        let scylla = Measured { driver: "scylla".to_owned(), ..measured(Setting::OneNode, 4000.0) };
+        let table = table(&[&counts[..], &[scylla]].concat(), &baseline, "v");
+        let share = |setting| {
+            let line = table.lines().find(|line| line.starts_with(setting)).unwrap();
+            line.contains("25.0 %")
+        };
+        assert!(share("one-node ") && !share("three-nodes "), "{table}");
+        let json = json(&counts, &baseline, "v");
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let row = &json["results"][1];
+        assert_eq!((&row["setting"], &row["nodes"]), (&json!("three-nodes"), &json!(3)));
+    }
+
+    #[test]
+    fn a_bad_baseline_is_an_error_that_names_the_line() {
+        let row = "one-node,shardwire,insert,128,1419";
+        assert!(Baseline::parse(&format!("{CSV_HEAD}\n# a remark\n{row}\n")).is_ok());
+        for (text, expect) in [
+            ("", "bench/baseline.csv is empty"),
+            (
+                "driver,workload,concurrency,instructions_per_request\n",
+                "bench/baseline.csv begins with `driver,workload,",
+            ),
+            ("HEAD\n\n", "line 2: : 1 cells where there should be 5"),
+            ("HEAD\nshardwire,insert,128,1419", "4 cells where there should be 5"),
+            ("HEAD\n#\ntwo-nodes,a,b,1,1", "line 3: two-nodes,a,b,1,1: there is no setting"),
+            ("HEAD\none-node,a,b,x,1", "the concurrency `x` is not a number"),
+            ("HEAD\none-node,a,b,1,0", "the count is not a number above 0"),
+            ("HEAD\none-node,a,b,1,NaN", "the count is not a number above 0"),
+            ("HEAD\none-node,a,b,1,2\none-node,a,b,1,3", "counted in an earlier line already"),
+        ] {
+            let error = Baseline::parse(&text.replace("HEAD", CSV_HEAD)).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains(expect), "{text}: {error}");
+        }
     }
 }
