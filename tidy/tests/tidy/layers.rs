@@ -106,6 +106,12 @@ const LAYERS: &[Layer] = &[
         never: &["shardwire", "shardwire-protocol"],
     },
     Layer {
+        name: "shardwire-testing-chaos",
+        ours: &["shardwire", "shardwire-testing-cassandra"],
+        others: None,
+        never: &[],
+    },
+    Layer {
         name: "shardwire-testing-suite",
         ours: &["shardwire", "shardwire-server", "shardwire-testing-cassandra"],
         others: Some(&["anyhow", "futures", "libtest-mimic", "rcgen", "tokio", "uuid"]),
@@ -115,7 +121,8 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// Packages that measure the official driver and may therefore link it.
-const MAY_LINK_OFFICIAL: &[&str] = &["shardwire-compare", "shardwire-bench", "shardwire-store"];
+const MAY_LINK_OFFICIAL: &[&str] =
+    &["shardwire-compare", "shardwire-bench", "shardwire-store", "shardwire-testing-chaos"];
 
 /// Files of the driver that may name tokio: connection I/O, connecting, time and spawning.
 ///
