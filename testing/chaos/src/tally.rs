@@ -63,7 +63,7 @@ pub(crate) struct Slow {
     pub(crate) failures: BTreeMap<String, u64>,
     /// One of each kind.
     pub(crate) examples: BTreeMap<String, String>,
-    /// Time that the longest request took, in milliseconds.
+    /// Time that the longest request took, in milliseconds; 0 if none failed or took 100 ms.
     pub(crate) longest_ms: f64,
     /// Reads of acknowledged writes, during the run, that found nothing or something else.
     pub(crate) wrong_reads: Vec<String>,
