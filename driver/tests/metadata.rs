@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,19 @@ async fn changes(events: &mut Events, count: usize) -> Vec<SchemaChangeKind> {
     };
     tokio::time::timeout(TOOK_MAX, wait).await.expect("they are told");
     kinds
+}
+
+/// Waits until the session has lost the last connection to a node.
+async fn disconnected(mut events: Events, address: IpAddr) {
+    let wait = async {
+        loop {
+            match events.next().await.expect("the session goes on") {
+                Event::Disconnected(node) if node.address == address => return,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(TOOK_MAX, wait).await.expect("it is told");
 }
 
 async fn run(session: &Session, text: &str) {
@@ -177,18 +191,10 @@ async fn it_is_read_anew_after_the_control_connection_has_failed() {
     let other = builder(&cluster).build().await.unwrap();
     keyspace(&session, 2).await;
     let control = cluster.contact_points()[0]; // the first that was tried
-    let mut events = session.events();
+    let (events, others) = (session.events(), other.events());
     cluster.stop_node(0).await.unwrap();
-    let gone = async {
-        loop {
-            match events.next().await {
-                Some(Event::Disconnected(node)) if node.address == control.ip() => return,
-                Some(_) => {}
-                None => panic!("the session has ended"),
-            }
-        }
-    };
-    tokio::time::timeout(TOOK_MAX, gone).await.expect("it is told");
+    disconnected(events, control.ip()).await;
+    disconnected(others, control.ip()).await; // or it would still ask the node that is gone
     run(&other, "CREATE TABLE k.t (id int PRIMARY KEY)").await;
     session.refresh_metadata().await.unwrap();
     assert!(session.metadata().table("k", "t").is_some());
