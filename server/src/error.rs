@@ -11,10 +11,14 @@ pub(crate) mod code {
     pub(crate) const PROTOCOL: i32 = 0x000A;
     /// The name or the password is wrong.
     pub(crate) const BAD_CREDENTIALS: i32 = 0x0100;
+    /// A function, or an operation, could not be carried out.
+    pub(crate) const FUNCTION_FAILURE: i32 = 0x1400;
     /// The statement does not parse.
     pub(crate) const SYNTAX: i32 = 0x2000;
     /// The statement parses but makes no sense here.
     pub(crate) const INVALID: i32 = 0x2200;
+    /// The statement makes sense, its options do not.
+    pub(crate) const CONFIGURATION: i32 = 0x2300;
     /// CREATE of something that exists.
     pub(crate) const ALREADY_EXISTS: i32 = 0x2400;
     /// EXECUTE of an id this node has not prepared.
@@ -43,6 +47,27 @@ impl CqlError {
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(code::INVALID, message)
+    }
+
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self::new(code::CONFIGURATION, message)
+    }
+
+    /// A function of these argument types failed.
+    pub(crate) fn function_failure(
+        keyspace: &str,
+        function: &str,
+        arguments: &[&str],
+        message: impl Into<String>,
+    ) -> Self {
+        let mut extra = Vec::new();
+        let mut out = Writer::new(&mut extra);
+        out.string(keyspace);
+        out.string(function);
+        out.short_len(arguments.len());
+        arguments.iter().for_each(|argument| out.string(argument));
+        let message = message.into();
+        Self { code: code::FUNCTION_FAILURE, message, extra, is_fatal: false }
     }
 
     /// Bytes that are not what they should be.

@@ -17,7 +17,7 @@ use crate::counters::{Arrival, Counters};
 use crate::cql::ast::Parsed;
 use crate::cql::parser::parse;
 use crate::error::CqlError;
-use crate::exec::modify::When;
+use crate::exec::modify::{Mutation, When};
 use crate::exec::plan::{Action, Plan};
 use crate::exec::result::Outcome;
 use crate::exec::select::Page;
@@ -274,17 +274,14 @@ impl Shared {
             Action::Modify(modify) => {
                 let (applies, outcome) = modify.check(values, when.now_s, self.persona)?;
                 if applies {
-                    modify.mutations(values, when)?.into_iter().for_each(|change| change.apply());
+                    modify.mutations(values, when)?.into_iter().for_each(Mutation::apply);
                 }
                 Ok(outcome)
             }
-            Action::Batch(plans) => {
-                let mut changes = Vec::new();
-                for plan in plans {
-                    changes.extend(plan.mutations(values, when)?);
-                }
-                changes.into_iter().for_each(|change| change.apply());
-                Ok(Outcome::Void)
+            Action::Batch(batch) => {
+                let (changes, outcome) = batch.run(values, when, self.persona)?;
+                changes.into_iter().for_each(Mutation::apply);
+                Ok(outcome)
             }
             Action::Truncate(table) => {
                 table.data.borrow_mut().truncate();

@@ -3,6 +3,7 @@
 //! One copy for the whole cluster. Volatile: nothing outlives the process.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use crate::routing::{token_of, write_composite};
@@ -64,6 +65,30 @@ impl Cell {
     }
 }
 
+/// One element of a collection, or one field of a user-defined type, that is not frozen.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Element {
+    /// A map's key, a set's element; nothing in lists and user-defined types.
+    pub(crate) key: Vec<u8>,
+    pub(crate) cell: Cell,
+}
+
+/// A value that is made of elements, each with a time of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Elements {
+    /// When all that was there before was replaced or deleted.
+    deleted_at: i64,
+    by_path: BTreeMap<Vec<u8>, Element>,
+}
+
+/// What a row has for a column.
+#[derive(Clone, Debug)]
+enum Stored {
+    /// A value that is replaced as a whole.
+    Whole(Cell),
+    Elements(Elements),
+}
+
 /// One row.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -73,12 +98,12 @@ pub(crate) struct Row {
     marker: Option<Stamp>,
     deleted_at: i64,
     /// By column id, ascending.
-    cells: Vec<(u16, Cell)>,
+    columns: Vec<(u16, Stored)>,
 }
 
 impl Row {
     pub(crate) fn new(clustering: Vec<Vec<u8>>) -> Self {
-        Self { clustering, marker: None, deleted_at: NEVER, cells: Vec::new() }
+        Self { clustering, marker: None, deleted_at: NEVER, columns: Vec::new() }
     }
 
     /// Notes that the row was inserted.
@@ -90,15 +115,55 @@ impl Row {
 
     /// Writes a cell, unless a newer one is there.
     pub(crate) fn write(&mut self, column: u16, cell: Cell) {
-        match self.cells.binary_search_by_key(&column, |(id, _)| *id) {
-            Ok(at) => {
-                if let Some((_, old)) =
-                    self.cells.get_mut(at).filter(|(_, old)| cell.wins_over(old))
-                {
-                    *old = cell;
+        match self.columns.binary_search_by_key(&column, |(id, _)| *id) {
+            Ok(at) => match self.columns.get_mut(at) {
+                Some((_, Stored::Whole(old))) if !cell.wins_over(old) => {}
+                Some((_, stored)) => *stored = Stored::Whole(cell),
+                None => {}
+            },
+            Err(at) => self.columns.insert(at, (column, Stored::Whole(cell))),
+        }
+    }
+
+    /// Writes one element, unless a newer one is there.
+    pub(crate) fn write_element(&mut self, column: u16, path: Vec<u8>, element: Element) {
+        let Some(elements) = self.elements_mut(column) else { return };
+        match elements.by_path.entry(path) {
+            Entry::Vacant(place) => {
+                place.insert(element);
+            }
+            Entry::Occupied(mut place) => {
+                if element.cell.wins_over(&place.get().cell) {
+                    place.insert(element);
                 }
             }
-            Err(at) => self.cells.insert(at, (column, cell)),
+        }
+    }
+
+    /// Deletes all elements that were written at this time or before.
+    pub(crate) fn delete_elements(&mut self, column: u16, at: i64) {
+        let Some(elements) = self.elements_mut(column) else { return };
+        elements.deleted_at = elements.deleted_at.max(at);
+        elements.by_path.retain(|_, element| element.cell.stamp.at > at);
+    }
+
+    /// The elements of a column, made if there are none.
+    fn elements_mut(&mut self, column: u16) -> Option<&mut Elements> {
+        let new = || Stored::Elements(Elements { deleted_at: NEVER, by_path: BTreeMap::new() });
+        let at = match self.columns.binary_search_by_key(&column, |(id, _)| *id) {
+            Ok(at) => at,
+            Err(at) => {
+                self.columns.insert(at, (column, new()));
+                at
+            }
+        };
+        let (_, stored) = self.columns.get_mut(at)?;
+        if matches!(stored, Stored::Whole(_)) {
+            *stored = new();
+        }
+        match stored {
+            Stored::Elements(elements) => Some(elements),
+            Stored::Whole(_) => None,
         }
     }
 
@@ -120,20 +185,49 @@ impl<'a> RowView<'a> {
         &self.row.clustering
     }
 
-    /// The live cell of a column.
+    /// The live cell of a column whose value is one.
     pub(crate) fn cell(&self, column: u16) -> Option<&'a Cell> {
-        let at = self.row.cells.binary_search_by_key(&column, |(id, _)| *id).ok()?;
-        let (_, cell) = self.row.cells.get(at)?;
-        self.is_live(cell).then_some(cell)
+        match self.stored(column)? {
+            Stored::Whole(cell) => self.is_live(cell, NEVER).then_some(cell),
+            Stored::Elements(_) => None,
+        }
     }
 
-    fn is_live(&self, cell: &Cell) -> bool {
-        cell.value.is_some() && cell.stamp.is_live(self.now_s, self.deleted_at)
+    /// The live elements of a column, in order, each with its path.
+    pub(crate) fn elements(
+        &self,
+        column: u16,
+    ) -> impl Iterator<Item = (&'a [u8], &'a Element)> + use<'a> {
+        let elements = match self.stored(column) {
+            Some(Stored::Elements(elements)) => Some(elements),
+            _ => None,
+        };
+        let view = *self;
+        elements.into_iter().flat_map(move |elements| {
+            let live = move |element: &Element| view.is_live(&element.cell, elements.deleted_at);
+            let paths = elements.by_path.iter().filter(move |(_, element)| live(element));
+            paths.map(|(path, element)| (path.as_slice(), element))
+        })
+    }
+
+    fn stored(&self, column: u16) -> Option<&'a Stored> {
+        let at = self.row.columns.binary_search_by_key(&column, |(id, _)| *id).ok()?;
+        self.row.columns.get(at).map(|(_, stored)| stored)
+    }
+
+    fn is_live(&self, cell: &Cell, deleted_at: i64) -> bool {
+        cell.value.is_some() && cell.stamp.is_live(self.now_s, self.deleted_at.max(deleted_at))
     }
 
     fn exists(&self) -> bool {
         self.row.marker.is_some_and(|marker| marker.is_live(self.now_s, self.deleted_at))
-            || self.row.cells.iter().any(|(_, cell)| self.is_live(cell))
+            || self.row.columns.iter().any(|(_, stored)| match stored {
+                Stored::Whole(cell) => self.is_live(cell, NEVER),
+                Stored::Elements(elements) => {
+                    let mut all = elements.by_path.values();
+                    all.any(|element| self.is_live(&element.cell, elements.deleted_at))
+                }
+            })
     }
 }
 
@@ -178,17 +272,38 @@ pub(crate) struct Partition {
     deleted_at: i64,
     /// Deleted ranges and when; deleted for older writes that arrive later too.
     deleted_ranges: Vec<(Range, i64)>,
+    /// Values of the static columns.
+    statics: Row,
     rows: BTreeMap<Vec<u8>, Row>,
 }
 
 impl Partition {
     fn new(key: Vec<Vec<u8>>) -> Self {
-        Self { key, deleted_at: NEVER, deleted_ranges: Vec::new(), rows: BTreeMap::new() }
+        Self {
+            key,
+            deleted_at: NEVER,
+            deleted_ranges: Vec::new(),
+            statics: Row::new(Vec::new()),
+            rows: BTreeMap::new(),
+        }
     }
 
     /// The row with this key, made if it is not there.
     pub(crate) fn row(&mut self, key: Vec<u8>, clustering: Vec<Vec<u8>>) -> &mut Row {
         self.rows.entry(key).or_insert_with(|| Row::new(clustering))
+    }
+
+    /// What holds the static columns.
+    pub(crate) fn statics_mut(&mut self) -> &mut Row {
+        &mut self.statics
+    }
+
+    /// The static columns, if one of them has a value.
+    pub(crate) fn statics(&self, now_s: i64) -> Option<RowView<'_>> {
+        let row = &self.statics;
+        let deleted_at = self.deleted_at.max(row.deleted_at);
+        let view = RowView { row, deleted_at, now_s };
+        view.exists().then_some(view)
     }
 
     /// Deletes the whole partition.
@@ -242,7 +357,13 @@ impl Row {
     fn outlives(&self, at: i64) -> bool {
         self.marker.is_some_and(|marker| marker.at > at)
             || self.deleted_at > at
-            || self.cells.iter().any(|(_, cell)| cell.stamp.at > at)
+            || self.columns.iter().any(|(_, stored)| match stored {
+                Stored::Whole(cell) => cell.stamp.at > at,
+                Stored::Elements(elements) => {
+                    let mut all = elements.by_path.values();
+                    elements.deleted_at > at || all.any(|element| element.cell.stamp.at > at)
+                }
+            })
     }
 }
 
@@ -294,11 +415,32 @@ mod tests {
         let mut row = Row::new(Vec::new());
         row.write(1, cell(5, Some("b")));
         row.write(1, cell(4, Some("z")));
-        assert_eq!(row.cells[0].1, cell(5, Some("b")));
+        let stored = |row: &Row| match &row.columns[0].1 {
+            Stored::Whole(cell) => cell.clone(),
+            Stored::Elements(_) => unreachable!("only whole values were written"),
+        };
+        assert_eq!(stored(&row), cell(5, Some("b")));
         row.write(1, cell(5, None));
-        assert_eq!(row.cells[0].1.value, None);
+        assert_eq!(stored(&row).value, None);
         row.write(1, cell(6, Some("a")));
-        assert_eq!(row.cells[0].1.value.as_deref(), Some(&b"a"[..]));
+        assert_eq!(stored(&row).value.as_deref(), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn elements_have_times_of_their_own() {
+        let element = |at, value| Element { key: Vec::new(), cell: cell(at, value) };
+        let mut partition = Partition::new(vec![vec![1]]);
+        let row = partition.row(vec![5], Vec::new());
+        row.write_element(1, vec![1], element(10, Some("a")));
+        row.write_element(1, vec![2], element(20, Some("b")));
+        row.write_element(1, vec![1], element(9, Some("old")));
+        row.delete_elements(1, 15);
+        row.write_element(1, vec![3], element(15, Some("late")));
+        let view = partition.find(&[5], 100).unwrap();
+        let paths: Vec<_> = view.elements(1).map(|(path, _)| path.to_vec()).collect();
+        assert_eq!(paths, [[2]]);
+        partition.row(vec![5], Vec::new()).write_element(1, vec![2], element(20, None));
+        assert!(partition.find(&[5], 100).is_none(), "no element lives");
     }
 
     #[test]

@@ -226,7 +226,7 @@ impl Connection {
     fn canned_batch(&mut self, stream: i16, body: &[u8]) -> Result<bool, CqlError> {
         let shared = Rc::clone(&self.shared);
         let mut reader = Reader::new(body);
-        let count = batch_head(&mut reader)?;
+        let (_, count) = batch_head(&mut reader)?;
         if count == 0 || reader.byte("the kind of a statement")? != 1 {
             return Ok(false);
         }

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use super::Connection;
 use super::params::{BatchItem, BatchStatement, Params, batch_head, batch_item, batch_tail};
 use crate::error::CqlError;
+use crate::exec::batch;
+use crate::exec::modify::Mutation;
 use crate::exec::plan::{Action, Plan};
 use crate::exec::result::{
     Metadata, Outcome, Prepared, metadata_id, write_change, write_outcome, write_prepared,
@@ -126,19 +128,16 @@ impl Connection {
     }
 
     pub(super) fn batch(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
-        let count = batch_head(reader)?;
+        let (kind, count) = batch_head(reader)?;
         let items = (0..count).map(|_| batch_item(reader, self.version));
         let items = items.collect::<Result<Vec<_>>>()?;
         let tail = batch_tail(reader, self.version)?;
         let when = self.shared.when(tail.timestamp, tail.now_s);
-        let mut mutations = Vec::new();
+        let mut plans = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let plan = self.batch_plan(item, tail.keyspace, index == 0)?;
-            let Action::Modify(modify) = &plan.action else {
+            if !matches!(plan.action, Action::Modify(_)) {
                 return Err(CqlError::invalid("Only modifications can stand in a batch"));
-            };
-            if modify.is_conditional() {
-                return Err(CqlError::invalid("conditions in a batch are not supported"));
             }
             if item.values.len() != plan.markers.len() {
                 let (expected, got) = (plan.markers.len(), item.values.len());
@@ -147,10 +146,21 @@ impl Connection {
                 );
                 return Err(CqlError::invalid(message));
             }
-            mutations.extend(modify.mutations(&item.values, when)?);
+            plans.push(plan);
         }
-        mutations.into_iter().for_each(|mutation| mutation.apply());
-        self.reply_outcome(stream, &Outcome::Void, Metadata::Full);
+        let modifications: Vec<batch::Item<'_>> = plans
+            .iter()
+            .zip(&items)
+            .filter_map(|(plan, item)| match &plan.action {
+                Action::Modify(modify) => Some((modify, item.values.as_slice())),
+                _ => None,
+            })
+            .collect();
+        let has_timestamp = tail.timestamp.is_some();
+        let persona = self.shared.persona;
+        let (mutations, outcome) = batch::run(kind, &modifications, when, has_timestamp, persona)?;
+        mutations.into_iter().for_each(Mutation::apply);
+        self.reply_outcome(stream, &outcome, Metadata::Full);
         Ok(())
     }
 

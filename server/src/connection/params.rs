@@ -1,5 +1,6 @@
 //! Decodes what follows a statement in QUERY and EXECUTE, and BATCH.
 
+use crate::cql::ast::BatchKind;
 use crate::error::CqlError;
 use crate::exec::bind::Marker;
 use crate::exec::result::Metadata;
@@ -181,11 +182,14 @@ pub(crate) struct BatchItem<'a> {
 }
 
 /// Reads the type of a BATCH and how many statements it has.
-pub(crate) fn batch_head(reader: &mut Reader<'_>) -> Result<u16> {
-    match reader.byte("the batch type")? {
-        0..=2 => reader.short("the number of statements"),
-        other => Err(CqlError::protocol(format!("Invalid batch type {other}"))),
-    }
+pub(crate) fn batch_head(reader: &mut Reader<'_>) -> Result<(BatchKind, u16)> {
+    let kind = match reader.byte("the batch type")? {
+        0 => BatchKind::Logged,
+        1 => BatchKind::Unlogged,
+        2 => BatchKind::Counter,
+        other => return Err(CqlError::protocol(format!("Invalid batch type {other}"))),
+    };
+    Ok((kind, reader.short("the number of statements")?))
 }
 
 pub(crate) fn batch_item<'a>(reader: &mut Reader<'a>, version: Version) -> Result<BatchItem<'a>> {

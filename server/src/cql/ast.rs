@@ -30,8 +30,54 @@ pub(crate) enum Term {
     Map(Vec<(Term, Term)>),
     /// `(a, b)`
     Tuple(Vec<Term>),
+    /// `{field: a}`
+    Udt(Vec<(String, Term)>),
     /// `now()`, `token(…)` …
-    Call(String, Vec<Term>),
+    Call(FunctionName, Vec<Term>),
+    /// `(type) a`
+    Hint(CqlType, Box<Term>),
+    /// `a + b`
+    Arithmetic(Arithmetic, Box<Term>, Box<Term>),
+    /// What a text of JSON has for a column; made of INSERT JSON.
+    JsonField(Box<JsonField>),
+}
+
+/// A column's value in a text of JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JsonField {
+    pub(crate) text: Term,
+    pub(crate) column: String,
+    /// A column that the text does not name is as it was, not null.
+    pub(crate) keeps_others: bool,
+}
+
+/// A function's name, with the keyspace if it was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct FunctionName {
+    pub(crate) keyspace: Option<String>,
+    pub(crate) name: String,
+}
+
+/// An arithmetic operator.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+impl Arithmetic {
+    pub(crate) fn symbol(self) -> char {
+        match self {
+            Self::Add => '+',
+            Self::Subtract => '-',
+            Self::Multiply => '*',
+            Self::Divide => '/',
+            Self::Remainder => '%',
+        }
+    }
 }
 
 /// A comparison.
@@ -54,8 +100,18 @@ pub(crate) enum Relation {
     In(String, InList),
     /// `token(columns) op term`
     Token(Vec<String>, Operator, Term),
-    /// `(columns) op (terms)`
-    Tuple(Vec<String>, Operator, Vec<Term>),
+    /// `(columns) op (terms)`, or a marker that binds a tuple.
+    Tuple(Vec<String>, Operator, Term),
+    /// `(columns) IN (tuples)`
+    TupleIn(Vec<String>, InList),
+    /// `column CONTAINS term`
+    Contains(String, Term),
+    /// `column CONTAINS KEY term`
+    ContainsKey(String, Term),
+    /// `column[key] = term`
+    Entry(String, Term, Term),
+    /// `column IS NOT NULL`, in views.
+    IsNotNull(String),
 }
 
 /// What stands after IN.
@@ -72,14 +128,31 @@ pub(crate) struct Selector {
     pub(crate) alias: Option<String>,
 }
 
+/// What is told of when a column was written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stamped {
+    Writetime,
+    MaxWritetime,
+    Ttl,
+}
+
 /// One item of a SELECT list.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Selected {
     Column(String),
     CountAll,
-    Writetime(String),
-    Ttl(String),
-    Token(Vec<String>),
+    Stamped(Stamped, String),
+    Call(FunctionName, Vec<Selected>),
+    /// `CAST(a AS type)`
+    Cast(Box<Selected>, CqlType),
+    Term(Term),
+    /// `a.field`
+    Field(Box<Selected>, String),
+    /// `a[key]`
+    Element(Box<Selected>, Term),
+    /// `a[from..to]`
+    Slice(Box<Selected>, Option<Term>, Option<Term>),
+    Arithmetic(Arithmetic, Box<Selected>, Box<Selected>),
 }
 
 /// SELECT.
@@ -89,9 +162,14 @@ pub(crate) struct Select {
     /// Empty for `*`.
     pub(crate) selectors: Vec<Selector>,
     pub(crate) distinct: bool,
+    /// SELECT JSON.
+    pub(crate) json: bool,
     pub(crate) relations: Vec<Relation>,
+    pub(crate) group_by: Vec<String>,
     /// Column and whether DESC.
     pub(crate) order_by: Vec<(String, bool)>,
+    /// `ORDER BY column ANN OF term`
+    pub(crate) nearest: Option<(String, Term)>,
     pub(crate) limit: Option<Term>,
     pub(crate) per_partition_limit: Option<Term>,
     pub(crate) allow_filtering: bool,
@@ -104,11 +182,22 @@ pub(crate) struct Using {
     pub(crate) ttl: Option<Term>,
 }
 
+/// What an INSERT inserts.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum InsertValues {
+    Columns(Vec<(String, Term)>),
+    /// A text of JSON; columns that it does not name are null, or as they were.
+    Json {
+        text: Term,
+        keeps_others: bool,
+    },
+}
+
 /// INSERT.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Insert {
     pub(crate) table: TableName,
-    pub(crate) values: Vec<(String, Term)>,
+    pub(crate) values: InsertValues,
     pub(crate) if_not_exists: bool,
     pub(crate) using: Using,
 }
@@ -120,10 +209,29 @@ pub(crate) enum Assignment {
     Set(String, Term),
     /// `column = column + term`
     Add(String, Term),
+    /// `column = term + column`
+    Prepend(String, Term),
     /// `column = column - term`
     Subtract(String, Term),
     /// `column[key] = term`
     Element(String, Term, Term),
+    /// `column.field = term`
+    Field(String, String, Term),
+}
+
+/// A column, an element of one, or a field.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Place {
+    Column(String),
+    Element(String, Term),
+    Field(String, String),
+}
+
+/// What a place of the row is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Comparison {
+    With(Operator, Term),
+    In(InList),
 }
 
 /// `IF EXISTS` or `IF column op term AND …`
@@ -131,7 +239,7 @@ pub(crate) enum Assignment {
 pub(crate) enum Condition {
     None,
     Exists,
-    Columns(Vec<(String, Operator, Term)>),
+    Columns(Vec<(Place, Comparison)>),
 }
 
 /// UPDATE.
@@ -149,7 +257,7 @@ pub(crate) struct Update {
 pub(crate) struct Delete {
     pub(crate) table: TableName,
     /// Empty for whole rows.
-    pub(crate) columns: Vec<String>,
+    pub(crate) places: Vec<Place>,
     pub(crate) using: Using,
     pub(crate) relations: Vec<Relation>,
     pub(crate) condition: Condition,
@@ -158,8 +266,17 @@ pub(crate) struct Delete {
 /// `BEGIN BATCH … APPLY BATCH`
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TextBatch {
+    pub(crate) kind: BatchKind,
     pub(crate) using: Using,
     pub(crate) statements: Vec<Statement>,
+}
+
+/// The type of a batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BatchKind {
+    Logged,
+    Unlogged,
+    Counter,
 }
 
 /// A table or keyspace option.
@@ -205,7 +322,92 @@ pub(crate) struct AlterTable {
     pub(crate) if_exists: bool,
     pub(crate) add: Vec<ColumnDefinition>,
     pub(crate) drop: Vec<String>,
+    /// Old names and new ones.
+    pub(crate) rename: Vec<(String, String)>,
     pub(crate) options: Vec<(String, OptionValue)>,
+}
+
+/// CREATE TYPE.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CreateType {
+    pub(crate) name: TableName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) fields: Vec<(String, CqlType)>,
+}
+
+/// ALTER TYPE.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AlterType {
+    pub(crate) name: TableName,
+    pub(crate) if_exists: bool,
+    pub(crate) add: Vec<(String, CqlType)>,
+    pub(crate) rename: Vec<(String, String)>,
+}
+
+/// CREATE INDEX.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CreateIndex {
+    pub(crate) name: Option<String>,
+    pub(crate) if_not_exists: bool,
+    pub(crate) table: TableName,
+    /// `keys`, `values`, `entries` or `full`, if it was written.
+    pub(crate) part: Option<String>,
+    pub(crate) column: String,
+    /// The class after USING.
+    pub(crate) class: Option<String>,
+    pub(crate) options: Vec<(String, String)>,
+}
+
+/// CREATE MATERIALIZED VIEW.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CreateView {
+    pub(crate) name: TableName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) base: TableName,
+    /// Empty for `*`.
+    pub(crate) columns: Vec<String>,
+    pub(crate) relations: Vec<Relation>,
+    /// The WHERE clause as it was written.
+    pub(crate) where_text: String,
+    pub(crate) partition_key: Vec<String>,
+    pub(crate) clustering_key: Vec<String>,
+    pub(crate) clustering_order: Vec<(String, bool)>,
+    pub(crate) options: Vec<(String, OptionValue)>,
+}
+
+/// CREATE FUNCTION.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CreateFunction {
+    pub(crate) name: FunctionName,
+    pub(crate) or_replace: bool,
+    pub(crate) if_not_exists: bool,
+    pub(crate) arguments: Vec<(String, CqlType)>,
+    pub(crate) called_on_null: bool,
+    pub(crate) returns: CqlType,
+    pub(crate) language: String,
+    pub(crate) body: String,
+}
+
+/// CREATE AGGREGATE.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CreateAggregate {
+    pub(crate) name: FunctionName,
+    pub(crate) or_replace: bool,
+    pub(crate) if_not_exists: bool,
+    pub(crate) arguments: Vec<CqlType>,
+    pub(crate) state_function: String,
+    pub(crate) state_type: CqlType,
+    pub(crate) final_function: Option<String>,
+    pub(crate) initial: Option<Term>,
+}
+
+/// DROP FUNCTION or DROP AGGREGATE.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DropFunction {
+    pub(crate) name: FunctionName,
+    pub(crate) if_exists: bool,
+    /// If they were written.
+    pub(crate) arguments: Option<Vec<CqlType>>,
 }
 
 /// A statement that changes the schema.
@@ -217,6 +419,18 @@ pub(crate) enum Ddl {
     CreateTable(CreateTable),
     AlterTable(AlterTable),
     DropTable { table: TableName, if_exists: bool },
+    CreateType(CreateType),
+    AlterType(AlterType),
+    DropType { name: TableName, if_exists: bool },
+    CreateIndex(CreateIndex),
+    DropIndex { name: TableName, if_exists: bool },
+    CreateView(CreateView),
+    AlterView { name: TableName, options: Vec<(String, OptionValue)> },
+    DropView { name: TableName, if_exists: bool },
+    CreateFunction(CreateFunction),
+    DropFunction(DropFunction),
+    CreateAggregate(CreateAggregate),
+    DropAggregate(DropFunction),
 }
 
 /// Any statement.

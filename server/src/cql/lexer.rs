@@ -19,19 +19,17 @@ pub(crate) enum Token {
     Blob(Vec<u8>),
     /// A bare UUID.
     Uuid([u8; 16]),
-    /// Digits followed by letters, as in `30000ms` or `1h30m`, lower case.
+    /// Digits followed by letters, as in `30000ms` or `1h30m`, or as ISO 8601 has it; lower case.
     Duration(String),
     /// `?`
     Marker,
-    /// `:name`
-    Named(String),
-    /// Everything else: `( ) { } [ ] , . ; : = != < <= > >= + - *`
+    /// Everything else: `( ) { } [ ] , . .. ; : = != < <= > >= + - * / %`
     Symbol(&'static str),
 }
 
-const SYMBOLS: [&str; 20] = [
-    "!=", "<=", ">=", "(", ")", "{", "}", "[", "]", ",", ".", ";", ":", "=", "<", ">", "+", "-",
-    "*", "/",
+const SYMBOLS: [&str; 24] = [
+    "!=", "<=", ">=", "..", "+=", "-=", "(", ")", "{", "}", "[", "]", ",", ".", ";", ":", "=", "<",
+    ">", "+", "-", "*", "/", "%",
 ];
 
 /// Splits a statement into tokens.
@@ -86,14 +84,6 @@ impl<'a> Lexer<'a> {
                 self.at += 1;
                 Token::Marker
             }
-            ':' if rest.chars().nth(1).is_some_and(|c| c.is_ascii_alphabetic() || c == '"') => {
-                self.at += 1;
-                if self.rest().starts_with('"') {
-                    Token::Named(self.quoted('"')?)
-                } else {
-                    Token::Named(self.while_matches(is_word).to_ascii_lowercase())
-                }
-            }
             c if c.is_ascii_alphanumeric() || c == '_' => self.word_or_number()?,
             _ => self.symbol()?,
         };
@@ -137,6 +127,11 @@ impl<'a> Lexer<'a> {
             return Ok(Token::Uuid(uuid));
         }
         let rest = self.rest();
+        if let Some(len) = iso_duration_len(rest) {
+            let text = rest.get(..len).unwrap_or_default().to_ascii_lowercase();
+            self.at += len;
+            return Ok(Token::Duration(text));
+        }
         if !rest.starts_with(|c: char| c.is_ascii_digit()) {
             return Ok(Token::Word(self.while_matches(is_word).to_ascii_lowercase()));
         }
@@ -206,6 +201,29 @@ fn exponent_len(rest: &str) -> Option<usize> {
     (digits > 0).then_some(rest.len() - unsigned.len() + digits)
 }
 
+/// Length of a duration of ISO 8601 at the front of `rest`: `P1Y2M3DT4H5M6S`, `P5W` or
+/// `P0001-02-03T04:05:06`.
+fn iso_duration_len(rest: &str) -> Option<usize> {
+    if !rest.starts_with(['p', 'P']) {
+        return None;
+    }
+    let len = rest
+        .char_indices()
+        .skip(1)
+        .find(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '-' | ':')))
+        .map_or(rest.len(), |(at, _)| at);
+    let word = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+    // What is longer than a word has to be of the form with dashes.
+    let is_duration = |len: usize| {
+        if rest.get(len..).is_some_and(|rest| rest.starts_with(is_word)) {
+            return false;
+        }
+        let text = rest.get(..len).unwrap_or_default().to_ascii_lowercase();
+        crate::value::time::parse_duration(&text).is_some()
+    };
+    [len, word].into_iter().find(|len| is_duration(*len))
+}
+
 /// Bytes of an even number of hexadecimal digits.
 pub(crate) fn hex(digits: &str) -> Option<Vec<u8>> {
     if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
@@ -239,7 +257,11 @@ mod tests {
         assert!(tokens.contains(&Token::Text("it's".into())));
         assert!(tokens.contains(&Token::Blob(vec![0xFF])));
         assert!(tokens.contains(&Token::Float("1.5e3".into())));
-        assert!(tokens.contains(&Token::Named("name".into())));
+        assert!(
+            tokens
+                .windows(2)
+                .any(|pair| { pair == [Token::Symbol(":"), Token::Word("name".into())] })
+        );
         assert!(tokens.iter().any(|token| matches!(token, Token::Uuid(_))));
         assert_eq!(tokens.last(), Some(&Token::Symbol(";")));
     }
@@ -249,6 +271,12 @@ mod tests {
         assert_eq!(tokens("30000ms").unwrap(), [Token::Duration("30000ms".into())]);
         assert_eq!(tokens("1h30m").unwrap(), [Token::Duration("1h30m".into())]);
         assert_eq!(tokens("12").unwrap(), [Token::Integer("12".into())]);
+        for text in ["PT1H30M", "P1Y2M3D", "P5W", "P0001-02-03T04:05:06"] {
+            assert_eq!(tokens(text).unwrap(), [Token::Duration(text.to_ascii_lowercase())]);
+        }
+        for text in ["p", "p1", "pt", "phone", "p1d_x"] {
+            assert_eq!(tokens(text).unwrap(), [Token::Word(text.into())]);
+        }
     }
 
     #[test]

@@ -4,4 +4,5 @@ pub(crate) mod ast;
 pub(crate) mod lexer;
 pub(crate) mod parser;
 mod parser_ddl;
+mod parser_select;
 mod parser_term;

@@ -18,6 +18,59 @@ pub(crate) fn parse(text: &str) -> Result<Parsed> {
     Ok(Parsed { statement, markers: parser.markers })
 }
 
+/// Words that are names only in quotes.
+const RESERVED: [&str; 49] = [
+    "add",
+    "allow",
+    "alter",
+    "and",
+    "apply",
+    "asc",
+    "authorize",
+    "batch",
+    "begin",
+    "by",
+    "columnfamily",
+    "create",
+    "delete",
+    "desc",
+    "describe",
+    "drop",
+    "entries",
+    "execute",
+    "from",
+    "full",
+    "grant",
+    "if",
+    "in",
+    "index",
+    "infinity",
+    "insert",
+    "into",
+    "is",
+    "keyspace",
+    "limit",
+    "materialized",
+    "modify",
+    "nan",
+    "norecursive",
+    "not",
+    "null",
+    "of",
+    "on",
+    "or",
+    "order",
+    "primary",
+    "rename",
+    "revoke",
+    "schema",
+    "select",
+    "set",
+    "table",
+    "to",
+    "token",
+];
+
 /// Terms and types nest no deeper than this.
 pub(super) const DEPTH_MAX: usize = 32;
 
@@ -52,7 +105,7 @@ impl Parser {
         CqlError::syntax(format!("line 1:0 expected {wanted}, found {found} (token {})", self.at))
     }
 
-    fn is_word(&self, ahead: usize, word: &str) -> bool {
+    pub(super) fn is_word(&self, ahead: usize, word: &str) -> bool {
         matches!(self.peek_at(ahead), Some(Token::Word(w)) if w == word)
     }
 
@@ -87,13 +140,28 @@ impl Parser {
         if self.symbol(symbol) { Ok(()) } else { Err(self.unexpected(symbol)) }
     }
 
+    /// A name: a word that is not reserved, or anything in quotes.
     pub(super) fn name(&mut self) -> Result<String> {
         match self.peek().cloned() {
+            Some(Token::Word(name)) if RESERVED.contains(&name.as_str()) => {
+                Err(self.unexpected("a name"))
+            }
             Some(Token::Word(name) | Token::Quoted(name)) => {
                 self.at += 1;
                 Ok(name)
             }
             _ => Err(self.unexpected("a name")),
+        }
+    }
+
+    /// A word, reserved or not.
+    pub(super) fn any_word(&mut self) -> Result<String> {
+        match self.next() {
+            Some(Token::Word(word)) => Ok(word),
+            _ => {
+                self.at -= 1;
+                Err(self.unexpected("a word"))
+            }
         }
     }
 
@@ -172,7 +240,13 @@ impl Parser {
 
     fn batch(&mut self) -> Result<Statement> {
         self.expect_word("begin")?;
-        let _ = self.word("unlogged") || self.word("logged") || self.word("counter");
+        let kind = if self.word("unlogged") {
+            BatchKind::Unlogged
+        } else if self.word("counter") {
+            BatchKind::Counter
+        } else {
+            BatchKind::Logged
+        };
         self.expect_word("batch")?;
         let using = self.using()?;
         let mut statements = Vec::new();
@@ -183,11 +257,21 @@ impl Parser {
             statements.push(self.data_statement()?);
             while self.symbol(";") {}
         }
-        Ok(Statement::Batch(TextBatch { using, statements }))
+        Ok(Statement::Batch(TextBatch { kind, using, statements }))
     }
 
     fn select(&mut self) -> Result<Select> {
-        let distinct = self.word("distinct");
+        // Both are names as well, of columns.
+        let is_name = |parser: &Self| match parser.peek_at(1) {
+            Some(Token::Symbol(symbol)) => *symbol != "*",
+            Some(Token::Word(word)) => word == "from" || word == "as",
+            Some(_) => false,
+            None => true,
+        };
+        let json = self.is_word(0, "json") && !is_name(self);
+        self.at += usize::from(json);
+        let distinct = self.is_word(0, "distinct") && !is_name(self);
+        self.at += usize::from(distinct);
         let selectors = self.selectors()?;
         self.expect_word("from")?;
         let table = self.table_name()?;
@@ -196,14 +280,30 @@ impl Parser {
             table,
             selectors,
             distinct,
+            json,
             relations,
+            group_by: Vec::new(),
             order_by: Vec::new(),
+            nearest: None,
             limit: None,
             per_partition_limit: None,
             allow_filtering: false,
         };
+        if self.words(&["group", "by"]) {
+            select.group_by.push(self.name()?);
+            while self.symbol(",") {
+                select.group_by.push(self.name()?);
+            }
+        }
         if self.words(&["order", "by"]) {
-            select.order_by = self.order_items()?;
+            if self.is_word(1, "ann") {
+                let column = self.name()?;
+                self.at += 1;
+                self.expect_word("of")?;
+                select.nearest = Some((column, self.term()?));
+            } else {
+                select.order_by = self.order_items()?;
+            }
         }
         if self.words(&["per", "partition", "limit"]) {
             select.per_partition_limit = Some(self.term()?);
@@ -233,48 +333,7 @@ impl Parser {
         }
     }
 
-    fn selectors(&mut self) -> Result<Vec<Selector>> {
-        if self.symbol("*") {
-            return Ok(Vec::new());
-        }
-        let mut selectors = Vec::new();
-        loop {
-            let what = self.selected()?;
-            let alias = if self.word("as") { Some(self.name()?) } else { None };
-            selectors.push(Selector { what, alias });
-            if !self.symbol(",") {
-                return Ok(selectors);
-            }
-        }
-    }
-
-    fn selected(&mut self) -> Result<Selected> {
-        let is_call = matches!(self.peek_at(1), Some(Token::Symbol("(")));
-        let name = self.name()?;
-        if !is_call {
-            return Ok(Selected::Column(name));
-        }
-        match name.as_str() {
-            "count" => {
-                self.expect_symbol("(")?;
-                if !self.symbol("*") && self.next() != Some(Token::Integer("1".to_owned())) {
-                    return Err(self.unexpected("count(*)"));
-                }
-                self.expect_symbol(")")?;
-                Ok(Selected::CountAll)
-            }
-            "writetime" | "ttl" => {
-                self.expect_symbol("(")?;
-                let column = self.name()?;
-                self.expect_symbol(")")?;
-                Ok(if name == "ttl" { Selected::Ttl(column) } else { Selected::Writetime(column) })
-            }
-            "token" => Ok(Selected::Token(self.parenthesised(Self::name)?)),
-            _ => Err(CqlError::invalid(format!("Unknown function {name}"))),
-        }
-    }
-
-    fn relations(&mut self) -> Result<Vec<Relation>> {
+    pub(super) fn relations(&mut self) -> Result<Vec<Relation>> {
         let mut relations = vec![self.relation()?];
         while self.word("and") {
             relations.push(self.relation()?);
@@ -284,9 +343,7 @@ impl Parser {
 
     fn relation(&mut self) -> Result<Relation> {
         if matches!(self.peek(), Some(Token::Symbol("("))) {
-            let columns = self.parenthesised(Self::name)?;
-            let operator = self.operator()?;
-            return Ok(Relation::Tuple(columns, operator, self.parenthesised(Self::term)?));
+            return self.tuple_relation();
         }
         if self.is_word(0, "token") && matches!(self.peek_at(1), Some(Token::Symbol("("))) {
             self.at += 1;
@@ -295,16 +352,52 @@ impl Parser {
             return Ok(Relation::Token(columns, operator, self.term()?));
         }
         let column = self.name()?;
+        if self.words(&["contains", "key"]) {
+            return Ok(Relation::ContainsKey(column, self.term()?));
+        }
+        if self.word("contains") {
+            return Ok(Relation::Contains(column, self.term()?));
+        }
+        if self.words(&["is", "not", "null"]) {
+            return Ok(Relation::IsNotNull(column));
+        }
+        if self.word("like") {
+            let message =
+                format!("LIKE restriction is only supported on properly indexed columns: {column}");
+            return Err(CqlError::invalid(message));
+        }
+        if self.symbol("[") {
+            let key = self.term()?;
+            self.expect_symbol("]")?;
+            self.expect_symbol("=")?;
+            return Ok(Relation::Entry(column, key, self.term()?));
+        }
         if !self.word("in") {
             let operator = self.operator()?;
             return Ok(Relation::Compare(column, operator, self.term()?));
         }
-        let list = if matches!(self.peek(), Some(Token::Symbol("("))) {
-            InList::Terms(self.parenthesised(Self::term)?)
-        } else {
-            InList::Marker(self.marker_as(&format!("in({column})"))?)
-        };
+        let list = self.in_list(&column)?;
         Ok(Relation::In(column, list))
+    }
+
+    /// What stands after IN.
+    fn in_list(&mut self, name: &str) -> Result<InList> {
+        if matches!(self.peek(), Some(Token::Symbol("("))) {
+            return Ok(InList::Terms(self.parenthesised(Self::term)?));
+        }
+        Ok(InList::Marker(self.marker_as(&format!("in({name})"))?))
+    }
+
+    fn tuple_relation(&mut self) -> Result<Relation> {
+        let columns = self.parenthesised(Self::name)?;
+        let names = columns.join(",");
+        if self.word("in") {
+            let list = self.in_list(&format!("({names})"))?;
+            return Ok(Relation::TupleIn(columns, list));
+        }
+        let operator = self.operator()?;
+        let term = self.term_as(&format!("({names})"))?;
+        Ok(Relation::Tuple(columns, operator, term))
     }
 
     fn operator(&mut self) -> Result<Operator> {
@@ -324,15 +417,22 @@ impl Parser {
     fn insert(&mut self) -> Result<Insert> {
         self.expect_word("into")?;
         let table = self.table_name()?;
-        let columns = self.parenthesised(Self::name)?;
-        self.expect_word("values")?;
-        let terms = self.parenthesised(Self::term)?;
-        if columns.len() != terms.len() {
-            return Err(CqlError::invalid("Unmatched column names/values"));
-        }
+        let values = if self.word("json") {
+            let text = self.term_as("[json]")?;
+            let keeps_others = self.words(&["default", "unset"]);
+            self.words(&["default", "null"]);
+            InsertValues::Json { text, keeps_others }
+        } else {
+            let columns = self.parenthesised(Self::name)?;
+            self.expect_word("values")?;
+            let terms = self.parenthesised(Self::term)?;
+            if columns.len() != terms.len() {
+                return Err(CqlError::invalid("Unmatched column names/values"));
+            }
+            InsertValues::Columns(columns.into_iter().zip(terms).collect())
+        };
         let if_not_exists = self.if_not_exists();
         let using = self.using()?;
-        let values = columns.into_iter().zip(terms).collect();
         Ok(Insert { table, values, if_not_exists, using })
     }
 
@@ -351,40 +451,71 @@ impl Parser {
     }
 
     fn assignment(&mut self) -> Result<Assignment> {
-        let column = self.name()?;
-        if self.symbol("[") {
-            let key = self.term()?;
-            self.expect_symbol("]")?;
-            self.expect_symbol("=")?;
-            return Ok(Assignment::Element(column, key, self.term()?));
+        let column = match self.place()? {
+            Place::Column(column) => column,
+            Place::Element(column, key) => {
+                self.expect_symbol("=")?;
+                return Ok(Assignment::Element(column, key, self.term()?));
+            }
+            Place::Field(column, field) => {
+                self.expect_symbol("=")?;
+                return Ok(Assignment::Field(column, field, self.term()?));
+            }
+        };
+        if self.symbol("+=") {
+            return Ok(Assignment::Add(column, self.term()?));
+        }
+        if self.symbol("-=") {
+            return Ok(Assignment::Subtract(column, self.term()?));
         }
         self.expect_symbol("=")?;
-        let same = matches!(self.peek(), Some(Token::Word(w) | Token::Quoted(w)) if *w == column);
         let sign = match self.peek_at(1) {
             Some(Token::Symbol("+")) => Some(true),
             Some(Token::Symbol("-")) => Some(false),
             _ => None,
         };
-        match (same, sign) {
-            (true, Some(add)) => {
-                self.at += 2;
-                let term = self.term()?;
-                Ok(if add {
-                    Assignment::Add(column, term)
-                } else {
-                    Assignment::Subtract(column, term)
-                })
-            }
-            _ => Ok(Assignment::Set(column, self.term()?)),
+        if let (true, Some(add)) = (self.is_name(0, &column), sign) {
+            self.at += 2;
+            let term = self.term()?;
+            return Ok(if add {
+                Assignment::Add(column, term)
+            } else {
+                Assignment::Subtract(column, term)
+            });
         }
+        let first = self.factor()?;
+        if matches!(self.peek(), Some(Token::Symbol("+"))) && self.is_name(1, &column) {
+            self.at += 2;
+            return Ok(Assignment::Prepend(column, first));
+        }
+        Ok(Assignment::Set(column, self.sum_from(first)?))
+    }
+
+    /// Whether this name stands so many tokens ahead.
+    fn is_name(&self, ahead: usize, name: &str) -> bool {
+        matches!(self.peek_at(ahead), Some(Token::Word(w) | Token::Quoted(w)) if w == name)
+    }
+
+    /// `column`, `column[key]` or `column.field`
+    fn place(&mut self) -> Result<Place> {
+        let column = self.name()?;
+        if self.symbol("[") {
+            let key = self.term()?;
+            self.expect_symbol("]")?;
+            return Ok(Place::Element(column, key));
+        }
+        if self.symbol(".") {
+            return Ok(Place::Field(column, self.name()?));
+        }
+        Ok(Place::Column(column))
     }
 
     fn delete(&mut self) -> Result<Delete> {
-        let mut columns = Vec::new();
+        let mut places = Vec::new();
         if !self.is_word(0, "from") {
-            columns.push(self.name()?);
+            places.push(self.place()?);
             while self.symbol(",") {
-                columns.push(self.name()?);
+                places.push(self.place()?);
             }
         }
         self.expect_word("from")?;
@@ -393,7 +524,7 @@ impl Parser {
         self.expect_word("where")?;
         let relations = self.relations()?;
         let condition = self.condition()?;
-        Ok(Delete { table, columns, using, relations, condition })
+        Ok(Delete { table, places, using, relations, condition })
     }
 
     fn condition(&mut self) -> Result<Condition> {
@@ -405,7 +536,15 @@ impl Parser {
         }
         let mut columns = Vec::new();
         loop {
-            columns.push((self.name()?, self.operator()?, self.term()?));
+            let place = self.place()?;
+            let comparison = if self.word("in") {
+                let (Place::Column(name) | Place::Element(name, _) | Place::Field(name, _)) =
+                    &place;
+                Comparison::In(self.in_list(&name.clone())?)
+            } else {
+                Comparison::With(self.operator()?, self.term()?)
+            };
+            columns.push((place, comparison));
             if !self.word("and") {
                 return Ok(Condition::Columns(columns));
             }
@@ -434,7 +573,7 @@ impl Parser {
         }
     }
 
-    fn using_timeout(&mut self) -> Result<()> {
+    pub(super) fn using_timeout(&mut self) -> Result<()> {
         if self.words(&["using", "timeout"]) { self.timeout() } else { Ok(()) }
     }
 

@@ -4,11 +4,13 @@ use super::ast::*;
 use super::lexer::Token;
 use super::parser::{Parser, Result};
 use crate::error::CqlError;
+use crate::value::types::{CqlType, quoted};
 
 impl Parser {
     pub(super) fn ddl(&mut self) -> Result<Ddl> {
-        let verb = self.name()?;
-        let object = self.name()?;
+        let verb = self.any_word()?;
+        let or_replace = verb == "create" && self.words(&["or", "replace"]);
+        let object = self.any_word()?;
         match (verb.as_str(), object.as_str()) {
             ("create", "keyspace" | "schema") => {
                 let conditional = self.if_not_exists();
@@ -28,20 +30,242 @@ impl Parser {
                 let if_exists = self.if_exists();
                 Ok(Ddl::DropTable { if_exists, table: self.table_name()? })
             }
-            _ => Err(CqlError::syntax(format!("{verb} {object} is not supported"))),
+            ("create", "type") => self.create_type().map(Ddl::CreateType),
+            ("alter", "type") => self.alter_type().map(Ddl::AlterType),
+            ("drop", "type") => {
+                let if_exists = self.if_exists();
+                Ok(Ddl::DropType { if_exists, name: self.table_name()? })
+            }
+            ("create", "index") => self.create_index(false).map(Ddl::CreateIndex),
+            ("create", "custom") => {
+                self.expect_word("index")?;
+                self.create_index(true).map(Ddl::CreateIndex)
+            }
+            ("drop", "index") => {
+                let if_exists = self.if_exists();
+                Ok(Ddl::DropIndex { if_exists, name: self.table_name()? })
+            }
+            ("create", "materialized") => self.create_view().map(Ddl::CreateView),
+            ("alter", "materialized") => {
+                self.expect_word("view")?;
+                let name = self.table_name()?;
+                self.expect_word("with")?;
+                Ok(Ddl::AlterView { name, options: self.options()? })
+            }
+            ("drop", "materialized") => {
+                self.expect_word("view")?;
+                let if_exists = self.if_exists();
+                Ok(Ddl::DropView { if_exists, name: self.table_name()? })
+            }
+            ("create", "function") => self.create_function(or_replace).map(Ddl::CreateFunction),
+            ("create", "aggregate") => self.create_aggregate(or_replace).map(Ddl::CreateAggregate),
+            ("drop", "function") => self.drop_function().map(Ddl::DropFunction),
+            ("drop", "aggregate") => self.drop_function().map(Ddl::DropAggregate),
+            ("create" | "drop", "trigger") => {
+                Err(CqlError::invalid("triggers are not supported by this node"))
+            }
+            _ => Err(CqlError::syntax(format!("{verb} {object} is no statement"))),
         }
+    }
+
+    fn create_type(&mut self) -> Result<CreateType> {
+        let if_not_exists = self.if_not_exists();
+        let name = self.table_name()?;
+        let fields = self.parenthesised(Self::field)?;
+        Ok(CreateType { name, if_not_exists, fields })
+    }
+
+    /// `name type`
+    fn field(&mut self) -> Result<(String, CqlType)> {
+        Ok((self.name()?, self.cql_type()?))
+    }
+
+    fn alter_type(&mut self) -> Result<AlterType> {
+        let if_exists = self.if_exists();
+        let name = self.table_name()?;
+        let mut alter = AlterType { name, if_exists, add: Vec::new(), rename: Vec::new() };
+        if self.word("add") {
+            self.words(&["if", "not", "exists"]);
+            alter.add.push(self.field()?);
+            while self.symbol(",") {
+                alter.add.push(self.field()?);
+            }
+        } else if self.word("rename") {
+            self.words(&["if", "exists"]);
+            alter.rename = self.renames()?;
+        } else {
+            return Err(self.unexpected("ADD or RENAME"));
+        }
+        Ok(alter)
+    }
+
+    /// `a TO b AND c TO d`
+    fn renames(&mut self) -> Result<Vec<(String, String)>> {
+        let mut renames = Vec::new();
+        loop {
+            let old = self.name()?;
+            self.expect_word("to")?;
+            renames.push((old, self.name()?));
+            if !self.word("and") {
+                return Ok(renames);
+            }
+        }
+    }
+
+    fn create_index(&mut self, is_custom: bool) -> Result<CreateIndex> {
+        let if_not_exists = self.if_not_exists();
+        let name = if self.is_word(0, "on") { None } else { Some(self.name()?) };
+        self.expect_word("on")?;
+        let table = self.table_name()?;
+        self.expect_symbol("(")?;
+        let parts = ["keys", "values", "entries", "full"];
+        let is_call = matches!(self.peek_at(1), Some(Token::Symbol("(")));
+        let part = parts.iter().find(|part| is_call && self.is_word(0, part));
+        if part.is_some() {
+            self.next();
+            self.expect_symbol("(")?;
+        }
+        let column = self.name()?;
+        if part.is_some() {
+            self.expect_symbol(")")?;
+        }
+        self.expect_symbol(")")?;
+        let mut class = None;
+        if self.word("using") {
+            let Some(Token::Text(text)) = self.next() else {
+                return Err(self.unexpected("the class of an index"));
+            };
+            class = Some(text);
+        } else if is_custom {
+            return Err(CqlError::invalid("CUSTOM index requires specifying the index class"));
+        }
+        let mut options = Vec::new();
+        if self.word("with") {
+            match self.option()? {
+                (name, OptionValue::Map(map)) if name == "options" => options = map,
+                (name, _) => {
+                    return Err(CqlError::syntax(format!("{name} is no option of an index")));
+                }
+            }
+        }
+        let part = part.map(|part| (*part).to_owned());
+        Ok(CreateIndex { name, if_not_exists, table, part, column, class, options })
+    }
+
+    fn create_view(&mut self) -> Result<CreateView> {
+        self.expect_word("view")?;
+        let if_not_exists = self.if_not_exists();
+        let name = self.table_name()?;
+        self.expect_word("as")?;
+        self.expect_word("select")?;
+        let mut columns = Vec::new();
+        if !self.symbol("*") {
+            columns.push(self.name()?);
+            while self.symbol(",") {
+                columns.push(self.name()?);
+            }
+        }
+        self.expect_word("from")?;
+        let base = self.table_name()?;
+        self.expect_word("where")?;
+        let relations = self.relations()?;
+        let mut key = CreateTable::new(name.clone());
+        if !self.words(&["primary", "key"]) {
+            return Err(self.unexpected("PRIMARY KEY"));
+        }
+        self.primary_key(&mut key)?;
+        if self.word("with") {
+            self.table_options(&mut key)?;
+        }
+        Ok(CreateView {
+            name,
+            if_not_exists,
+            base,
+            columns,
+            where_text: where_text(&relations)?,
+            relations,
+            partition_key: key.partition_key,
+            clustering_key: key.clustering_key,
+            clustering_order: key.clustering_order,
+            options: key.options,
+        })
+    }
+
+    fn create_function(&mut self, or_replace: bool) -> Result<CreateFunction> {
+        let if_not_exists = self.if_not_exists();
+        let name = self.function_name()?;
+        let arguments = self.parenthesised(Self::field)?;
+        let called_on_null = if self.words(&["called", "on", "null", "input"]) {
+            true
+        } else if self.words(&["returns", "null", "on", "null", "input"]) {
+            false
+        } else {
+            return Err(self.unexpected("CALLED or RETURNS NULL ON NULL INPUT"));
+        };
+        self.expect_word("returns")?;
+        let returns = self.cql_type()?;
+        self.expect_word("language")?;
+        let language = self.name()?;
+        self.expect_word("as")?;
+        let Some(Token::Text(body)) = self.next() else {
+            return Err(self.unexpected("the body of a function"));
+        };
+        Ok(CreateFunction {
+            name,
+            or_replace,
+            if_not_exists,
+            arguments,
+            called_on_null,
+            returns,
+            language,
+            body,
+        })
+    }
+
+    fn create_aggregate(&mut self, or_replace: bool) -> Result<CreateAggregate> {
+        let if_not_exists = self.if_not_exists();
+        let name = self.function_name()?;
+        let arguments = self.parenthesised(Self::cql_type)?;
+        self.expect_word("sfunc")?;
+        let state_function = self.name()?;
+        self.expect_word("stype")?;
+        let state_type = self.cql_type()?;
+        let final_function = if self.word("finalfunc") { Some(self.name()?) } else { None };
+        let initial = if self.word("initcond") { Some(self.term()?) } else { None };
+        Ok(CreateAggregate {
+            name,
+            or_replace,
+            if_not_exists,
+            arguments,
+            state_function,
+            state_type,
+            final_function,
+            initial,
+        })
+    }
+
+    fn drop_function(&mut self) -> Result<DropFunction> {
+        let if_exists = self.if_exists();
+        let name = self.function_name()?;
+        let is_typed = matches!(self.peek(), Some(Token::Symbol("(")));
+        let arguments = if is_typed { Some(self.parenthesised(Self::cql_type)?) } else { None };
+        Ok(DropFunction { name, if_exists, arguments })
+    }
+
+    /// `name = value AND …`
+    fn options(&mut self) -> Result<Vec<(String, OptionValue)>> {
+        let mut options = vec![self.option()?];
+        while self.word("and") {
+            options.push(self.option()?);
+        }
+        Ok(options)
     }
 
     fn keyspace_options(&mut self, conditional: bool) -> Result<KeyspaceOptions> {
         let name = self.name()?;
         let mut options = Vec::new();
         if self.word("with") {
-            loop {
-                options.push(self.option()?);
-                if !self.word("and") {
-                    break;
-                }
-            }
+            options = self.options()?;
         }
         Ok(KeyspaceOptions { name, conditional, options })
     }
@@ -65,15 +289,8 @@ impl Parser {
 
     fn create_table(&mut self) -> Result<CreateTable> {
         let if_not_exists = self.if_not_exists();
-        let mut create = CreateTable {
-            table: self.table_name()?,
-            if_not_exists,
-            columns: Vec::new(),
-            partition_key: Vec::new(),
-            clustering_key: Vec::new(),
-            clustering_order: Vec::new(),
-            options: Vec::new(),
-        };
+        let mut create = CreateTable::new(self.table_name()?);
+        create.if_not_exists = if_not_exists;
         self.expect_symbol("(")?;
         while !self.symbol(")") {
             if self.words(&["primary", "key"]) {
@@ -141,9 +358,21 @@ impl Parser {
     fn alter_table(&mut self) -> Result<AlterTable> {
         let if_exists = self.if_exists();
         let table = self.table_name()?;
-        let mut alter =
-            AlterTable { table, if_exists, add: Vec::new(), drop: Vec::new(), options: Vec::new() };
-        if self.word("add") {
+        let mut alter = AlterTable {
+            table,
+            if_exists,
+            add: Vec::new(),
+            drop: Vec::new(),
+            rename: Vec::new(),
+            options: Vec::new(),
+        };
+        if self.word("alter") {
+            let column = self.name()?;
+            let message = format!("Altering the type of column {column} is not allowed");
+            return Err(CqlError::invalid(message));
+        } else if self.word("rename") {
+            alter.rename = self.renames()?;
+        } else if self.word("add") {
             let in_parentheses = self.symbol("(");
             loop {
                 alter.add.push(self.column_definition()?);
@@ -161,17 +390,42 @@ impl Parser {
                 vec![self.name()?]
             };
         } else if self.word("with") {
-            loop {
-                alter.options.push(self.option()?);
-                if !self.word("and") {
-                    break;
-                }
-            }
+            alter.options = self.options()?;
         } else {
-            return Err(self.unexpected("ADD, DROP or WITH"));
+            return Err(self.unexpected("ADD, DROP, RENAME or WITH"));
         }
         Ok(alter)
     }
+}
+
+impl CreateTable {
+    fn new(table: TableName) -> Self {
+        Self {
+            table,
+            if_not_exists: false,
+            columns: Vec::new(),
+            partition_key: Vec::new(),
+            clustering_key: Vec::new(),
+            clustering_order: Vec::new(),
+            options: Vec::new(),
+        }
+    }
+}
+
+/// The WHERE clause of a view, as `system_schema` shows it.
+fn where_text(relations: &[Relation]) -> Result<String> {
+    let mut parts = Vec::new();
+    for relation in relations {
+        match relation {
+            Relation::IsNotNull(column) => parts.push(format!("{} IS NOT NULL", quoted(column))),
+            _ => {
+                let message =
+                    "a view's WHERE clause with anything but IS NOT NULL is not supported";
+                return Err(CqlError::invalid(message));
+            }
+        }
+    }
+    Ok(parts.join(" AND "))
 }
 
 /// Option values are kept as the text that `system_schema` shows.

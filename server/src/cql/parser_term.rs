@@ -1,6 +1,6 @@
 //! Parses terms (literals, markers, calls) and type names.
 
-use super::ast::Term;
+use super::ast::{Arithmetic, Term};
 use super::lexer::Token;
 use super::parser::{DEPTH_MAX, Parser, Result};
 use crate::error::CqlError;
@@ -8,7 +8,7 @@ use crate::value::types::{CqlType, Native};
 
 impl Parser {
     /// One level deeper, or an error: the client chooses how deep its text nests.
-    fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEPTH_MAX {
             return Err(CqlError::syntax(format!("nested deeper than {DEPTH_MAX} levels")));
         }
@@ -18,8 +18,52 @@ impl Parser {
         result
     }
 
+    /// A sum of products of factors.
     pub(super) fn term(&mut self) -> Result<Term> {
-        self.nested(|parser| parser.term_inner())
+        self.nested(|parser| {
+            let first = parser.factor()?;
+            parser.sum_from(first)
+        })
+    }
+
+    /// A sum whose first factor has been parsed.
+    pub(super) fn sum_from(&mut self, first: Term) -> Result<Term> {
+        let mut left = self.product_from(first)?;
+        loop {
+            let operator = match self.peek() {
+                Some(Token::Symbol("+")) => Arithmetic::Add,
+                Some(Token::Symbol("-")) => Arithmetic::Subtract,
+                _ => return Ok(left),
+            };
+            self.next();
+            let first = self.factor()?;
+            let right = self.product_from(first)?;
+            left = Term::Arithmetic(operator, Box::new(left), Box::new(right));
+        }
+    }
+
+    fn product_from(&mut self, first: Term) -> Result<Term> {
+        let mut left = first;
+        while let Some(operator) = self.product_operator() {
+            let right = self.factor()?;
+            left = Term::Arithmetic(operator, Box::new(left), Box::new(right));
+        }
+        Ok(left)
+    }
+
+    pub(super) fn product_operator(&mut self) -> Option<Arithmetic> {
+        let operator = match self.peek() {
+            Some(Token::Symbol("*")) => Arithmetic::Multiply,
+            Some(Token::Symbol("/")) => Arithmetic::Divide,
+            Some(Token::Symbol("%")) => Arithmetic::Remainder,
+            _ => return None,
+        };
+        self.next();
+        Some(operator)
+    }
+
+    pub(super) fn factor(&mut self) -> Result<Term> {
+        self.nested(|parser| parser.factor_inner())
     }
 
     /// A term whose anonymous marker is called `name` in the bind metadata.
@@ -29,30 +73,55 @@ impl Parser {
     }
 
     pub(super) fn marker_as(&mut self, name: &str) -> Result<Term> {
-        let name = match self.next() {
-            Some(Token::Marker) => name.to_owned(),
-            Some(Token::Named(name)) => name,
+        let name = match self.peek() {
+            Some(Token::Marker) => {
+                self.next();
+                name.to_owned()
+            }
+            Some(Token::Symbol(":")) => {
+                self.next();
+                self.name()?
+            }
             _ => return Err(self.unexpected("a bind marker")),
         };
         self.markers.push(Some(name));
         Ok(Term::Marker(self.markers.len() - 1))
     }
 
-    fn term_inner(&mut self) -> Result<Term> {
-        if matches!(self.peek(), Some(Token::Word(_)))
-            && matches!(self.peek_at(1), Some(Token::Symbol("(")))
-        {
-            let name = self.name()?;
-            return Ok(Term::Call(name, self.parenthesised(Self::term)?));
+    /// Whether `(type)` and a value are next.
+    pub(super) fn is_hint(&self) -> bool {
+        let Some(Token::Word(word)) = self.peek_at(1) else { return false };
+        match self.peek_at(2) {
+            Some(Token::Symbol("<")) => true,
+            Some(Token::Symbol(")")) => Native::from_name(word).is_some(),
+            _ => false,
+        }
+    }
+
+    fn factor_inner(&mut self) -> Result<Term> {
+        if self.is_function() {
+            let function = self.function_name()?;
+            return Ok(Term::Call(function, self.parenthesised(Self::term)?));
         }
         if matches!(self.peek(), Some(Token::Symbol("("))) {
+            if self.is_hint() {
+                self.next();
+                let typ = self.cql_type()?;
+                self.expect_symbol(")")?;
+                return Ok(Term::Hint(typ, Box::new(self.factor()?)));
+            }
             return Ok(Term::Tuple(self.parenthesised(Self::term)?));
         }
         if self.symbol("[") {
             return self.list();
         }
         if self.symbol("{") {
-            return self.set_or_map();
+            let is_udt = matches!(self.peek(), Some(Token::Word(_) | Token::Quoted(_)))
+                && matches!(self.peek_at(1), Some(Token::Symbol(":")));
+            return if is_udt { self.udt() } else { self.set_or_map() };
+        }
+        if matches!(self.peek(), Some(Token::Symbol(":"))) {
+            return self.marker_as("");
         }
         let negative = self.symbol("-");
         let wrong = self.unexpected("a value");
@@ -70,10 +139,6 @@ impl Parser {
             Some(Token::Uuid(uuid)) => Term::Uuid(uuid),
             Some(Token::Marker) => {
                 self.markers.push(None);
-                Term::Marker(self.markers.len() - 1)
-            }
-            Some(Token::Named(name)) => {
-                self.markers.push(Some(name));
                 Term::Marker(self.markers.len() - 1)
             }
             Some(Token::Word(word)) => match word.as_str() {
@@ -97,6 +162,21 @@ impl Parser {
             }
         }
         Ok(Term::List(items))
+    }
+
+    /// `field: value, …}`
+    fn udt(&mut self) -> Result<Term> {
+        let mut fields = Vec::new();
+        while !self.symbol("}") {
+            let name = self.name()?;
+            self.expect_symbol(":")?;
+            fields.push((name, self.term()?));
+            if !self.symbol(",") {
+                self.expect_symbol("}")?;
+                break;
+            }
+        }
+        Ok(Term::Udt(fields))
     }
 
     fn set_or_map(&mut self) -> Result<Term> {
@@ -125,7 +205,18 @@ impl Parser {
     }
 
     fn cql_type_inner(&mut self) -> Result<CqlType> {
-        let name = self.name()?;
+        if let Some(Token::Text(class)) = self.peek().cloned() {
+            let message = format!("types given as a class are not supported: {class}");
+            return Err(CqlError::invalid(message));
+        }
+        // `set` is a reserved word, and a type all the same.
+        let name = if self.word("set") { "set".to_owned() } else { self.name()? };
+        if name == "vector" && self.symbol("<") {
+            return self.vector_type();
+        }
+        if self.symbol(".") {
+            return Ok(CqlType::Named(Some(name), self.name()?));
+        }
         let mut parts = Vec::new();
         if self.symbol("<") {
             loop {
@@ -142,12 +233,34 @@ impl Parser {
             ("set", [element]) => CqlType::Set(Box::new(element.clone())),
             ("frozen", [inner]) => CqlType::Frozen(Box::new(inner.clone())),
             ("map", [key, value]) => CqlType::Map(Box::new((key.clone(), value.clone()))),
-            (_, []) => CqlType::Native(
-                Native::from_name(&name)
-                    .ok_or_else(|| CqlError::invalid(format!("Unknown type {name}")))?,
-            ),
+            (_, []) => match Native::from_name(&name) {
+                Some(native) => CqlType::Native(native),
+                None => CqlType::Named(None, name),
+            },
             _ => return Err(CqlError::syntax(format!("type {name} with {} parts", parts.len()))),
         };
         Ok(typ)
     }
+
+    /// `element, length>`
+    fn vector_type(&mut self) -> Result<CqlType> {
+        let element = self.cql_type()?;
+        self.expect_symbol(",")?;
+        let len = match self.peek() {
+            Some(Token::Integer(digits)) => digits.parse().ok(),
+            _ => None,
+        };
+        self.next();
+        self.expect_symbol(">")?;
+        match len {
+            Some(len @ 1..=VECTOR_LEN_MAX) => Ok(CqlType::Vector(Box::new(element), len)),
+            _ => {
+                let message = format!("a vector has between 1 and {VECTOR_LEN_MAX} elements");
+                Err(CqlError::invalid(message))
+            }
+        }
+    }
 }
+
+/// Most elements of a vector, as in Cassandra.
+const VECTOR_LEN_MAX: usize = 8192;

@@ -1,12 +1,18 @@
 //! Statements to plans, plans to results.
 
+mod aggregate;
+pub(crate) mod batch;
 pub(crate) mod bind;
+mod change;
+mod condition;
+mod expression;
 pub(crate) mod modify;
 pub(crate) mod paging;
 pub(crate) mod plan;
 pub(crate) mod restrict;
 pub(crate) mod result;
 pub(crate) mod select;
+pub(crate) mod user_function;
 
 #[cfg(test)]
 mod tests;

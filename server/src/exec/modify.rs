@@ -3,17 +3,19 @@
 use std::rc::Rc;
 
 use super::bind::Markers;
-use super::restrict::{Restrictions, RowValues, compare};
+use super::change::{CellChange, cell_change};
+use super::condition::{Condition, plan_conditions};
+use super::restrict::{Restrictions, RowValues};
 use super::result::{Outcome, ResultColumn, ResultColumns, Rows};
-use crate::cql::ast::{Assignment, Condition, Delete, Insert, Term, Update, Using};
+use crate::cql::ast::{
+    self, Assignment, Delete, Insert, InsertValues, JsonField, Place, Term, Update, Using,
+};
 use crate::error::CqlError;
 use crate::persona::Persona;
 use crate::schema::{Column, Kind, Table};
-use crate::store::{Cell, PartitionKey, Range, RowView, Stamp};
-use crate::value::literal::{Bound, collection, evaluate, map};
-use crate::value::order::ordered;
+use crate::store::{Partition, PartitionKey, Range, Row, RowView, Stamp, TableData};
+use crate::value::literal::{Bound, evaluate, json_fields};
 use crate::value::types::{CqlType, Native};
-use crate::value::validate::elements;
 use crate::wire::read::Value;
 use crate::wire::write::Writer;
 
@@ -22,12 +24,18 @@ type Result<T> = std::result::Result<T, CqlError>;
 /// Longest TTL: 20 years, in seconds.
 const TTL_MAX_S: i32 = 630_720_000;
 
+/// What happens to a column, or to a part of one.
 #[derive(Clone, Debug)]
-enum Action {
+pub(super) enum Action {
     Set(Term),
     Add(Term),
+    Prepend(Term),
     Subtract(Term),
     Element(Term, Term),
+    Field(usize, Term),
+    Delete,
+    DeleteElement(Term),
+    DeleteField(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +45,6 @@ enum Effect {
         actions: Vec<(usize, Action)>,
         marks: bool,
     },
-    DeleteCells(Vec<u16>),
     DeleteRows,
 }
 
@@ -46,7 +53,7 @@ enum Test {
     Always,
     NotExists,
     Exists,
-    Columns(Vec<(usize, crate::cql::ast::Operator, Term)>),
+    Columns(Vec<Condition>),
 }
 
 /// A modification, ready to run.
@@ -57,6 +64,10 @@ pub(crate) struct ModifyPlan {
     effect: Effect,
     using: Using,
     test: Test,
+    /// What INSERT JSON inserts.
+    json: Option<Term>,
+    /// Only static columns change: no row is named.
+    of_statics: bool,
     /// Columns of the answer to a conditional statement.
     pub(crate) columns: Option<Rc<ResultColumns>>,
 }
@@ -75,22 +86,16 @@ enum Target {
     Row { key: Vec<u8>, clustering: Vec<Vec<u8>> },
 }
 
-#[derive(Debug)]
-enum CellChange {
-    Put(Option<Vec<u8>>),
-    Count(i64),
-    /// Adds to or takes from a collection.
-    Merge {
-        typ: CqlType,
-        bytes: Vec<u8>,
-        adds: bool,
-    },
-}
+/// Where a row is: its partition, and the values of its partition key and its clustering columns.
+pub(super) type RowPlace = (PartitionKey, Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+/// Changes of cells by column id.
+type Cells = Vec<(u16, CellChange)>;
 
 #[derive(Debug)]
 enum RowChange {
     Delete,
-    Write { marks: bool, cells: Vec<(u16, CellChange)> },
+    Write { marks: bool, cells: Cells },
 }
 
 /// One change to one partition, all values known.
@@ -100,6 +105,7 @@ pub(crate) struct Mutation {
     partition: Vec<Vec<u8>>,
     targets: Vec<Target>,
     change: RowChange,
+    statics: Cells,
     stamp: Stamp,
     now_s: i64,
 }
@@ -113,20 +119,38 @@ impl ModifyPlan {
         if table.is_counter() {
             return Err(CqlError::invalid("INSERT statements are not allowed on counter tables"));
         }
+        let (values, json) = match &insert.values {
+            InsertValues::Columns(values) => (values.clone(), None),
+            InsertValues::Json { text, keeps_others } => {
+                markers.note(text, "[json]", &CqlType::TEXT);
+                (fields_of(table, text, *keeps_others), Some(text.clone()))
+            }
+        };
         let mut actions = Vec::new();
-        for (name, term) in &insert.values {
+        for (index, (name, term)) in values.iter().enumerate() {
             let (position, column) = table.column(name)?;
+            if values.iter().take(index).any(|(other, _)| other == name) {
+                let message = format!("The column names contains duplicates: {name}");
+                return Err(CqlError::invalid(message));
+            }
             markers.note(term, name, &column.typ);
-            if column.kind == Kind::Regular {
+            if !column.kind.is_key() {
                 actions.push((position, Action::Set(term.clone())));
             }
         }
+        let is_named = |column: &Column| values.iter().any(|(name, _)| *name == column.name);
+        let of_statics = !table.clustering().is_empty()
+            && !table.clustering().iter().any(is_named)
+            && !actions.is_empty()
+            && actions.iter().all(|(position, _)| table.is_static(*position));
         let mut plan = Self {
             table: Rc::clone(table),
-            restrictions: Restrictions::of_key(table, &insert.values)?,
+            restrictions: Restrictions::of_key(table, &values, of_statics)?,
             effect: Effect::Write { actions, marks: true },
             using: insert.using.clone(),
             test: if insert.if_not_exists { Test::NotExists } else { Test::Always },
+            json,
+            of_statics,
             columns: None,
         };
         plan.finish(markers)?;
@@ -144,19 +168,8 @@ impl ModifyPlan {
             actions.push(plan_assignment(table, assignment, markers)?);
         }
         let restrictions = Restrictions::plan(table, &update.relations, markers)?;
-        if !restrictions.has_whole_rows(table) {
-            return Err(CqlError::invalid("Some clustering keys are missing"));
-        }
-        let mut plan = Self {
-            table: Rc::clone(table),
-            restrictions,
-            effect: Effect::Write { actions, marks: false },
-            using: update.using.clone(),
-            test: plan_test(table, &update.condition, markers)?,
-            columns: None,
-        };
-        plan.finish(markers)?;
-        Ok(plan)
+        let test = plan_test(table, &update.condition, markers)?;
+        Self::of_actions(table, restrictions, actions, &update.using, test, markers)
     }
 
     pub(crate) fn delete(
@@ -165,24 +178,56 @@ impl ModifyPlan {
         markers: &mut Markers,
     ) -> Result<Self> {
         note_using(&delete.using, markers);
-        let restrictions = Restrictions::plan(table, &delete.relations, markers)?;
-        let mut ids = Vec::new();
-        for name in &delete.columns {
-            let (_, column) = table.column(name)?;
-            if column.kind != Kind::Regular {
-                return Err(CqlError::invalid(format!("Invalid identifier {name} for deletion")));
-            }
-            ids.push(column.id);
+        if delete.using.ttl.is_some() {
+            return Err(CqlError::syntax("a DELETE has no TTL"));
         }
-        if !ids.is_empty() && !restrictions.has_whole_rows(table) {
-            return Err(CqlError::invalid("Some clustering keys are missing"));
+        let mut actions = Vec::new();
+        for place in &delete.places {
+            actions.push(plan_deletion(table, place, markers)?);
+        }
+        let restrictions = Restrictions::plan(table, &delete.relations, markers)?;
+        let test = plan_test(table, &delete.condition, markers)?;
+        if !actions.is_empty() {
+            return Self::of_actions(table, restrictions, actions, &delete.using, test, markers);
         }
         let mut plan = Self {
             table: Rc::clone(table),
             restrictions,
-            effect: if ids.is_empty() { Effect::DeleteRows } else { Effect::DeleteCells(ids) },
+            effect: Effect::DeleteRows,
             using: delete.using.clone(),
-            test: plan_test(table, &delete.condition, markers)?,
+            test,
+            json: None,
+            of_statics: false,
+            columns: None,
+        };
+        plan.finish(markers)?;
+        Ok(plan)
+    }
+
+    /// What changes columns of rows that are there by themselves.
+    fn of_actions(
+        table: &Rc<Table>,
+        restrictions: Restrictions,
+        actions: Vec<(usize, Action)>,
+        using: &Using,
+        test: Test,
+        markers: &mut Markers,
+    ) -> Result<Self> {
+        let all_static = actions.iter().all(|(position, _)| table.is_static(*position));
+        let of_statics =
+            all_static && !table.clustering().is_empty() && !restrictions.has_clustering();
+        if !of_statics && !restrictions.has_whole_rows(table) {
+            let missing = table.clustering().last().map_or("", |column| &column.name);
+            return Err(CqlError::invalid(format!("Some clustering keys are missing: {missing}")));
+        }
+        let mut plan = Self {
+            table: Rc::clone(table),
+            restrictions,
+            effect: Effect::Write { actions, marks: false },
+            using: using.clone(),
+            test,
+            json: None,
+            of_statics,
             columns: None,
         };
         plan.finish(markers)?;
@@ -194,14 +239,25 @@ impl ModifyPlan {
         if !self.restrictions.has_partitions() {
             return Err(CqlError::invalid("Some partition key parts are missing"));
         }
-        if self.restrictions.is_filtering() {
+        if self.restrictions.has_filters() {
             return Err(CqlError::invalid("Non PRIMARY KEY columns found in where clause"));
+        }
+        if self.table.is_counter() && (self.using.timestamp.is_some() || self.using.ttl.is_some()) {
+            let message = "Cannot provide custom timestamp or TTL for counter updates";
+            return Err(CqlError::invalid(message));
         }
         if matches!(self.test, Test::Always) {
             return Ok(());
         }
-        let is_row =
-            self.restrictions.has_one_partition() && self.restrictions.has_whole_rows(&self.table);
+        if self.table.is_counter() {
+            return Err(CqlError::invalid(
+                "Conditional updates are not supported on counter tables",
+            ));
+        }
+        let is_row = match self.of_statics {
+            true => self.restrictions.has_one_partition(),
+            false => self.restrictions.has_one_row(&self.table),
+        };
         if !is_row || self.using.timestamp.is_some() {
             return Err(CqlError::invalid(
                 "Conditional statements need one whole primary key and no timestamp",
@@ -226,17 +282,30 @@ impl ModifyPlan {
 
     /// All columns of the table, or those of the conditions.
     fn shown_columns(&self) -> Vec<&Column> {
+        self.condition_columns().unwrap_or_else(|| self.table.columns.iter().collect())
+    }
+
+    /// The columns of the conditions; `None` where they are about the whole row.
+    pub(super) fn condition_columns(&self) -> Option<Vec<&Column>> {
         match &self.test {
-            Test::Columns(tests) => tests
-                .iter()
-                .filter_map(|(position, ..)| self.table.columns.get(*position))
-                .collect(),
-            _ => self.table.columns.iter().collect(),
+            Test::Columns(conditions) => Some(
+                conditions
+                    .iter()
+                    .filter_map(|condition| self.table.columns.get(condition.column))
+                    .collect(),
+            ),
+            Test::Always => Some(Vec::new()),
+            Test::Exists | Test::NotExists => None,
         }
     }
 
     pub(crate) fn is_conditional(&self) -> bool {
         !matches!(self.test, Test::Always)
+    }
+
+    /// Whether the statement says when it was made.
+    pub(super) fn has_timestamp(&self) -> bool {
+        self.using.timestamp.is_some()
     }
 
     /// Checks all values and says what will change.
@@ -246,16 +315,29 @@ impl ModifyPlan {
             None => when.timestamp_us,
         };
         let stamp = Stamp { at: timestamp, expires: self.expiry(values, when)? };
+        if let Some(text) = &self.json {
+            let fields = json_fields(text, values)?;
+            if let Some((name, _)) =
+                fields.iter().find(|(name, _)| self.table.column(name).is_err())
+            {
+                let message = format!("JSON values map contains unrecognized column: {name}");
+                return Err(CqlError::invalid(message));
+            }
+        }
         let mut mutations = Vec::new();
         for (_, partition) in self.restrictions.partitions(&self.table, values)? {
-            mutations.push(Mutation {
+            let (change, statics) = self.change(values)?;
+            let mutation = Mutation {
                 table: Rc::clone(&self.table),
                 partition,
                 targets: self.targets(values)?,
-                change: self.change(values)?,
+                change,
+                statics,
                 stamp,
                 now_s: when.now_s,
-            });
+            };
+            mutation.check_lists()?;
+            mutations.push(mutation);
         }
         Ok(mutations)
     }
@@ -267,13 +349,22 @@ impl ModifyPlan {
         };
         let default = i64::from(self.table.default_ttl_s());
         let ttl_s = i32::try_from(ttl_s.unwrap_or(default)).unwrap_or(i32::MAX);
-        if !(0..=TTL_MAX_S).contains(&ttl_s) {
-            return Err(CqlError::invalid(format!("ttl {ttl_s} is not between 0 and {TTL_MAX_S}")));
+        if ttl_s < 0 {
+            return Err(CqlError::invalid("A TTL must be greater or equal to 0, but was negative"));
+        }
+        if ttl_s > TTL_MAX_S {
+            return Err(CqlError::invalid(format!(
+                "ttl is too large. requested ({ttl_s}) maximum \
+                ({TTL_MAX_S})"
+            )));
         }
         Ok((ttl_s > 0).then(|| (when.now_s + i64::from(ttl_s), ttl_s)))
     }
 
     fn targets(&self, values: &[Value<'_>]) -> Result<Vec<Target>> {
+        if self.of_statics {
+            return Ok(Vec::new());
+        }
         let is_delete = matches!(self.effect, Effect::DeleteRows);
         if is_delete && !self.restrictions.has_clustering() {
             return Ok(vec![Target::Partition]);
@@ -290,22 +381,74 @@ impl ModifyPlan {
         Ok(rows.into_iter().map(target).collect())
     }
 
-    fn change(&self, values: &[Value<'_>]) -> Result<RowChange> {
-        match &self.effect {
-            Effect::DeleteRows => Ok(RowChange::Delete),
-            Effect::DeleteCells(ids) => Ok(RowChange::Write {
-                marks: false,
-                cells: ids.iter().map(|id| (*id, CellChange::Put(None))).collect(),
-            }),
-            Effect::Write { actions, marks } => {
-                let mut cells = Vec::new();
-                for (position, action) in actions {
-                    let Some(column) = self.table.columns.get(*position) else { continue };
-                    if let Some(change) = cell_change(column, action, values)? {
-                        cells.push((column.id, change));
+    /// What changes in each row, and in the partition's static columns.
+    fn change(&self, values: &[Value<'_>]) -> Result<(RowChange, Cells)> {
+        let Effect::Write { actions, marks } = &self.effect else {
+            return Ok((RowChange::Delete, Vec::new()));
+        };
+        let (mut cells, mut statics) = (Vec::new(), Vec::new());
+        for (position, action) in actions {
+            let Some(column) = self.table.columns.get(*position) else { continue };
+            let Some(change) = cell_change(column, action, values)? else { continue };
+            let of_kind = if column.kind == Kind::Static { &mut statics } else { &mut cells };
+            of_kind.push((column.id, change));
+        }
+        Ok((RowChange::Write { marks: *marks, cells }, statics))
+    }
+
+    /// Where the row of a conditional statement is: partition and clustering values.
+    pub(super) fn place(&self, values: &[Value<'_>]) -> Result<RowPlace> {
+        let (key, partition) = self
+            .restrictions
+            .partitions(&self.table, values)?
+            .pop()
+            .unwrap_or_else(|| (PartitionKey::new(&[]), Vec::new()));
+        let clustering = match self.of_statics {
+            true => Vec::new(),
+            false => self.restrictions.rows(&self.table, values)?.pop().unwrap_or_default(),
+        };
+        Ok((key, partition, clustering))
+    }
+
+    /// The row that the condition is about; `None` if it does not exist.
+    pub(super) fn row<'d>(
+        &self,
+        data: &'d TableData,
+        key: &PartitionKey,
+        partition: &'d [Vec<u8>],
+        clustering: &[Vec<u8>],
+        now_s: i64,
+    ) -> Option<RowValues<'d>> {
+        let found = data.find(key)?;
+        let statics = found.statics(now_s);
+        if self.of_statics {
+            return statics.map(|_| RowValues { partition, row: None, statics });
+        }
+        let row = found.find(&self.table.row_key(clustering), now_s);
+        // Static columns can be compared where there is no row.
+        let is_of_statics = |column: &&Column| column.kind == Kind::Static;
+        let all_static = self
+            .condition_columns()
+            .is_some_and(|columns| !columns.is_empty() && columns.iter().all(is_of_statics));
+        if row.is_none() && !all_static {
+            return None;
+        }
+        (row.is_some() || statics.is_some()).then_some(RowValues { partition, row, statics })
+    }
+
+    /// Whether the condition holds for a row.
+    pub(super) fn holds(&self, row: Option<&RowValues<'_>>, values: &[Value<'_>]) -> Result<bool> {
+        match &self.test {
+            Test::Always => Ok(true),
+            Test::NotExists => Ok(row.is_none()),
+            Test::Exists => Ok(row.is_some()),
+            Test::Columns(conditions) => {
+                for condition in conditions {
+                    if !condition.holds(&self.table, row, values)? {
+                        return Ok(false);
                     }
                 }
-                Ok(RowChange::Write { marks: *marks, cells })
+                Ok(true)
             }
         }
     }
@@ -318,21 +461,10 @@ impl ModifyPlan {
         persona: Persona,
     ) -> Result<(bool, Outcome)> {
         let Some(columns) = &self.columns else { return Ok((true, Outcome::Void)) };
-        let (key, partition) = self
-            .restrictions
-            .partitions(&self.table, values)?
-            .pop()
-            .unwrap_or_else(|| (PartitionKey::new(&[]), Vec::new()));
-        let clustering = self.restrictions.rows(&self.table, values)?.pop().unwrap_or_default();
+        let (key, partition, clustering) = self.place(values)?;
         let data = self.table.data.borrow();
-        let row = data.find(&key).and_then(|p| p.find(&self.table.row_key(&clustering), now_s));
-        let row = row.map(|row| RowValues { partition: &partition, row });
-        let applied = match &self.test {
-            Test::Always => true,
-            Test::NotExists => row.is_none(),
-            Test::Exists => row.is_some(),
-            Test::Columns(tests) => self.columns_match(tests, row.as_ref(), values)?,
-        };
+        let row = self.row(&data, &key, &partition, &clustering, now_s);
+        let applied = self.holds(row.as_ref(), values)?;
         let mut cells = Vec::new();
         let mut out = Writer::new(&mut cells);
         out.bytes(Some(&[u8::from(applied)]));
@@ -341,7 +473,7 @@ impl ModifyPlan {
             return Ok((applied, Outcome::Rows(self.cassandra_rows(shown.as_ref(), cells))));
         }
         for column in self.shown_columns() {
-            out.bytes(row.as_ref().and_then(|row| row.value(column)));
+            out.bytes(row.as_ref().and_then(|row| row.value(column)).as_deref());
         }
         let rows = Rows { columns: Rc::clone(columns), cells, row_count: 1, paging_state: None };
         Ok((applied, Outcome::Rows(rows)))
@@ -361,27 +493,20 @@ impl ModifyPlan {
                 is_new
             });
             let mut out = Writer::new(&mut cells);
-            shown.iter().for_each(|column| out.bytes(row.value(column)));
+            shown.iter().for_each(|column| out.bytes(row.value(column).as_deref()));
             columns = self.result_columns(shown.into_iter());
         }
         Rows { columns: Rc::new(columns), cells, row_count: 1, paging_state: None }
     }
+}
 
-    fn columns_match(
-        &self,
-        tests: &[(usize, crate::cql::ast::Operator, Term)],
-        row: Option<&RowValues<'_>>,
-        values: &[Value<'_>],
-    ) -> Result<bool> {
-        for (position, operator, term) in tests {
-            let Some(column) = self.table.columns.get(*position) else { continue };
-            let value = row.and_then(|row| row.value(column));
-            if !compare(column, value, *operator, term, values)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
+/// Each column of the table, with what a text of JSON has for it.
+fn fields_of(table: &Table, text: &Term, keeps_others: bool) -> Vec<(String, Term)> {
+    let field = |column: &Column| {
+        let (text, column) = (text.clone(), column.name.clone());
+        (column.clone(), Term::JsonField(Box::new(JsonField { text, column, keeps_others })))
+    };
+    table.columns.iter().map(field).collect()
 }
 
 fn note_using(using: &Using, markers: &mut Markers) {
@@ -400,69 +525,135 @@ fn plan_assignment(
 ) -> Result<(usize, Action)> {
     let (Assignment::Set(name, _)
     | Assignment::Add(name, _)
+    | Assignment::Prepend(name, _)
     | Assignment::Subtract(name, _)
-    | Assignment::Element(name, ..)) = assignment;
+    | Assignment::Element(name, ..)
+    | Assignment::Field(name, ..)) = assignment;
     let (position, column) = table.column(name)?;
-    if column.kind != Kind::Regular {
+    if column.kind.is_key() {
         return Err(CqlError::invalid(format!("PRIMARY KEY part {name} found in SET part")));
     }
-    let is_counter = column.typ == CqlType::Native(Native::Counter);
-    let is_change = matches!(assignment, Assignment::Add(..) | Assignment::Subtract(..));
-    if is_counter != is_change && (is_counter || !column.typ.is_multi_cell()) {
-        return Err(CqlError::invalid(format!(
-            "Invalid operation for column {name} of type {}",
-            column.typ
-        )));
-    }
+    let typ = &column.typ;
+    let is_counter = *typ == CqlType::Native(Native::Counter);
+    let wrong = || CqlError::invalid(format!("Invalid operation for column {name} of type {typ}"));
     let action = match assignment {
+        Assignment::Set(..) if is_counter => {
+            let message = format!(
+                "Cannot set the value of counter column {name} (counters can \
+                only be incremented/decremented, not set)"
+            );
+            return Err(CqlError::invalid(message));
+        }
         Assignment::Set(_, term) => {
-            markers.note(term, name, &column.typ);
+            markers.note(term, name, typ);
             Action::Set(term.clone())
         }
-        Assignment::Add(_, term) => {
-            markers.note(term, name, &column.typ);
+        Assignment::Add(_, term) if is_counter || is_collection(typ) => {
+            markers.note(term, name, typ);
             Action::Add(term.clone())
         }
-        Assignment::Subtract(_, term) => {
-            markers.note(term, name, &taken_type(&column.typ));
+        Assignment::Prepend(_, term) if matches!(typ, CqlType::List(_)) => {
+            markers.note(term, name, typ);
+            Action::Prepend(term.clone())
+        }
+        // Of a counter, a set or a map it is the same as the other way round.
+        Assignment::Prepend(_, term) if is_counter || is_collection(typ) => {
+            markers.note(term, name, typ);
+            Action::Add(term.clone())
+        }
+        Assignment::Subtract(_, term) if is_counter || is_collection(typ) => {
+            markers.note(term, name, &taken_type(typ));
             Action::Subtract(term.clone())
         }
         Assignment::Element(_, key, value) => {
-            let CqlType::Map(pair) = &column.typ else {
-                return Err(CqlError::invalid("only elements of maps can be set"));
+            let (key_type, value_type) = match typ {
+                CqlType::Map(pair) => (pair.0.clone(), &pair.1),
+                CqlType::List(element) => (CqlType::INT, &**element),
+                _ => return Err(wrong()),
             };
-            markers.note(key, &format!("key({name})"), &pair.0);
-            markers.note(value, &format!("value({name})"), &pair.1);
+            let what = if matches!(typ, CqlType::Map(_)) { "key" } else { "idx" };
+            markers.note(key, &format!("{what}({name})"), &key_type);
+            markers.note(value, &format!("value({name})"), value_type);
             Action::Element(key.clone(), value.clone())
+        }
+        Assignment::Field(_, field, value) => {
+            let (index, typ) = field_of(column, field)?;
+            markers.note(value, &format!("{name}.{field}"), typ);
+            Action::Field(index, value.clone())
+        }
+        Assignment::Add(..) | Assignment::Prepend(..) | Assignment::Subtract(..) => {
+            return Err(wrong());
+        }
+    };
+    Ok((position, action))
+}
+
+/// Whether elements can be added and taken away.
+fn is_collection(typ: &CqlType) -> bool {
+    matches!(typ, CqlType::List(_) | CqlType::Set(_) | CqlType::Map(_))
+}
+
+/// The number and the type of a field that can be changed by itself.
+fn field_of<'c>(column: &'c Column, field: &str) -> Result<(usize, &'c CqlType)> {
+    let CqlType::Udt(udt) = &column.typ else {
+        let message = format!(
+            "Invalid operation for the field {field} of column {} of type {}",
+            column.name, column.typ
+        );
+        return Err(CqlError::invalid(message));
+    };
+    udt.field(field).ok_or_else(|| {
+        CqlError::invalid(format!("UDT column {} does not have a field named {field}", column.name))
+    })
+}
+
+fn plan_deletion(table: &Table, place: &Place, markers: &mut Markers) -> Result<(usize, Action)> {
+    let (Place::Column(name) | Place::Element(name, _) | Place::Field(name, _)) = place;
+    let (position, column) = table.column(name)?;
+    if column.kind.is_key() {
+        let message = format!(
+            "Invalid identifier {name} for deletion (should not be a PRIMARY \
+            KEY part)"
+        );
+        return Err(CqlError::invalid(message));
+    }
+    let action = match place {
+        Place::Column(_) => Action::Delete,
+        Place::Field(_, field) => Action::DeleteField(field_of(column, field)?.0),
+        Place::Element(_, key) => {
+            let (what, typ) = match &column.typ {
+                CqlType::Map(pair) => ("key", pair.0.clone()),
+                CqlType::List(_) => ("idx", CqlType::INT),
+                CqlType::Set(element) => ("value", (**element).clone()),
+                typ => {
+                    let message =
+                        format!("Invalid deletion operation for column {name} of type {typ}");
+                    return Err(CqlError::invalid(message));
+                }
+            };
+            markers.note(key, &format!("{what}({name})"), &typ);
+            Action::DeleteElement(key.clone())
         }
     };
     Ok((position, action))
 }
 
 /// What is taken off a map is a set of its keys.
-fn taken_type(typ: &CqlType) -> CqlType {
+pub(super) fn taken_type(typ: &CqlType) -> CqlType {
     match typ {
         CqlType::Map(pair) => CqlType::Set(Box::new(pair.0.clone())),
         other => other.clone(),
     }
 }
 
-fn plan_test(table: &Table, condition: &Condition, markers: &mut Markers) -> Result<Test> {
-    let columns = match condition {
-        Condition::None => return Ok(Test::Always),
-        Condition::Exists => return Ok(Test::Exists),
-        Condition::Columns(columns) => columns,
-    };
-    let mut tests = Vec::new();
-    for (name, operator, term) in columns {
-        let (position, column) = table.column(name)?;
-        if column.kind != Kind::Regular {
-            return Err(CqlError::invalid(format!("PRIMARY KEY column {name} cannot have IF")));
+fn plan_test(table: &Table, condition: &ast::Condition, markers: &mut Markers) -> Result<Test> {
+    Ok(match condition {
+        ast::Condition::None => Test::Always,
+        ast::Condition::Exists => Test::Exists,
+        ast::Condition::Columns(columns) => {
+            Test::Columns(plan_conditions(table, columns, markers)?)
         }
-        markers.note(term, name, &column.typ);
-        tests.push((position, *operator, term.clone()));
-    }
-    Ok(Test::Columns(tests))
+    })
 }
 
 fn number(term: &Term, typ: &CqlType, values: &[Value<'_>]) -> Result<Option<i64>> {
@@ -476,55 +667,36 @@ fn number(term: &Term, typ: &CqlType, values: &[Value<'_>]) -> Result<Option<i64
     }
 }
 
-fn cell_change(
-    column: &Column,
-    action: &Action,
-    values: &[Value<'_>],
-) -> Result<Option<CellChange>> {
-    let typ = match action {
-        Action::Subtract(_) => taken_type(&column.typ),
-        _ => column.typ.clone(),
-    };
-    let (term, adds) = match action {
-        Action::Set(term) => {
-            return Ok(match evaluate(term, &typ, values)? {
-                Bound::Unset => None,
-                Bound::Null => Some(CellChange::Put(None)),
-                Bound::Bytes(bytes) => Some(CellChange::Put(present(&typ, bytes.into_owned()))),
-            });
-        }
-        Action::Element(key, value) => {
-            let term = Term::Map(vec![(key.clone(), value.clone())]);
-            let bytes =
-                evaluate(&term, &typ, values)?.into_bytes().unwrap_or_default().into_owned();
-            return Ok(Some(CellChange::Merge { typ, bytes, adds: true }));
-        }
-        Action::Add(term) => (term, true),
-        Action::Subtract(term) => (term, false),
-    };
-    let bytes = match evaluate(term, &typ, values)? {
-        Bound::Unset => return Ok(None),
-        Bound::Null => return Err(CqlError::invalid("Invalid null value for an increment")),
-        Bound::Bytes(bytes) => bytes.into_owned(),
-    };
-    if column.typ.is_multi_cell() {
-        return Ok(Some(CellChange::Merge { typ: column.typ.clone(), bytes, adds }));
-    }
-    let delta = bytes.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
-    Ok(Some(CellChange::Count(if adds { delta } else { delta.wrapping_neg() })))
-}
-
-/// An empty collection of single cells is the same as none.
-fn present(typ: &CqlType, bytes: Vec<u8>) -> Option<Vec<u8>> {
-    (!typ.is_multi_cell() || bytes.first_chunk() != Some(&[0; 4])).then_some(bytes)
-}
-
 impl Mutation {
+    /// Places in lists that are written to are there.
+    fn check_lists(&self) -> Result<()> {
+        let RowChange::Write { cells, .. } = &self.change else { return Ok(()) };
+        if !cells.iter().chain(&self.statics).any(|(_, change)| change.needs_place()) {
+            return Ok(());
+        }
+        let data = self.table.data.borrow();
+        let partition = data.find(&PartitionKey::new(&self.partition));
+        let check = |cells: &Cells, row: Option<RowView<'_>>| {
+            cells.iter().try_for_each(|(id, change)| change.check_place(*id, row))
+        };
+        check(&self.statics, partition.and_then(|partition| partition.statics(self.now_s)))?;
+        for target in &self.targets {
+            if let Target::Row { key, .. } = target {
+                check(cells, partition.and_then(|partition| partition.find(key, self.now_s)))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Changes the rows. Cannot fail: everything was checked before.
     pub(crate) fn apply(self) {
-        let Self { table, partition, targets, change, stamp, now_s } = self;
+        let Self { table, partition, targets, change, statics, stamp, now_s } = self;
         let mut data = table.data.borrow_mut();
         let partition = data.partition(partition);
+        if !statics.is_empty() {
+            let writes = writes(&statics, partition.statics(now_s));
+            write_all(partition.statics_mut(), writes, stamp);
+        }
         for target in targets {
             match (target, &change) {
                 (Target::Partition, _) => partition.delete(stamp.at),
@@ -533,76 +705,36 @@ impl Mutation {
                     partition.row(key, clustering).delete(stamp.at);
                 }
                 (Target::Row { key, clustering }, RowChange::Write { marks, cells }) => {
-                    let values: Vec<_> = {
-                        let old = partition.find(&key, now_s);
-                        cells.iter().map(|(id, change)| (*id, change.value(*id, old))).collect()
-                    };
-                    let row = partition.row(key, clustering);
-                    if *marks {
-                        row.mark(stamp);
-                    }
-                    for (id, value) in values {
-                        row.write(id, Cell { stamp, value });
-                    }
+                    write_row(partition, key, clustering, *marks, cells, (stamp, now_s));
                 }
             }
         }
     }
 }
 
-impl CellChange {
-    fn value(&self, id: u16, old: Option<RowView<'_>>) -> Option<Vec<u8>> {
-        let old = old.and_then(|row| row.cell(id)).and_then(|cell| cell.value.as_deref());
-        match self {
-            Self::Put(value) => value.clone(),
-            Self::Count(delta) => {
-                let count =
-                    old.and_then(|old| old.first_chunk()).map_or(0, |old| i64::from_be_bytes(*old));
-                Some(count.wrapping_add(*delta).to_be_bytes().to_vec())
-            }
-            Self::Merge { typ, bytes, adds } => present(typ, merge(typ, old, bytes, *adds)),
-        }
+fn write_row(
+    partition: &mut Partition,
+    key: Vec<u8>,
+    clustering: Vec<Vec<u8>>,
+    marks: bool,
+    cells: &Cells,
+    (stamp, now_s): (Stamp, i64),
+) {
+    let writes = writes(cells, partition.find(&key, now_s));
+    let row = partition.row(key, clustering);
+    if marks {
+        row.mark(stamp);
     }
+    write_all(row, writes, stamp);
 }
 
-fn merge(typ: &CqlType, old: Option<&[u8]>, change: &[u8], adds: bool) -> Vec<u8> {
-    let parts = |bytes: Option<&[u8]>, per_item| -> Vec<Vec<u8>> {
-        let parts = bytes.and_then(|bytes| elements(bytes, per_item).ok()).unwrap_or_default();
-        parts.into_iter().map(<[u8]>::to_vec).collect()
-    };
-    match typ {
-        CqlType::Map(pair) => {
-            let old = parts(old, 2);
-            let mut entries: Vec<_> = old.chunks_exact(2).filter_map(entry_of).collect();
-            let change = parts(Some(change), if adds { 2 } else { 1 });
-            for item in change.chunks_exact(if adds { 2 } else { 1 }) {
-                entries.retain(|(key, _)| Some(key) != item.first());
-                entries.extend(entry_of(item));
-            }
-            entries.sort_by_cached_key(|(key, _)| ordered(&pair.0, key));
-            map(&entries)
-        }
-        CqlType::List(element) | CqlType::Set(element) => {
-            let mut items = parts(old, 1);
-            let change = parts(Some(change), 1);
-            if !adds || matches!(typ, CqlType::Set(_)) {
-                items.retain(|item| !change.contains(item));
-            }
-            if adds {
-                items.extend(change);
-            }
-            if matches!(typ, CqlType::Set(_)) {
-                items.sort_by_cached_key(|item| ordered(element, item));
-            }
-            collection(&items)
-        }
-        _ => change.to_vec(),
-    }
+/// What is written, now that the row is known.
+fn writes(cells: &Cells, old: Option<RowView<'_>>) -> Vec<(u16, super::change::Write)> {
+    cells.iter().map(|(id, change)| (*id, change.write(*id, old))).collect()
 }
 
-fn entry_of(entry: &[Vec<u8>]) -> Option<(Vec<u8>, Vec<u8>)> {
-    match entry {
-        [key, value] => Some((key.clone(), value.clone())),
-        _ => None,
+fn write_all(row: &mut Row, writes: Vec<(u16, super::change::Write)>, stamp: Stamp) {
+    for (id, write) in writes {
+        write.apply(row, id, stamp);
     }
 }

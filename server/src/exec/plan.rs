@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use super::batch::BatchPlan;
 use super::bind::{Marker, Markers};
 use super::modify::ModifyPlan;
 use super::result::{MetadataId, ResultColumns, metadata_id};
@@ -11,13 +12,14 @@ use crate::cql::ast::{Ddl, Parsed, Statement, TableName};
 use crate::error::CqlError;
 use crate::routing::Placement;
 use crate::schema::{Schema, Table};
+use crate::value::types::CqlType;
 
 /// What a statement will do.
 #[derive(Debug)]
 pub(crate) enum Action {
     Select(SelectPlan),
     Modify(ModifyPlan),
-    Batch(Vec<ModifyPlan>),
+    Batch(BatchPlan),
     Ddl(Ddl),
     Truncate(Rc<Table>),
     Use(String),
@@ -57,8 +59,8 @@ impl Plan {
                 (Action::Truncate(writable(schema, name, keyspace)?), Some(name))
             }
             Statement::Select(select) => {
-                let (_, table) = schema.table(&select.table, keyspace)?;
-                let plan = SelectPlan::new(table, select, text, &mut markers)?;
+                let (home, table) = schema.table(&select.table, keyspace)?;
+                let plan = SelectPlan::new(home, table, select, text, &mut markers)?;
                 (Action::Select(plan), Some(&select.table))
             }
             Statement::Batch(batch) => {
@@ -66,10 +68,16 @@ impl Plan {
                 for statement in &batch.statements {
                     plans.push(modification(schema, statement, keyspace, &mut markers)?.0);
                 }
-                if plans.iter().any(ModifyPlan::is_conditional) {
-                    return Err(CqlError::invalid("conditions in a batch are not supported"));
+                if batch.using.ttl.is_some() {
+                    return Err(CqlError::invalid(
+                        "Global TTL on the BATCH statement is not supported",
+                    ));
                 }
-                (Action::Batch(plans), None)
+                let timestamp = batch.using.timestamp.clone();
+                if let Some(term) = &timestamp {
+                    markers.note(term, "[timestamp]", &CqlType::BIGINT);
+                }
+                (Action::Batch(BatchPlan { kind: batch.kind, timestamp, plans }), None)
             }
             other => {
                 let (plan, name) = modification(schema, other, keyspace, &mut markers)?;
@@ -100,7 +108,11 @@ impl Plan {
 
     /// Whether the statement has a condition (LWT).
     pub(crate) fn is_conditional(&self) -> bool {
-        matches!(&self.action, Action::Modify(plan) if plan.is_conditional())
+        match &self.action {
+            Action::Modify(plan) => plan.is_conditional(),
+            Action::Batch(batch) => batch.plans.iter().any(ModifyPlan::is_conditional),
+            _ => false,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use md5::{Digest, Md5};
 
 use super::bind::Marker;
-use crate::schema::change::Change;
+use crate::schema::change::{Change, Target};
 use crate::value::types::CqlType;
 use crate::wire::version::{Dialect, Version};
 use crate::wire::write::Writer;
@@ -109,13 +109,24 @@ pub(crate) fn write_outcome(
     }
 }
 
-/// The three or four strings of a schema change, in RESULT and EVENT alike.
+/// A schema change, in RESULT and EVENT alike.
 pub(crate) fn write_change(change: &Change, out: &mut Writer<'_>) {
+    let (kind, name, arguments) = match &change.target {
+        Target::Keyspace => ("KEYSPACE", None, None),
+        Target::Table(name) => ("TABLE", Some(name), None),
+        Target::Type(name) => ("TYPE", Some(name), None),
+        Target::Function(name, arguments) => ("FUNCTION", Some(name), Some(arguments)),
+        Target::Aggregate(name, arguments) => ("AGGREGATE", Some(name), Some(arguments)),
+    };
     out.string(change.what);
-    out.string(if change.table.is_some() { "TABLE" } else { "KEYSPACE" });
+    out.string(kind);
     out.string(&change.keyspace);
-    if let Some(table) = &change.table {
-        out.string(table);
+    if let Some(name) = name {
+        out.string(name);
+    }
+    if let Some(arguments) = arguments {
+        out.short_len(arguments.len());
+        arguments.iter().for_each(|argument| out.string(argument));
     }
 }
 

@@ -3,15 +3,19 @@
 use std::ops::{Bound, ControlFlow};
 use std::rc::Rc;
 
+use super::aggregate::{Aggregate, State};
 use super::bind::Markers;
+use super::expression::{Expression, Planner, Scope, all, title};
 use super::paging::PagingState;
-use super::restrict::{Restrictions, RowValues, token_bytes};
+use super::restrict::{Restrictions, RowValues};
 use super::result::{ResultColumn, ResultColumns, Rows};
-use crate::cql::ast::{Select, Selected, Selector, Term};
+use crate::cql::ast::{Operator, Relation, Select, Selector, Term};
 use crate::error::CqlError;
 use crate::routing::murmur3;
-use crate::schema::{Column, Kind, Table};
+use crate::schema::{Keyspace, Table};
 use crate::store::{Partition, PartitionKey, Range, RowView, TableData};
+use crate::value::functions::{Similarity, floats};
+use crate::value::json::{write_json, write_name};
 use crate::value::literal::{Bound as BoundValue, evaluate};
 use crate::value::types::CqlType;
 use crate::wire::read::Value;
@@ -19,25 +23,29 @@ use crate::wire::write::Writer;
 
 type Result<T> = std::result::Result<T, CqlError>;
 
-/// One item of a result row.
-#[derive(Clone, Debug)]
-enum Item {
-    Column(usize),
-    Writetime(u16),
-    Ttl(u16),
-    Token,
+/// The rows nearest to a vector, by a column of vectors.
+#[derive(Debug)]
+struct Nearest {
+    column: usize,
+    to: Term,
+    similarity: Similarity,
 }
 
 /// A SELECT, ready to run.
 #[derive(Debug)]
 pub(crate) struct SelectPlan {
     pub(crate) table: Rc<Table>,
-    items: Vec<Item>,
-    /// The result is the number of rows.
-    is_count: bool,
+    items: Vec<Expression>,
+    /// What is computed over many rows.
+    aggregates: Vec<Aggregate>,
+    /// Positions of the columns of GROUP BY.
+    group_by: Vec<usize>,
+    /// SELECT JSON: the names of the items.
+    json: Option<Vec<String>>,
     pub(crate) columns: Rc<ResultColumns>,
     pub(crate) restrictions: Restrictions,
     reversed: bool,
+    nearest: Option<Nearest>,
     limit: Option<Term>,
     per_partition_limit: Option<Term>,
     distinct: bool,
@@ -55,12 +63,16 @@ pub(crate) struct Page<'a> {
 
 impl SelectPlan {
     pub(crate) fn new(
+        keyspace: &Keyspace,
         table: &Rc<Table>,
         select: &Select,
         text: &str,
         markers: &mut Markers,
     ) -> Result<Self> {
+        let Chosen { items, aggregates, names, columns } =
+            chosen(keyspace, table, select, markers)?;
         let restrictions = Restrictions::plan(table, &select.relations, markers)?;
+        let nearest = nearest(table, select, markers)?;
         if restrictions.is_filtering() && !select.allow_filtering {
             return Err(CqlError::invalid(
                 "Cannot execute this query as it might involve data filtering and thus may have \
@@ -74,24 +86,32 @@ impl SelectPlan {
         if let Some(limit) = &select.per_partition_limit {
             markers.note(limit, "[per_partition_limit]", &CqlType::INT);
         }
-        let (items, columns) = selected(table, &select.selectors)?;
-        if select.distinct && !items.iter().all(|item| is_of_partition(table, item)) {
+        if select.distinct && !items.iter().all(|item| item.is_of_partition(table)) {
             return Err(CqlError::invalid(
-                "SELECT DISTINCT queries must only request partition key columns",
+                "SELECT DISTINCT queries must only request partition key columns and/or static \
+                 columns",
             ));
         }
         Ok(Self {
             table: Rc::clone(table),
-            is_count: items.is_empty(),
             items,
+            aggregates,
+            group_by: group_by(table, select)?,
+            json: select.json.then_some(names),
             columns: Rc::new(columns),
             reversed: reversed(table, &select.order_by, &restrictions)?,
             restrictions,
+            nearest,
             limit: select.limit.clone(),
             per_partition_limit: select.per_partition_limit.clone(),
             distinct: select.distinct,
             fingerprint: murmur3(&[&table.id, text.as_bytes()].concat()).cast_unsigned(),
         })
+    }
+
+    /// Whether rows are put together before they are shown.
+    fn is_grouped(&self) -> bool {
+        !self.aggregates.is_empty() || !self.group_by.is_empty()
     }
 
     /// Reads one page.
@@ -115,7 +135,10 @@ impl SelectPlan {
             plan: self,
             values,
             now_s,
-            page_size: page.size.filter(|_| !self.is_count).unwrap_or(usize::MAX),
+            page_size: page
+                .size
+                .filter(|_| !self.is_grouped() && self.nearest.is_none())
+                .unwrap_or(usize::MAX),
             limit,
             per_partition: if self.distinct { 1 } else { per_partition },
             in_partition: 0,
@@ -123,9 +146,26 @@ impl SelectPlan {
             row_count: 0,
             last: None,
             has_more: false,
+            group: None,
+            scored: Vec::new(),
+            nearest: None,
         };
+        if let Some(nearest) = &self.nearest {
+            reader.nearest = Some(nearest.vector(&self.table, values)?);
+        }
         reader.read(data, resume.as_ref())?;
-        Ok(reader.finish())
+        reader.finish()
+    }
+}
+
+impl Nearest {
+    fn vector(&self, table: &Table, values: &[Value<'_>]) -> Result<Vec<f32>> {
+        let column = table.columns.get(self.column);
+        let typ = column.map_or(&CqlType::INT, |column| &column.typ);
+        let bytes = evaluate(&self.to, typ, values)?.into_bytes();
+        bytes
+            .and_then(|bytes| floats(typ, &bytes))
+            .ok_or_else(|| CqlError::invalid("Invalid null value for ANN OF"))
     }
 }
 
@@ -142,65 +182,99 @@ fn limit_of(limit: Option<&Term>, values: &[Value<'_>]) -> Result<u64> {
     }
 }
 
-fn is_of_partition(table: &Table, item: &Item) -> bool {
-    match item {
-        Item::Column(position) => *position < table.partition_key_len,
-        Item::Token => true,
-        _ => false,
-    }
+/// What is asked for, resolved.
+struct Chosen {
+    items: Vec<Expression>,
+    aggregates: Vec<Aggregate>,
+    /// As the result calls the items.
+    names: Vec<String>,
+    columns: ResultColumns,
 }
 
-fn selected(table: &Table, selectors: &[Selector]) -> Result<(Vec<Item>, ResultColumns)> {
-    let mut items = Vec::new();
-    let mut columns = Vec::new();
-    let mut push = |name: String, alias: &Option<String>, typ: &CqlType| {
-        columns.push(ResultColumn { name: alias.clone().unwrap_or(name), typ: typ.clone() });
-    };
-    for (position, column) in table.columns.iter().enumerate().filter(|_| selectors.is_empty()) {
-        push(column.name.clone(), &None, &column.typ);
-        items.push(Item::Column(position));
+fn chosen(
+    keyspace: &Keyspace,
+    table: &Table,
+    select: &Select,
+    markers: &mut Markers,
+) -> Result<Chosen> {
+    let mut planner = Planner { table, keyspace, markers, aggregates: Vec::new() };
+    let (mut items, mut names) = (Vec::new(), Vec::new());
+    let all_columns = table.columns.iter().enumerate().filter(|_| select.selectors.is_empty());
+    for (position, column) in all_columns {
+        items.push(Expression::column(position, column.typ.clone()));
+        names.push(column.name.clone());
     }
-    for Selector { what, alias } in selectors {
-        match what {
-            Selected::Column(name) => {
-                let (position, column) = table.column(name)?;
-                push(name.clone(), alias, &column.typ);
-                items.push(Item::Column(position));
-            }
-            Selected::Writetime(name) => {
-                push(format!("writetime({name})"), alias, &CqlType::BIGINT);
-                items.push(Item::Writetime(stamped(table, name)?.id));
-            }
-            Selected::Ttl(name) => {
-                push(format!("ttl({name})"), alias, &CqlType::INT);
-                items.push(Item::Ttl(stamped(table, name)?.id));
-            }
-            Selected::Token(names) => {
-                if !names.iter().eq(table.partition_key().iter().map(|column| &column.name)) {
-                    return Err(CqlError::invalid("token() needs the partition key's columns"));
-                }
-                push(format!("system.token({})", names.join(", ")), alias, &CqlType::BIGINT);
-                items.push(Item::Token);
-            }
-            Selected::CountAll if selectors.len() == 1 => {
-                push("count".to_owned(), alias, &CqlType::BIGINT);
-            }
-            Selected::CountAll => {
-                return Err(CqlError::invalid("count(*) beside other columns is not supported"));
-            }
-        }
+    for Selector { what, alias } in &select.selectors {
+        items.push(planner.plan(what, None)?);
+        names.push(alias.clone().unwrap_or_else(|| title(what, keyspace)));
+    }
+    let named = names.iter().zip(&items);
+    let mut columns: Vec<_> = named
+        .map(|(name, item)| ResultColumn { name: name.clone(), typ: item.typ.clone() })
+        .collect();
+    if select.json {
+        columns = vec![ResultColumn { name: "[json]".to_owned(), typ: CqlType::TEXT }];
     }
     let columns =
         ResultColumns { keyspace: table.keyspace.clone(), table: table.name.clone(), columns };
-    Ok((items, columns))
+    Ok(Chosen { items, aggregates: planner.aggregates, names, columns })
 }
 
-fn stamped<'a>(table: &'a Table, name: &str) -> Result<&'a Column> {
-    let (_, column) = table.column(name)?;
-    if column.kind != Kind::Regular || column.typ.is_multi_cell() {
-        return Err(CqlError::invalid(format!("Cannot use writetime or ttl on {name}")));
+/// Positions of the columns of GROUP BY, which have to be leading ones of the primary key.
+fn group_by(table: &Table, select: &Select) -> Result<Vec<usize>> {
+    let mut positions = Vec::new();
+    for name in &select.group_by {
+        let (position, column) = table.column(name)?;
+        let is_next = column.kind.is_key() && position >= positions.len();
+        // Those between are restricted to one value, or the groups would not be together.
+        let between = positions.last().map_or(0, |last| last + 1)..position;
+        let is_restricted = between.into_iter().all(|position| {
+            table.columns.get(position).is_some_and(|column| {
+                let is_one = |relation: &Relation| match relation {
+                    Relation::Compare(name, Operator::Eq, _) => *name == column.name,
+                    _ => false,
+                };
+                select.relations.iter().any(is_one)
+            })
+        });
+        if !is_next || !is_restricted {
+            return Err(CqlError::invalid(format!(
+                "Group by is currently only supported on the columns of the PRIMARY KEY, got {name}"
+            )));
+        }
+        positions.push(position);
     }
-    Ok(column)
+    if !positions.is_empty()
+        && positions.len() < table.partition_key_len
+        && positions.last().is_some_and(|last| last + 1 < table.partition_key_len)
+    {
+        return Err(CqlError::invalid(
+            "Group by is not supported on only a part of the partition key",
+        ));
+    }
+    Ok(positions)
+}
+
+fn nearest(table: &Table, select: &Select, markers: &mut Markers) -> Result<Option<Nearest>> {
+    let Some((name, to)) = &select.nearest else { return Ok(None) };
+    let (position, column) = table.column(name)?;
+    let index = table.indexes.iter().find(|index| index.column == *name);
+    let similarity = index.map(|index| {
+        let option = index.options.iter().find(|(name, _)| name == "similarity_function");
+        match option.map(|(_, value)| value.to_ascii_lowercase()).as_deref() {
+            Some("euclidean") => Similarity::Euclidean,
+            Some("dot_product") => Similarity::DotProduct,
+            _ => Similarity::Cosine,
+        }
+    });
+    let similarity = similarity.ok_or_else(|| {
+        CqlError::invalid("ANN ordering by vector requires the column to be indexed")
+    })?;
+    if select.limit.is_none() {
+        return Err(CqlError::invalid("Use of ANN OF in an ORDER BY clause requires a LIMIT"));
+    }
+    markers.note(to, name, &column.typ);
+    Ok(Some(Nearest { column: position, to: to.clone(), similarity }))
 }
 
 /// Whether ORDER BY asks for the reverse of the declared order.
@@ -242,6 +316,19 @@ struct PageReader<'a> {
     /// Where the last row of the page stands: partition, row, rows of the partition so far.
     last: Option<(PartitionKey, Vec<u8>, u64)>,
     has_more: bool,
+    /// Rows that are being put together.
+    group: Option<Group>,
+    /// How alike each row is, and its cells: of statements that ask for the nearest.
+    scored: Vec<(f32, Vec<u8>)>,
+    nearest: Option<Vec<f32>>,
+}
+
+/// Rows with the same values of GROUP BY.
+struct Group {
+    key: Vec<Option<Vec<u8>>>,
+    states: Vec<State>,
+    /// The first row's values of what is no aggregate.
+    first: Vec<Option<Vec<u8>>>,
 }
 
 impl PageReader<'_> {
@@ -257,7 +344,7 @@ impl PageReader<'_> {
             }
             return Ok(());
         }
-        let (low, high) = plan.restrictions.token_range(self.values)?;
+        let (low, high) = plan.restrictions.token_range(&plan.table, self.values)?;
         let first = PartitionKey { token: low, bytes: Vec::new() };
         let from = resume.map_or(first, |state| state.partition.clone());
         for (key, partition) in data.from(Bound::Included(from)) {
@@ -281,6 +368,14 @@ impl PageReader<'_> {
             _ => None,
         };
         self.in_partition = here.map_or(0, |state| state.in_partition);
+        let statics = partition.statics(self.now_s);
+        if statics.is_some() && here.is_none() && !self.plan.restrictions.has_clustering() {
+            let all = Range { from: Vec::new(), to: None };
+            if partition.range(&all, self.now_s).next().is_none() {
+                let row = RowValues { partition: &partition.key, row: None, statics };
+                return self.row(key, &[], &row);
+            }
+        }
         let count = ranges.len();
         for i in 0..count {
             let at = if self.plan.reversed { count - 1 - i } else { i };
@@ -307,64 +402,192 @@ impl PageReader<'_> {
         partition: &Partition,
         rows: impl Iterator<Item = (&'d [u8], RowView<'d>)>,
     ) -> Result<ControlFlow<()>> {
+        let statics = partition.statics(self.now_s);
         for (row_key, row) in rows {
-            let row_values = RowValues { partition: &partition.key, row };
-            if !self.plan.restrictions.accepts(&self.plan.table, &row_values, self.values)? {
-                continue;
-            }
+            let row = RowValues { partition: &partition.key, row: Some(row), statics };
             if self.in_partition >= self.per_partition {
                 break;
             }
-            if self.limit == 0 {
+            if self.row(key, row_key, &row)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            if self.row_count >= self.page_size {
-                self.has_more = true;
-                return Ok(ControlFlow::Break(()));
-            }
-            self.limit -= 1;
-            self.in_partition += 1;
-            self.row_count += 1;
-            // Only the last row's place is needed, and only if a page can end there.
-            if self.row_count == self.page_size {
-                self.last = Some((key.clone(), row_key.to_vec(), self.in_partition));
-            }
-            self.emit(&row_values);
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    fn emit(&mut self, row: &RowValues<'_>) {
-        let mut out = Writer::new(&mut self.cells);
-        for item in &self.plan.items {
-            match item {
-                Item::Column(position) => {
-                    let column = self.plan.table.columns.get(*position);
-                    out.bytes(column.and_then(|column| row.value(column)));
-                }
-                Item::Writetime(id) => {
-                    let at = row.row.cell(*id).map(|cell| cell.stamp.at.to_be_bytes());
-                    out.bytes(at.as_ref().map(<[u8; 8]>::as_slice));
-                }
-                Item::Ttl(id) => {
-                    let expires = row.row.cell(*id).and_then(|cell| cell.stamp.expires);
-                    let left = expires.map(|(expires_s, _)| {
-                        i32::try_from(expires_s - self.now_s).unwrap_or(i32::MAX).to_be_bytes()
-                    });
-                    out.bytes(left.as_ref().map(<[u8; 4]>::as_slice));
-                }
-                Item::Token => out.bytes(Some(&token_bytes(row.partition))),
+    /// Takes a row into the page if it passes the filters.
+    fn row(
+        &mut self,
+        key: &PartitionKey,
+        row_key: &[u8],
+        row: &RowValues<'_>,
+    ) -> Result<ControlFlow<()>> {
+        if !self.plan.restrictions.accepts(&self.plan.table, row, self.values)? {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if self.nearest.is_some() {
+            return self.score(row);
+        }
+        if self.plan.is_grouped() {
+            return self.add_to_group(row);
+        }
+        if self.limit == 0 {
+            return Ok(ControlFlow::Break(()));
+        }
+        if self.row_count >= self.page_size {
+            self.has_more = true;
+            return Ok(ControlFlow::Break(()));
+        }
+        self.limit -= 1;
+        self.in_partition += 1;
+        self.row_count += 1;
+        // Only the last row's place is needed, and only if a page can end there.
+        if self.row_count == self.page_size {
+            self.last = Some((key.clone(), row_key.to_vec(), self.in_partition));
+        }
+        self.emit(row)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn scope<'s>(
+        &'s self,
+        row: Option<&'s RowValues<'s>>,
+        aggregates: &'s [Option<Vec<u8>>],
+    ) -> Scope<'s> {
+        Scope { table: &self.plan.table, values: self.values, now_s: self.now_s, row, aggregates }
+    }
+
+    /// Keeps a row until it is known which are nearest.
+    fn score(&mut self, row: &RowValues<'_>) -> Result<ControlFlow<()>> {
+        let (Some(nearest), Some(to)) = (&self.plan.nearest, &self.nearest) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let column = self.plan.table.columns.get(nearest.column);
+        let value = column.and_then(|column| Some((column, row.value(column)?)));
+        let vector = value.and_then(|(column, value)| floats(&column.typ, &value));
+        let Some(vector) = vector else { return Ok(ControlFlow::Continue(())) };
+        let score = nearest.similarity.of(&vector, to);
+        self.emit(row)?;
+        let cells = std::mem::take(&mut self.cells);
+        self.scored.push((score, cells));
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Takes a row into its group; the one before is shown when another begins.
+    fn add_to_group(&mut self, row: &RowValues<'_>) -> Result<ControlFlow<()>> {
+        let plan = self.plan;
+        let column = |position: &usize| {
+            let value = plan.table.columns.get(*position).and_then(|column| row.value(column));
+            value.map(std::borrow::Cow::into_owned)
+        };
+        let key: Vec<_> = plan.group_by.iter().map(column).collect();
+        if self.group.as_ref().is_some_and(|group| group.key != key) {
+            self.end_group()?;
+        }
+        if self.group.is_none() {
+            if self.limit == 0 {
+                return Ok(ControlFlow::Break(()));
             }
+            let scope = self.scope(Some(row), &[]);
+            let first = |item: &Expression| match item.has_aggregate() {
+                true => Ok(None),
+                false => item.value(scope),
+            };
+            let first = plan.items.iter().map(first).collect::<Result<_>>()?;
+            let states = plan.aggregates.iter().map(Aggregate::start).collect();
+            self.group = Some(Group { key, states, first });
+        }
+        let mut arguments = Vec::new();
+        for aggregate in &plan.aggregates {
+            arguments.push(all(&aggregate.arguments, self.scope(Some(row), &[]))?);
+        }
+        if let Some(group) = &mut self.group {
+            let states = group.states.iter_mut().zip(&plan.aggregates);
+            for ((state, aggregate), arguments) in states.zip(&arguments) {
+                aggregate.add(state, arguments)?;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Shows what the rows of a group make.
+    fn end_group(&mut self) -> Result<()> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        let results = self.plan.aggregates.iter().zip(group.states);
+        let results: Vec<_> =
+            results.map(|(aggregate, state)| aggregate.finish(state)).collect::<Result<_>>()?;
+        let mut shown = Vec::new();
+        for (item, first) in self.plan.items.iter().zip(group.first) {
+            shown.push(match item.has_aggregate() {
+                true => item.value(self.scope(None, &results))?,
+                false => first,
+            });
+        }
+        self.write(&shown);
+        self.limit -= 1;
+        self.row_count += 1;
+        Ok(())
+    }
+
+    fn emit(&mut self, row: &RowValues<'_>) -> Result<()> {
+        let values = all(&self.plan.items, self.scope(Some(row), &[]))?;
+        self.write(&values);
+        Ok(())
+    }
+
+    /// Appends a row of the result.
+    fn write(&mut self, values: &[Option<Vec<u8>>]) {
+        let plan = self.plan;
+        let mut out = Writer::new(&mut self.cells);
+        let Some(names) = &plan.json else {
+            values.iter().for_each(|value| out.bytes(value.as_deref()));
+            return;
+        };
+        let mut text = "{".to_owned();
+        for (index, (name, (item, value))) in
+            names.iter().zip(plan.items.iter().zip(values)).enumerate()
+        {
+            if index > 0 {
+                text.push_str(", ");
+            }
+            write_name(name, &mut text);
+            text.push_str(": ");
+            write_json(&item.typ, value.as_deref(), &mut text);
+        }
+        text.push('}');
+        out.bytes(Some(text.as_bytes()));
+    }
+
+    /// Shows the last group; without GROUP BY there is one even of no rows.
+    fn end_groups(&mut self) -> Result<()> {
+        if !self.plan.is_grouped() {
+            return Ok(());
+        }
+        if self.group.is_none() && self.plan.group_by.is_empty() && self.row_count == 0 {
+            let states = self.plan.aggregates.iter().map(Aggregate::start).collect();
+            let first = self.plan.items.iter().map(|_| None).collect();
+            self.group = Some(Group { key: Vec::new(), states, first });
+        }
+        if self.limit > 0 { self.end_group() } else { Ok(()) }
+    }
+
+    /// Shows the nearest rows, the nearest first.
+    fn show_nearest(&mut self) {
+        let mut scored = std::mem::take(&mut self.scored);
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (_, cells) in scored {
+            if self.limit == 0 {
+                return;
+            }
+            self.limit -= 1;
+            self.row_count += 1;
+            self.cells.extend(cells);
         }
     }
 
-    fn finish(mut self) -> Rows {
-        if self.plan.is_count {
-            let count = i64::try_from(self.row_count).unwrap_or(i64::MAX);
-            self.cells.clear();
-            Writer::new(&mut self.cells).bytes(Some(&count.to_be_bytes()));
-            self.row_count = 1;
-        }
+    fn finish(mut self) -> Result<Rows> {
+        self.end_groups()?;
+        self.show_nearest();
         let state = self.last.filter(|_| self.has_more).map(|(partition, row, in_partition)| {
             PagingState {
                 statement: self.plan.fingerprint,
@@ -375,12 +598,12 @@ impl PageReader<'_> {
             }
             .to_bytes()
         });
-        Rows {
+        Ok(Rows {
             columns: Rc::clone(&self.plan.columns),
             cells: self.cells,
             row_count: self.row_count,
             paging_state: state,
-        }
+        })
     }
 }
 

@@ -274,3 +274,184 @@ fn schema_tables_describe_what_was_created() {
     db.run("DROP KEYSPACE ks");
     db.check("SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'ks'", "");
 }
+
+#[test]
+fn static_columns_are_the_partitions() {
+    let db = Database::new();
+    db.run("CREATE TABLE s (p int, c int, s int STATIC, v int, PRIMARY KEY (p, c))");
+    db.run("INSERT INTO s (p, s) VALUES (1, 7)");
+    db.check("SELECT p, c, s, v FROM s", "1|-|7|-");
+    db.check("SELECT c FROM s WHERE p = 1 AND c = 1", "");
+    db.run("INSERT INTO s (p, c, v) VALUES (1, 1, 10)");
+    db.run("INSERT INTO s (p, c, v, s) VALUES (1, 2, 20, 8)");
+    db.check("SELECT * FROM s", "1|1|8|10;1|2|8|20");
+    db.check("SELECT DISTINCT p, s FROM s", "1|8");
+    db.run("UPDATE s SET s = 9 WHERE p = 1");
+    db.check("UPDATE s SET s = 10 WHERE p = 1 IF s = 9", "1|9");
+    db.run("DELETE s FROM s WHERE p = 1");
+    db.check("SELECT c, s FROM s", "1|-;2|-");
+    db.fails("UPDATE s SET v = 1 WHERE p = 1", code::INVALID);
+    db.fails("CREATE TABLE n (p int PRIMARY KEY, s int STATIC)", code::INVALID);
+}
+
+#[test]
+fn collections_change_element_by_element() {
+    let db = Database::with(Persona::Cassandra);
+    db.run("CREATE TABLE c (p int PRIMARY KEY, l list<int>, s set<int>, m map<int, text>)");
+    db.run("INSERT INTO c (p, l, s, m) VALUES (1, [1, 2, 1], {3, 1}, {1: 'a', 2: 'b'})");
+    let json = |text: &str| db.check("SELECT JSON l, s, m FROM c", text);
+    json(r#"{"l": [1, 2, 1], "s": [1, 3], "m": {"1": "a", "2": "b"}}"#);
+    db.run("UPDATE c SET l = [0] + l, s = s + {2}, m[3] = 'c' WHERE p = 1");
+    db.run("UPDATE c SET l[2] = 20, m[1] = null WHERE p = 1");
+    json(r#"{"l": [0, 1, 20, 1], "s": [1, 2, 3], "m": {"2": "b", "3": "c"}}"#);
+    db.run("UPDATE c SET l = l - [1], s = s - {1, 3} WHERE p = 1");
+    db.run("DELETE l[0], m[2] FROM c WHERE p = 1");
+    json(r#"{"l": [20], "s": [2], "m": {"3": "c"}}"#);
+    // What is replaced is older than what comes at the same time.
+    db.run("UPDATE c USING TIMESTAMP 9000000000000000 SET m = {5: 'e'} WHERE p = 1");
+    db.run("UPDATE c USING TIMESTAMP 9000000000000000 SET m[6] = 'f' WHERE p = 1");
+    db.run("UPDATE c SET m[7] = 'late' WHERE p = 1");
+    json(r#"{"l": [20], "s": [2], "m": {"5": "e", "6": "f"}}"#);
+    db.check("SELECT m[6], p FROM c", "f|1");
+    db.fails("UPDATE c SET l[5] = 1 WHERE p = 1", code::INVALID);
+    db.fails("UPDATE c SET l[0] = 1 WHERE p = 2", code::INVALID);
+    db.run("DELETE l, s, m FROM c WHERE p = 1");
+    // The map was written in the future.
+    json(r#"{"l": null, "s": null, "m": {"5": "e", "6": "f"}}"#);
+}
+
+#[test]
+fn types_of_users() {
+    let db = Database::with(Persona::Cassandra);
+    db.run("CREATE TYPE a (street text, zip int)");
+    db.run("CREATE TYPE b (at frozen<a>, tags frozen<set<text>>)");
+    db.fails("CREATE TYPE a (x int)", code::INVALID);
+    db.fails("CREATE TYPE c (x nothing)", code::INVALID);
+    db.fails("CREATE TABLE u (p int PRIMARY KEY, l list<a>)", code::INVALID);
+    db.run("CREATE TABLE u (p int PRIMARY KEY, f frozen<b>, n a, l list<frozen<a>>)");
+    db.run(
+        "INSERT INTO u (p, f, n) VALUES (1, {at: {zip: 1}, tags: {'x'}}, {street: 'S', zip: 5})",
+    );
+    db.run("UPDATE u SET n.zip = 6 WHERE p = 1");
+    db.check("SELECT n.zip, n.street, f.at.zip FROM u", "6|S|1");
+    db.run("ALTER TYPE a ADD country text");
+    db.check(
+        "SELECT JSON f, n FROM u",
+        "{\"f\": {\"at\": {\"street\": null, \"zip\": 1, \"country\": null}, \"tags\": [\"x\"]}, \
+         \"n\": {\"street\": \"S\", \"zip\": 6, \"country\": null}}",
+    );
+    db.check(
+        "SELECT type FROM system_schema.columns \
+         WHERE keyspace_name = 'ks' AND table_name = 'u' AND column_name = 'l'",
+        "list<frozen<a>>",
+    );
+    db.check("UPDATE u SET n.zip = 7 WHERE p = 1 IF n.zip = 6", "1");
+    db.fails("DROP TYPE a", code::INVALID);
+    db.run("DROP TABLE u");
+    db.run("DROP TYPE b");
+    db.run("DROP TYPE a");
+}
+
+#[test]
+fn functions_aggregates_and_arithmetic() {
+    let db = Database::filled();
+    db.check("SELECT count(*), min(v), max(v), sum(v), avg(v) FROM t WHERE p = 1", "4|11|14|50|12");
+    db.check("SELECT count(v), sum(v) FROM t WHERE p = 77", "0|0");
+    db.check("SELECT p, a, count(*) FROM t GROUP BY p, a", "1|3|1;1|2|1;1|1|2;2|9|1");
+    db.check("SELECT a, max(v) FROM t GROUP BY p, a LIMIT 2", "3|14;2|13");
+    db.fails("SELECT v, count(*) FROM t GROUP BY v", code::INVALID);
+    db.check("SELECT v + 1, v * 2 - a FROM t WHERE p = 2", "21|31");
+    db.check("SELECT cast(v AS text), toJson(b), (int)5 FROM t WHERE p = 2", "20|\"q\"|5");
+    db.check("SELECT blobAsInt(intAsBlob(v)) FROM t WHERE p = 2", "20");
+    db.fails("SELECT v / 0 FROM t WHERE p = 2", code::FUNCTION_FAILURE);
+    db.fails("SELECT nothing(v) FROM t", code::INVALID);
+    db.run(
+        "CREATE FUNCTION twice (n int) RETURNS NULL ON NULL INPUT RETURNS int LANGUAGE java \
+         AS 'return n * 2;'",
+    );
+    db.run(
+        "CREATE FUNCTION plus (s int, n int) CALLED ON NULL INPUT RETURNS int LANGUAGE java \
+         AS 'return s + n;'",
+    );
+    db.run("CREATE AGGREGATE total (int) SFUNC plus STYPE int INITCOND 0");
+    db.check("SELECT twice(v), ks.twice(a) FROM t WHERE p = 2", "40|18");
+    db.check("SELECT total(v) FROM t WHERE p = 1", "50");
+    db.fails("DROP FUNCTION plus", code::INVALID);
+    db.run("DROP AGGREGATE total");
+    db.run("DROP FUNCTION plus");
+}
+
+#[test]
+fn json_in_and_out() {
+    let db = Database::new();
+    db.run(r#"INSERT INTO t JSON '{"p": 5, "a": 1, "b": "x", "v": 3}'"#);
+    db.check("SELECT JSON * FROM t WHERE p = 5", r#"{"p": 5, "a": 1, "b": "x", "v": 3}"#);
+    db.run(r#"INSERT INTO t JSON '{"p": 5, "a": 1, "b": "x"}' DEFAULT UNSET"#);
+    db.check("SELECT v FROM t WHERE p = 5", "3");
+    db.run(r#"INSERT INTO t JSON '{"p": 5, "a": 1, "b": "x"}'"#);
+    db.check("SELECT v FROM t WHERE p = 5", "-");
+    for text in
+        [r#"{"p": 5}"#, r#"{"p": 5, "a": 1, "b": "x", "z": 1}"#, "[1]", "{", r#"{"p": "x"}"#]
+    {
+        db.fails(&format!("INSERT INTO t JSON '{text}'"), code::INVALID);
+    }
+}
+
+#[test]
+fn multi_column_relations_and_filters() {
+    let db = Database::filled();
+    db.check("SELECT v FROM t WHERE p = 1 AND (a, b) IN ((1, 'y'), (3, 'z'))", "14;12");
+    db.run("CREATE INDEX t_v ON t (v)");
+    db.check("SELECT p, a FROM t WHERE v = 20", "2|9");
+    db.fails("SELECT p FROM t WHERE v = 20 AND b = 'q'", code::INVALID);
+    db.check("SELECT p FROM t WHERE v = 20 AND b = 'q' ALLOW FILTERING", "2");
+    db.check("SELECT p FROM t WHERE token(p) = token(2)", "2");
+    db.run("CREATE TABLE f (p int PRIMARY KEY, m map<int, text>, s set<int>)");
+    db.run("INSERT INTO f (p, m, s) VALUES (1, {1: 'a'}, {5})");
+    db.run("INSERT INTO f (p, m, s) VALUES (2, {2: 'b'}, {6})");
+    db.check("SELECT p FROM f WHERE s CONTAINS 6 ALLOW FILTERING", "2");
+    db.check("SELECT p FROM f WHERE m CONTAINS KEY 1 ALLOW FILTERING", "1");
+    db.check("SELECT p FROM f WHERE m CONTAINS 'b' ALLOW FILTERING", "2");
+    db.check("SELECT p FROM f WHERE m[1] = 'a' ALLOW FILTERING", "1");
+    db.fails("SELECT p FROM f WHERE s = {5} ALLOW FILTERING", code::INVALID);
+}
+
+#[test]
+fn batches_with_conditions() {
+    let db = Database::with(Persona::Cassandra);
+    let batch = |a: i32, b: i32| {
+        format!(
+            "BEGIN BATCH INSERT INTO t (p, a, b, v) VALUES (1, {a}, 'x', 1) IF NOT EXISTS; \
+             INSERT INTO t (p, a, b, v) VALUES (1, {b}, 'x', 2) IF NOT EXISTS; APPLY BATCH"
+        )
+    };
+    db.check(&batch(1, 2), "1");
+    db.check(&batch(2, 3), "0|1|2|x|2");
+    db.check("SELECT a FROM t WHERE p = 1", "2;1");
+    db.fails(
+        "BEGIN BATCH UPDATE t SET v = 1 WHERE p = 1 AND a = 1 AND b = 'x' IF v = 1; \
+         UPDATE t SET v = 1 WHERE p = 2 AND a = 1 AND b = 'x'; APPLY BATCH",
+        code::INVALID,
+    );
+    db.run(
+        "BEGIN BATCH USING TIMESTAMP 5 INSERT INTO t (p, a, b, v) VALUES (9, 1, 'x', 1); \
+         APPLY BATCH",
+    );
+    db.check("SELECT writetime(v) FROM t WHERE p = 9", "5");
+}
+
+#[test]
+fn vectors_and_the_nearest_of_them() {
+    let db = Database::with(Persona::Cassandra);
+    db.run("CREATE TABLE vs (p int PRIMARY KEY, v vector<float, 2>, t vector<text, 2>)");
+    for p in 0..5 {
+        db.run(&format!("INSERT INTO vs (p, v, t) VALUES ({p}, [{p}, 0.5], ['', 'x'])"));
+    }
+    db.fails("INSERT INTO vs (p, v) VALUES (1, [1])", code::INVALID);
+    db.fails("SELECT p FROM vs ORDER BY v ANN OF [3, 0] LIMIT 2", code::INVALID);
+    db.run(
+        "CREATE INDEX ON vs (v) USING 'sai' WITH OPTIONS = {'similarity_function': 'euclidean'}",
+    );
+    db.check("SELECT p FROM vs ORDER BY v ANN OF [3.1, 0] LIMIT 3", "3;4;2");
+    db.check("SELECT JSON v, t FROM vs WHERE p = 1", r#"{"v": [1.0, 0.5], "t": ["", "x"]}"#);
+}

@@ -7,8 +7,11 @@ use super::{Column, Keyspace, Kind, Schema, Table};
 use crate::cql::ast::OptionValue;
 use crate::persona::Persona;
 use crate::routing::{NodeIndex, Ring};
-use crate::store::{Cell, Stamp, TableData};
+use crate::store::{Cell, Element, Stamp, TableData};
 use crate::value::literal::{collection, map};
+use crate::value::multi_cell::{NewElement, split};
+use crate::value::text::scalar_text;
+use crate::value::types::CqlType;
 
 /// One node as the system tables show it.
 #[derive(Clone, Debug)]
@@ -76,6 +79,13 @@ impl Catalog<'_> {
             (_, "scylla_keyspaces") => {
                 self.keyspaces().map(|ks| vec![("keyspace_name", text(&ks.name))]).collect()
             }
+            (_, "types") => self.keyspaces().flat_map(type_rows).collect(),
+            (_, "indexes") => self.all_tables().flat_map(index_rows).collect(),
+            (_, "views") => {
+                self.all_tables().filter_map(|table| view_row(table, self.persona)).collect()
+            }
+            (_, "functions") => self.keyspaces().flat_map(function_rows).collect(),
+            (_, "aggregates") => self.keyspaces().flat_map(aggregate_rows).collect(),
             (_, "tables") => self.tables().map(|table| table_row(table, self.persona)).collect(),
             (_, "scylla_tables") => self
                 .tables()
@@ -87,7 +97,7 @@ impl Catalog<'_> {
                     ]
                 })
                 .collect(),
-            (_, "columns") => self.tables().flat_map(column_rows).collect(),
+            (_, "columns") => self.all_tables().flat_map(column_rows).collect(),
             _ => Vec::new(),
         };
         fill(table, rows)
@@ -102,8 +112,13 @@ impl Catalog<'_> {
         keyspace.into_iter().flat_map(|keyspace| keyspace.tables.values()).map(AsRef::as_ref)
     }
 
-    fn tables(&self) -> impl Iterator<Item = &Table> {
+    /// Tables and views.
+    fn all_tables(&self) -> impl Iterator<Item = &Table> {
         self.keyspaces().flat_map(|keyspace| keyspace.tables.values()).map(AsRef::as_ref)
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.all_tables().filter(|table| table.view.is_none())
     }
 
     fn node_columns(&self, index: NodeIndex, node: &NodeInfo) -> NamedRow {
@@ -222,6 +237,92 @@ fn defaults(persona: Persona) -> OptionDefaults {
     }
 }
 
+fn text_list<'a>(items: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    collection(&items.into_iter().map(text).collect::<Vec<_>>())
+}
+
+fn type_rows(keyspace: &Keyspace) -> impl Iterator<Item = NamedRow> {
+    keyspace.types.values().map(|udt| {
+        let types: Vec<_> = udt.fields.iter().map(|(_, typ)| typ.to_string()).collect();
+        vec![
+            ("keyspace_name", text(&udt.keyspace)),
+            ("type_name", text(&udt.name)),
+            ("field_names", text_list(udt.fields.iter().map(|(name, _)| name.as_str()))),
+            ("field_types", text_list(types.iter().map(String::as_str))),
+        ]
+    })
+}
+
+fn index_rows(table: &Table) -> impl Iterator<Item = NamedRow> {
+    table.indexes.iter().map(|index| {
+        let class = index.class.iter().map(|class| ("class_name", class.as_str()));
+        let options = index.options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let all = options.chain(class).chain([("target", index.target.as_str())]);
+        let kind = if index.class.is_some() { "CUSTOM" } else { "COMPOSITES" };
+        vec![
+            ("keyspace_name", text(&table.keyspace)),
+            ("table_name", text(&table.name)),
+            ("index_name", text(&index.name)),
+            ("kind", text(kind)),
+            ("options", text_map(all)),
+        ]
+    })
+}
+
+fn view_row(table: &Table, persona: Persona) -> Option<NamedRow> {
+    let view = table.view.as_ref()?;
+    let mut row = table_row(table, persona);
+    row.retain(|(name, _)| !matches!(*name, "table_name" | "flags"));
+    row.extend([
+        ("view_name", text(&table.name)),
+        ("base_table_id", view.base_id.to_vec()),
+        ("base_table_name", text(&view.base)),
+        ("include_all_columns", boolean(view.includes_all)),
+        ("where_clause", text(&view.where_text)),
+    ]);
+    Some(row)
+}
+
+fn function_rows(keyspace: &Keyspace) -> impl Iterator<Item = NamedRow> {
+    keyspace.functions.iter().map(|function| {
+        let types: Vec<_> = function.arguments.iter().map(|(_, typ)| typ.to_string()).collect();
+        let names = function.arguments.iter().map(|(name, _)| name.as_str());
+        vec![
+            ("keyspace_name", text(&keyspace.name)),
+            ("function_name", text(&function.name)),
+            ("argument_types", text_list(types.iter().map(String::as_str))),
+            ("argument_names", text_list(names)),
+            ("body", text(&function.body)),
+            ("called_on_null_input", boolean(function.called_on_null)),
+            ("language", text(&function.language)),
+            ("return_type", text(&function.returns.to_string())),
+        ]
+    })
+}
+
+fn aggregate_rows(keyspace: &Keyspace) -> impl Iterator<Item = NamedRow> {
+    keyspace.aggregates.iter().map(|aggregate| {
+        let types: Vec<_> = aggregate.arguments.iter().map(ToString::to_string).collect();
+        let mut row = vec![
+            ("keyspace_name", text(&keyspace.name)),
+            ("aggregate_name", text(&aggregate.name)),
+            ("argument_types", text_list(types.iter().map(String::as_str))),
+            ("return_type", text(&aggregate.returns().to_string())),
+            ("state_func", text(&aggregate.state.name)),
+            ("state_type", text(&aggregate.state_type.to_string())),
+        ];
+        if let Some(last) = &aggregate.last {
+            row.push(("final_func", text(&last.name)));
+        }
+        if let (Some(initial), CqlType::Native(native)) =
+            (&aggregate.initial, aggregate.state_type.thawed())
+        {
+            row.push(("initcond", text(&scalar_text(*native, initial))));
+        }
+        row
+    })
+}
+
 fn table_row(table: &Table, persona: Persona) -> NamedRow {
     let defaults = defaults(persona);
     let option = |name: &str, default: &str| match table.options.get(name) {
@@ -283,6 +384,7 @@ fn column_row(table: &Table, column: &Column) -> NamedRow {
             let desc = table.clustering_desc.get(position) == Some(&true);
             ("clustering", position, if desc { "desc" } else { "asc" })
         }
+        Kind::Static => ("static", usize::MAX, "none"),
         Kind::Regular => ("regular", usize::MAX, "none"),
     };
     vec![
@@ -313,8 +415,13 @@ fn fill(table: &Table, rows: Vec<NamedRow>) -> TableData {
         let stored = partition.row(table.row_key(&clustering), clustering);
         stored.mark(stamp);
         for column in table.regular() {
-            if let Some(value) = value(column) {
+            let Some(value) = value(column) else { continue };
+            if !column.typ.is_multi_cell() {
                 stored.write(column.id, Cell { stamp, value: Some(value) });
+                continue;
+            }
+            for NewElement { path, key, value } in split(&column.typ, &value) {
+                stored.write_element(column.id, path, Element { key, cell: Cell { stamp, value } });
             }
         }
     }

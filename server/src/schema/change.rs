@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Column, Keyspace, Kind, Schema, Table, keyspace_of};
+use super::{Column, Keyspace, Kind, Schema, Table, keyspace_of, objects};
 use crate::cql::ast::{
-    AlterTable, ColumnDefinition, CreateTable, Ddl, KeyspaceOptions, OptionValue,
+    AlterTable, ColumnDefinition, CreateTable, Ddl, KeyspaceOptions, OptionValue, TableName,
 };
 use crate::error::CqlError;
 use crate::routing::{Placement, Ring, Strategy};
@@ -19,8 +19,20 @@ pub(crate) struct Change {
     /// CREATED, UPDATED or DROPPED.
     pub(crate) what: &'static str,
     pub(crate) keyspace: String,
-    /// `None` when the keyspace itself changed.
-    pub(crate) table: Option<String>,
+    pub(crate) target: Target,
+}
+
+/// What of a keyspace has changed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Target {
+    /// Itself.
+    Keyspace,
+    /// A table, a view, or an index of a table.
+    Table(String),
+    Type(String),
+    /// Name and types of the arguments.
+    Function(String, Vec<String>),
+    Aggregate(String, Vec<String>),
 }
 
 /// Most columns of a table: ids and indexes are 16 bits wide on the wire.
@@ -39,19 +51,21 @@ pub(crate) fn apply(
         Ddl::DropKeyspace { name, if_exists } => drop_keyspace(schema, name, *if_exists)?,
         Ddl::CreateTable(create) => create_table(schema, create, current)?,
         Ddl::AlterTable(alter) => alter_table(schema, alter, current)?,
-        Ddl::DropTable { table, if_exists } => {
-            let keyspace = keyspace_of(table, current)?.to_owned();
-            let tables = &mut user_keyspace(schema, &keyspace)?.tables;
-            match tables.remove(&table.name) {
-                Some(_) => {
-                    Some(Change { what: "DROPPED", keyspace, table: Some(table.name.clone()) })
-                }
-                None if *if_exists => None,
-                None => {
-                    return Err(CqlError::invalid(format!("unconfigured table {}", table.name)));
-                }
-            }
+        Ddl::DropTable { table, if_exists } => drop_table(schema, table, *if_exists, current)?,
+        Ddl::CreateType(create) => objects::create_type(schema, create, current)?,
+        Ddl::AlterType(alter) => objects::alter_type(schema, alter, current)?,
+        Ddl::DropType { name, if_exists } => objects::drop_type(schema, name, *if_exists, current)?,
+        Ddl::CreateIndex(create) => objects::create_index(schema, create, current)?,
+        Ddl::DropIndex { name, if_exists } => {
+            objects::drop_index(schema, name, *if_exists, current)?
         }
+        Ddl::CreateView(create) => objects::create_view(schema, create, current)?,
+        Ddl::AlterView { name, options } => objects::alter_view(schema, name, options, current)?,
+        Ddl::DropView { name, if_exists } => objects::drop_view(schema, name, *if_exists, current)?,
+        Ddl::CreateFunction(create) => objects::create_function(schema, create, current)?,
+        Ddl::DropFunction(drop) => objects::drop_function(schema, drop, current)?,
+        Ddl::CreateAggregate(create) => objects::create_aggregate(schema, create, current)?,
+        Ddl::DropAggregate(drop) => objects::drop_aggregate(schema, drop, current)?,
     };
     if change.is_some() {
         schema.version = fresh_uuid();
@@ -64,7 +78,10 @@ pub(crate) fn fresh_uuid() -> [u8; 16] {
     uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().into_bytes()
 }
 
-fn user_keyspace<'a>(schema: &'a mut Schema, name: &str) -> Result<&'a mut Keyspace, CqlError> {
+pub(super) fn user_keyspace<'a>(
+    schema: &'a mut Schema,
+    name: &str,
+) -> Result<&'a mut Keyspace, CqlError> {
     let keyspace = schema
         .keyspaces
         .get_mut(name)
@@ -105,8 +122,9 @@ fn create_keyspace(
     options: &KeyspaceOptions,
 ) -> Result<Option<Change>, CqlError> {
     let settings = settings_of(&options.options)?;
-    let replication =
-        settings.replication.ok_or_else(|| CqlError::invalid("replication is mandatory"))?;
+    let replication = settings
+        .replication
+        .ok_or_else(|| CqlError::configuration("Missing mandatory option 'replication'"))?;
     let name = options.name.clone();
     if schema.keyspaces.contains_key(&name) {
         return if options.conditional {
@@ -118,7 +136,7 @@ fn create_keyspace(
     let keyspace =
         keyspace(name.clone(), replication, settings.durable_writes.unwrap_or(true), ring)?;
     schema.keyspaces.insert(name.clone(), keyspace);
-    Ok(Some(Change { what: "CREATED", keyspace: name, table: None }))
+    Ok(Some(Change { what: "CREATED", keyspace: name, target: Target::Keyspace }))
 }
 
 /// A keyspace without tables.
@@ -129,9 +147,19 @@ pub(crate) fn keyspace(
     ring: &Ring,
 ) -> Result<Keyspace, CqlError> {
     expand_factor(&mut replication, ring);
-    let strategy = Strategy::parse(&replication).map_err(CqlError::invalid)?;
+    let strategy = Strategy::parse(&replication).map_err(CqlError::configuration)?;
     let placement = Rc::new(Placement::new(ring, &strategy));
-    Ok(Keyspace { name, replication, durable_writes, strategy, placement, tables: BTreeMap::new() })
+    Ok(Keyspace {
+        name,
+        replication,
+        durable_writes,
+        strategy,
+        placement,
+        tables: BTreeMap::new(),
+        types: BTreeMap::new(),
+        functions: Vec::new(),
+        aggregates: Vec::new(),
+    })
 }
 
 /// `replication_factor` with NetworkTopologyStrategy stands for every datacenter.
@@ -163,8 +191,43 @@ fn alter_keyspace(
     let durable = settings.durable_writes.unwrap_or(old.durable_writes);
     let mut new = keyspace(options.name.clone(), replication, durable, ring)?;
     new.tables = std::mem::take(&mut old.tables);
+    new.types = std::mem::take(&mut old.types);
+    new.functions = std::mem::take(&mut old.functions);
+    new.aggregates = std::mem::take(&mut old.aggregates);
     *old = new;
-    Ok(Some(Change { what: "UPDATED", keyspace: options.name.clone(), table: None }))
+    Ok(Some(Change { what: "UPDATED", keyspace: options.name.clone(), target: Target::Keyspace }))
+}
+
+fn drop_table(
+    schema: &mut Schema,
+    table: &TableName,
+    if_exists: bool,
+    current: Option<&str>,
+) -> Result<Option<Change>, CqlError> {
+    let keyspace = keyspace_of(table, current)?.to_owned();
+    let name = &table.name;
+    let tables = &mut user_keyspace(schema, &keyspace)?.tables;
+    match tables.get(name) {
+        Some(found) if found.view.is_some() => {
+            return Err(CqlError::invalid(
+                "Cannot use DROP TABLE on a materialized view. Please use DROP MATERIALIZED VIEW \
+                 instead.",
+            ));
+        }
+        Some(_) => {}
+        None if if_exists => return Ok(None),
+        None => return Err(CqlError::invalid(format!("Table '{keyspace}.{name}' doesn't exist"))),
+    }
+    let is_view_of_it = |table: &Table| table.view.as_ref().is_some_and(|view| view.base == *name);
+    if let Some(view) = tables.values().find(|table| is_view_of_it(table)) {
+        return Err(CqlError::invalid(format!(
+            "Cannot drop a table when materialized views still depend on it ({keyspace}.{})",
+            view.name
+        )));
+    }
+    tables.remove(name);
+    let target = Target::Table(name.clone());
+    Ok(Some(Change { what: "DROPPED", keyspace, target }))
 }
 
 fn drop_keyspace(
@@ -177,7 +240,7 @@ fn drop_keyspace(
     }
     user_keyspace(schema, name)?;
     schema.keyspaces.remove(name);
-    Ok(Some(Change { what: "DROPPED", keyspace: name.to_owned(), table: None }))
+    Ok(Some(Change { what: "DROPPED", keyspace: name.to_owned(), target: Target::Keyspace }))
 }
 
 fn create_table(
@@ -195,9 +258,13 @@ fn create_table(
             Err(CqlError::already_exists(&keyspace_name, &name))
         };
     }
-    let table = table(&keyspace_name, create)?;
+    let mut create = create.clone();
+    for definition in &mut create.columns {
+        definition.typ = objects::resolve(keyspace, &definition.typ)?;
+    }
+    let table = table(&keyspace_name, &create)?;
     keyspace.tables.insert(name.clone(), Rc::new(table));
-    Ok(Some(Change { what: "CREATED", keyspace: keyspace_name, table: Some(name) }))
+    Ok(Some(Change { what: "CREATED", keyspace: keyspace_name, target: Target::Table(name) }))
 }
 
 /// A new, empty table.
@@ -218,7 +285,13 @@ pub(crate) fn table(keyspace: &str, create: &CreateTable) -> Result<Table, CqlEr
     let is_key =
         |name: &String| create.partition_key.contains(name) || create.clustering_key.contains(name);
     for definition in create.columns.iter().filter(|definition| !is_key(&definition.name)) {
-        columns.push(regular_column(definition)?);
+        columns.push(other_column(definition));
+    }
+    if create.clustering_key.is_empty() && columns.iter().any(|c| c.kind == Kind::Static) {
+        return Err(CqlError::invalid(
+            "Static columns are only useful (and thus allowed) if the table has at least one \
+             clustering column",
+        ));
     }
     if columns.len() != create.columns.len() {
         return Err(CqlError::invalid("a column is defined or used in the key twice"));
@@ -237,6 +310,8 @@ pub(crate) fn table(keyspace: &str, create: &CreateTable) -> Result<Table, CqlEr
         options: create.options.iter().cloned().collect(),
         columns,
         next_column_id,
+        indexes: Vec::new(),
+        view: None,
         data: Rc::new(RefCell::new(TableData::default())),
     };
     sort_regular(&mut table);
@@ -259,12 +334,11 @@ fn key_column(create: &CreateTable, name: &str, kind: Kind) -> Result<Column, Cq
     Ok(Column { id: 0, name: name.to_owned(), typ: definition.typ.clone(), kind })
 }
 
-fn regular_column(definition: &ColumnDefinition) -> Result<Column, CqlError> {
-    if definition.is_static {
-        return Err(CqlError::invalid("static columns are not supported by this node"));
-    }
-    let ColumnDefinition { name, typ, .. } = definition;
-    Ok(Column { id: 0, name: name.clone(), typ: typ.clone(), kind: Kind::Regular })
+/// A column that is no part of the key.
+fn other_column(definition: &ColumnDefinition) -> Column {
+    let ColumnDefinition { name, typ, is_static } = definition;
+    let kind = if *is_static { Kind::Static } else { Kind::Regular };
+    Column { id: 0, name: name.clone(), typ: typ.clone(), kind }
 }
 
 fn directions(create: &CreateTable) -> Result<Vec<bool>, CqlError> {
@@ -284,7 +358,10 @@ fn directions(create: &CreateTable) -> Result<Vec<bool>, CqlError> {
 fn sort_regular(table: &mut Table) {
     let start = table.partition_key_len + table.clustering_desc.len();
     if let Some(regular) = table.columns.get_mut(start..) {
-        regular.sort_by(|a, b| a.name.cmp(&b.name));
+        regular.sort_by(|a, b| {
+            let rank = |column: &Column| column.kind != Kind::Static;
+            (rank(a), &a.name).cmp(&(rank(b), &b.name))
+        });
     }
 }
 
@@ -323,9 +400,12 @@ fn alter_table(
         return if alter.if_exists {
             Ok(None)
         } else {
-            Err(CqlError::invalid(format!("unconfigured table {name}")))
+            Err(CqlError::invalid(format!("Table '{keyspace_name}.{name}' doesn't exist")))
         };
     };
+    if old.view.is_some() {
+        return Err(CqlError::invalid("Cannot use ALTER TABLE on Materialized View"));
+    }
     let mut new = Table {
         keyspace: old.keyspace.clone(),
         name: old.name.clone(),
@@ -335,20 +415,44 @@ fn alter_table(
         clustering_desc: old.clustering_desc.clone(),
         options: old.options.clone(),
         next_column_id: old.next_column_id,
+        indexes: old.indexes.clone(),
+        view: None,
         data: Rc::clone(&old.data),
     };
     for definition in &alter.add {
-        let mut column = regular_column(definition)?;
+        let typ = objects::resolve(keyspace, &definition.typ)?;
+        let definition = ColumnDefinition { typ, ..definition.clone() };
+        if definition.is_static && new.clustering_desc.is_empty() {
+            return Err(CqlError::invalid(
+                "Static columns are only useful (and thus allowed) if the table has at least one \
+                 clustering column",
+            ));
+        }
+        let mut column = other_column(&definition);
         column.id = new.next_column_id;
         new.next_column_id += 1;
         new.columns.push(column);
     }
     for column in &alter.drop {
         let (position, definition) = new.column(column)?;
-        if definition.kind != Kind::Regular {
-            return Err(CqlError::invalid(format!("Cannot drop PRIMARY KEY part {column}")));
+        if definition.kind.is_key() {
+            return Err(CqlError::invalid(format!("Cannot drop PRIMARY KEY column {column}")));
+        }
+        if new.has_index(definition) {
+            return Err(CqlError::invalid(format!(
+                "Cannot drop column {column} because it has dependent secondary indexes"
+            )));
         }
         new.columns.remove(position);
+    }
+    for (from, to) in &alter.rename {
+        let (position, definition) = new.column(from)?;
+        if !definition.kind.is_key() {
+            return Err(CqlError::invalid(format!("Cannot rename non PRIMARY KEY column {from}")));
+        }
+        if let Some(column) = new.columns.get_mut(position) {
+            column.name.clone_from(to);
+        }
     }
     if new.columns.len() > COLUMNS_MAX {
         return Err(CqlError::invalid(format!("more than {COLUMNS_MAX} columns")));
@@ -358,5 +462,9 @@ fn alter_table(
     check_names(&new)?;
     check_counters(&new)?;
     keyspace.tables.insert(name.clone(), Rc::new(new));
-    Ok(Some(Change { what: "UPDATED", keyspace: keyspace_name, table: Some(name.clone()) }))
+    Ok(Some(Change {
+        what: "UPDATED",
+        keyspace: keyspace_name,
+        target: Target::Table(name.clone()),
+    }))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod catalog;
 pub(crate) mod change;
+mod objects;
 pub(crate) mod system;
 
 use std::cell::RefCell;
@@ -10,10 +11,11 @@ use std::rc::Rc;
 
 use crate::cql::ast::{OptionValue, TableName};
 use crate::error::CqlError;
+use crate::exec::user_function::{UserAggregate, UserFunction};
 use crate::routing::{Placement, Ring, Strategy};
 use crate::store::TableData;
 use crate::value::order::write_ordered;
-use crate::value::types::{CqlType, Native};
+use crate::value::types::{CqlType, Native, Udt};
 
 /// What a column is to its table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,7 +24,37 @@ pub(crate) enum Kind {
     PartitionKey(usize),
     /// The n-th clustering column.
     Clustering(usize),
+    /// One value for all rows of a partition.
+    Static,
     Regular,
+}
+
+impl Kind {
+    /// Whether the column is part of the primary key.
+    pub(crate) fn is_key(self) -> bool {
+        matches!(self, Self::PartitionKey(_) | Self::Clustering(_))
+    }
+}
+
+/// An index: it is stored and shown; rows are found without it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Index {
+    pub(crate) name: String,
+    pub(crate) column: String,
+    /// What stands in brackets, as `values(column)`.
+    pub(crate) target: String,
+    /// The class of a custom one.
+    pub(crate) class: Option<String>,
+    pub(crate) options: Vec<(String, String)>,
+}
+
+/// A materialized view: its rows are made of its base table's when they are read.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) base: String,
+    pub(crate) base_id: [u8; 16],
+    pub(crate) includes_all: bool,
+    pub(crate) where_text: String,
 }
 
 /// A column of a table.
@@ -41,13 +73,17 @@ pub(crate) struct Table {
     pub(crate) keyspace: String,
     pub(crate) name: String,
     pub(crate) id: [u8; 16],
-    /// In the order of `SELECT *`: partition key, clustering columns, others by name.
+    /// In the order of `SELECT *`: partition key, clustering columns, static ones and others
+    /// by name.
     pub(crate) columns: Vec<Column>,
     pub(crate) partition_key_len: usize,
     /// Direction of each clustering column: true for DESC.
     pub(crate) clustering_desc: Vec<bool>,
     pub(crate) options: BTreeMap<String, OptionValue>,
     pub(crate) next_column_id: u16,
+    pub(crate) indexes: Vec<Index>,
+    /// Of which table it is a view, if it is one.
+    pub(crate) view: Option<View>,
     pub(crate) data: Rc<RefCell<TableData>>,
 }
 
@@ -70,6 +106,17 @@ impl Table {
         self.columns.get(self.partition_key_len..end).unwrap_or_default()
     }
 
+    /// Whether the column at this position is static.
+    pub(crate) fn is_static(&self, position: usize) -> bool {
+        self.columns.get(position).is_some_and(|column| column.kind == Kind::Static)
+    }
+
+    /// Whether there is an index on the column.
+    pub(crate) fn has_index(&self, column: &Column) -> bool {
+        self.indexes.iter().any(|index| index.column == column.name)
+    }
+
+    /// The static columns and the regular ones.
     pub(crate) fn regular(&self) -> &[Column] {
         let start = self.partition_key_len + self.clustering_desc.len();
         self.columns.get(start..).unwrap_or_default()
@@ -118,6 +165,9 @@ pub(crate) struct Keyspace {
     pub(crate) strategy: Strategy,
     pub(crate) placement: Rc<Placement>,
     pub(crate) tables: BTreeMap<String, Rc<Table>>,
+    pub(crate) types: BTreeMap<String, Rc<Udt>>,
+    pub(crate) functions: Vec<Rc<UserFunction>>,
+    pub(crate) aggregates: Vec<Rc<UserAggregate>>,
 }
 
 impl Keyspace {

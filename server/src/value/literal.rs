@@ -4,12 +4,15 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use super::functions;
+use super::json::{self, Json, vector};
+use super::multi_cell::tuple;
 use super::number::{decimal, varint_from_decimal};
 use super::order::ordered;
-use super::time::{now_us, parse_date, parse_duration, parse_time, parse_timestamp, timeuuid};
-use super::types::{CqlType, Native};
+use super::time::{parse_date, parse_duration, parse_time, parse_timestamp};
+use super::types::{CqlType, Native, Udt};
 use super::validate::validate;
-use crate::cql::ast::Term;
+use crate::cql::ast::{JsonField, Term};
 use crate::cql::lexer::parse_uuid;
 use crate::error::CqlError;
 use crate::wire::read::Value;
@@ -39,11 +42,26 @@ pub(crate) fn evaluate<'a>(
     typ: &CqlType,
     values: &[Value<'a>],
 ) -> Result<Bound<'a>, CqlError> {
-    let Term::Marker(index) = term else {
-        return match term {
-            Term::Null => Ok(Bound::Null),
-            _ => literal(term, typ, values).map(|bytes| Bound::Bytes(Cow::Owned(bytes))),
-        };
+    let index = match term {
+        Term::Marker(index) => index,
+        Term::Null => return Ok(Bound::Null),
+        Term::Call(name, arguments) => {
+            let value = functions::evaluate_call(name, arguments, typ, values)?;
+            return Ok(value.map_or(Bound::Null, |bytes| Bound::Bytes(Cow::Owned(bytes))));
+        }
+        Term::Hint(hint, inner) => {
+            if hint.thawed() != typ.thawed() {
+                let message = format!("Cannot assign value of type {hint} to a {typ}");
+                return Err(CqlError::invalid(message));
+            }
+            return evaluate(inner, typ, values);
+        }
+        Term::Arithmetic(operator, left, right) => {
+            let value = functions::evaluate_arithmetic(*operator, (left, right), typ, values)?;
+            return Ok(value.map_or(Bound::Null, |bytes| Bound::Bytes(Cow::Owned(bytes))));
+        }
+        Term::JsonField(field) => return json_field(field, typ, values),
+        _ => return literal(term, typ, values).map(|bytes| Bound::Bytes(Cow::Owned(bytes))),
     };
     match values.get(*index) {
         None => Err(CqlError::invalid("Invalid amount of bind variables")),
@@ -61,10 +79,12 @@ pub(crate) fn evaluate<'a>(
 fn literal(term: &Term, typ: &CqlType, values: &[Value<'_>]) -> Result<Vec<u8>, CqlError> {
     let wrong = || CqlError::invalid(format!("Invalid constant ({term:?}) for type {typ}"));
     let bytes = match (typ.thawed(), term) {
-        (CqlType::Native(native), Term::Call(name, _)) => call(name, *native),
-        (CqlType::Native(native), _) => scalar(term, *native),
+        (CqlType::Native(native), _) => scalar_from(term, *native),
         (CqlType::List(element), Term::List(items)) => {
             Some(collection(&parts(items, element, values)?))
+        }
+        (CqlType::Vector(element, len), Term::List(items)) if items.len() == *len => {
+            Some(vector(element, &parts(items, element, values)?))
         }
         (CqlType::Set(element), Term::Set(items)) => {
             let mut items = parts(items, element, values)?;
@@ -78,7 +98,10 @@ fn literal(term: &Term, typ: &CqlType, values: &[Value<'_>]) -> Result<Vec<u8>, 
             for (key, value) in items {
                 entries.push((part(key, &pair.0, values)?, part(value, &pair.1, values)?));
             }
+            // Of a key that is written twice the last value counts.
+            entries.reverse();
             entries.sort_by_cached_key(|(key, _)| ordered(&pair.0, key));
+            entries.dedup_by(|later, first| later.0 == first.0);
             Some(map(&entries))
         }
         (CqlType::Tuple(types), Term::Tuple(items)) if items.len() <= types.len() => {
@@ -89,9 +112,59 @@ fn literal(term: &Term, typ: &CqlType, values: &[Value<'_>]) -> Result<Vec<u8>, 
             }
             Some(bytes)
         }
+        (CqlType::Udt(udt), Term::Udt(fields)) => Some(udt_literal(udt, fields, values)?),
         _ => None,
     };
     bytes.ok_or_else(wrong)
+}
+
+/// The names that a text of JSON has values for, and the values.
+pub(crate) fn json_fields(
+    text: &Term,
+    values: &[Value<'_>],
+) -> Result<Vec<(String, Json)>, CqlError> {
+    let Bound::Bytes(bytes) = evaluate(text, &CqlType::TEXT, values)? else {
+        return Err(CqlError::invalid("Got null for INSERT JSON values"));
+    };
+    match json::parse(&String::from_utf8_lossy(&bytes)).map_err(CqlError::invalid)? {
+        Json::Object(fields) => {
+            let name = |(key, value): (String, Json)| (json::column_name(&key), value);
+            Ok(fields.into_iter().map(name).collect())
+        }
+        _ => Err(CqlError::invalid("Could not decode JSON string as a map")),
+    }
+}
+
+fn json_field<'a>(
+    field: &JsonField,
+    typ: &CqlType,
+    values: &[Value<'_>],
+) -> Result<Bound<'a>, CqlError> {
+    let fields = json_fields(&field.text, values)?;
+    let Some((_, json)) = fields.iter().rev().find(|(name, _)| *name == field.column) else {
+        return Ok(if field.keeps_others { Bound::Unset } else { Bound::Null });
+    };
+    let value = json::from_json(typ, json).map_err(|what| {
+        CqlError::invalid(format!("Error decoding JSON value for {}: {what}", field.column))
+    })?;
+    Ok(value.map_or(Bound::Null, |bytes| Bound::Bytes(Cow::Owned(bytes))))
+}
+
+fn udt_literal(
+    udt: &Udt,
+    fields: &[(String, Term)],
+    values: &[Value<'_>],
+) -> Result<Vec<u8>, CqlError> {
+    if let Some((name, _)) = fields.iter().find(|(name, _)| udt.field(name).is_none()) {
+        let message = format!("Unknown field '{name}' in value of user defined type {}", udt.name);
+        return Err(CqlError::invalid(message));
+    }
+    let part = |(name, typ): &(String, CqlType)| {
+        let given = fields.iter().find(|(field, _)| field == name);
+        let value = given.map(|(_, term)| evaluate(term, typ, values)).transpose()?;
+        Ok(value.and_then(Bound::into_bytes).map(Cow::into_owned))
+    };
+    Ok(tuple(&udt.fields.iter().map(part).collect::<Result<Vec<_>, CqlError>>()?))
 }
 
 fn parts(items: &[Term], typ: &CqlType, values: &[Value<'_>]) -> Result<Vec<Vec<u8>>, CqlError> {
@@ -128,23 +201,8 @@ pub(crate) fn map(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-fn call(name: &str, native: Native) -> Option<Vec<u8>> {
-    let now = now_us();
-    match (name, native) {
-        ("now" | "currenttimeuuid", Native::Timeuuid | Native::Uuid) => {
-            Some(timeuuid(now, fastrand::u64(..)).to_vec())
-        }
-        ("uuid", Native::Uuid) => {
-            let random = fastrand::u128(..) & !(0xF << 76 | 3 << 62) | 4 << 76 | 2 << 62;
-            Some(random.to_be_bytes().to_vec())
-        }
-        ("totimestamp" | "currenttimestamp", Native::Timestamp)
-        | ("tounixtimestamp", Native::Bigint) => Some((now / 1000).to_be_bytes().to_vec()),
-        _ => None,
-    }
-}
-
-fn scalar(term: &Term, native: Native) -> Option<Vec<u8>> {
+/// The bytes of a literal of a scalar type; `None` if it is none.
+pub(crate) fn scalar_from(term: &Term, native: Native) -> Option<Vec<u8>> {
     match term {
         Term::Integer(digits) => integer(digits, native),
         Term::Float(digits) => match native {
@@ -155,7 +213,8 @@ fn scalar(term: &Term, native: Native) -> Option<Vec<u8>> {
         },
         Term::Boolean(value) if native == Native::Boolean => Some(vec![u8::from(*value)]),
         Term::Blob(bytes) if native == Native::Blob => Some(bytes.clone()),
-        Term::Uuid(bytes) if matches!(native, Native::Uuid | Native::Timeuuid) => {
+        Term::Uuid(bytes) if native == Native::Uuid => Some(bytes.to_vec()),
+        Term::Uuid(bytes) if native == Native::Timeuuid && bytes[6] >> 4 == 1 => {
             Some(bytes.to_vec())
         }
         Term::Duration(text) if native == Native::Duration => parse_duration(text),

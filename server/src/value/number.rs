@@ -95,7 +95,11 @@ pub(crate) fn decimal(text: &str) -> Option<(i32, Vec<u8>)> {
 
 /// Appends a zig-zag `[vint]`.
 pub(crate) fn write_vint(value: i64, out: &mut Vec<u8>) {
-    let unsigned = ((value >> 63) ^ (value << 1)).cast_unsigned();
+    write_uvint(((value >> 63) ^ (value << 1)).cast_unsigned(), out);
+}
+
+/// Appends an `[unsigned vint]`.
+pub(crate) fn write_uvint(unsigned: u64, out: &mut Vec<u8>) {
     let significant = 64 - (unsigned | 1).leading_zeros() as usize;
     // Each extra byte brings seven more bits, until the ninth byte brings the last eight.
     let extra = ((significant - 1) / 7).min(8);
@@ -114,6 +118,12 @@ pub(crate) fn write_vint(value: i64, out: &mut Vec<u8>) {
 
 /// Reads a zig-zag `[vint]` off the front.
 pub(crate) fn read_vint(bytes: &mut &[u8]) -> Option<i64> {
+    let value = read_uvint(bytes)?;
+    Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+}
+
+/// Reads an `[unsigned vint]` off the front.
+pub(crate) fn read_uvint(bytes: &mut &[u8]) -> Option<u64> {
     let (&first, rest) = bytes.split_first()?;
     let extra = first.leading_ones() as usize;
     let (tail, rest) = rest.split_at_checked(extra)?;
@@ -122,7 +132,7 @@ pub(crate) fn read_vint(bytes: &mut &[u8]) -> Option<i64> {
     for byte in tail {
         value = value << 8 | u64::from(*byte);
     }
-    Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    Some(value)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::number::varint_to_decimal;
 use super::types::{CqlType, Native};
-use super::validate::elements;
+use super::validate::{elements, parts, vector_elements};
 
 /// Appends the ordered form of a valid value; `desc` reverses it.
 pub(crate) fn write_ordered(typ: &CqlType, bytes: &[u8], desc: bool, out: &mut Vec<u8>) {
@@ -49,8 +49,29 @@ fn write_value(typ: &CqlType, bytes: &[u8], out: &mut Vec<u8>) {
             }
             out.push(0);
         }
-        CqlType::Tuple(_) => write_escaped(bytes, out),
+        CqlType::Tuple(types) => write_parts(types.iter(), bytes, out),
+        CqlType::Udt(udt) => write_parts(udt.fields.iter().map(|(_, typ)| typ), bytes, out),
+        CqlType::Vector(element, len) => {
+            for part in vector_elements(element, *len, bytes).unwrap_or_default() {
+                write_ordered(element, part, false, out);
+            }
+        }
+        CqlType::Named(..) => write_escaped(bytes, out),
     }
+}
+
+/// Parts in order, null before all others; a part that is left out is less than one that is null.
+fn write_parts<'t>(types: impl Iterator<Item = &'t CqlType>, bytes: &[u8], out: &mut Vec<u8>) {
+    for (typ, part) in types.zip(parts(bytes).unwrap_or_default()) {
+        match part {
+            None => out.push(1),
+            Some(part) => {
+                out.push(2);
+                write_ordered(typ, part, false, out);
+            }
+        }
+    }
+    out.push(0);
 }
 
 fn write_native(native: Native, bytes: &[u8], out: &mut Vec<u8>) {

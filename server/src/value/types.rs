@@ -1,6 +1,7 @@
 //! CQL types: their spelling in schema tables and their `[option]` on the wire.
 
 use std::fmt;
+use std::rc::Rc;
 
 use crate::persona::Persona;
 use crate::wire::version::{Dialect, Version};
@@ -71,6 +72,37 @@ impl Native {
 }
 
 impl Native {
+    /// The class that Cassandra has for the type, without its package.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Ascii => "AsciiType",
+            Self::Bigint => "LongType",
+            Self::Blob => "BytesType",
+            Self::Boolean => "BooleanType",
+            Self::Counter => "CounterColumnType",
+            Self::Date => "SimpleDateType",
+            Self::Decimal => "DecimalType",
+            Self::Double => "DoubleType",
+            Self::Duration => "DurationType",
+            Self::Float => "FloatType",
+            Self::Inet => "InetAddressType",
+            Self::Int => "Int32Type",
+            Self::Smallint => "ShortType",
+            Self::Text => "UTF8Type",
+            Self::Time => "TimeType",
+            Self::Timestamp => "TimestampType",
+            Self::Timeuuid => "TimeUUIDType",
+            Self::Tinyint => "ByteType",
+            Self::Uuid => "UUIDType",
+            Self::Varint => "IntegerType",
+        }
+    }
+
+    /// The type's name in CQL.
+    pub(crate) fn name(self) -> &'static str {
+        self.row().0
+    }
+
     /// The class that Cassandra names instead of a type that came later than the version.
     fn class_name(self, dialect: Dialect) -> Option<&'static str> {
         let (since, class) = match self {
@@ -85,6 +117,23 @@ impl Native {
     }
 }
 
+/// A user-defined type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Udt {
+    pub(crate) keyspace: String,
+    pub(crate) name: String,
+    /// Names and types, in order.
+    pub(crate) fields: Vec<(String, CqlType)>,
+}
+
+impl Udt {
+    /// Position and type of a field.
+    pub(crate) fn field(&self, name: &str) -> Option<(usize, &CqlType)> {
+        let at = self.fields.iter().position(|(field, _)| field == name)?;
+        self.fields.get(at).map(|(_, typ)| (at, typ))
+    }
+}
+
 /// A column's type.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum CqlType {
@@ -93,12 +142,17 @@ pub(crate) enum CqlType {
     Set(Box<CqlType>),
     Map(Box<(CqlType, CqlType)>),
     Tuple(Vec<CqlType>),
+    /// Elements of one type, as many as are declared.
+    Vector(Box<CqlType>, usize),
+    Udt(Rc<Udt>),
+    /// A user-defined type as a statement names it, with the keyspace if it was written; the schema
+    /// has the type itself in its place.
+    Named(Option<String>, String),
     /// Same bytes and same wire type as what it wraps; differs in `system_schema` only.
     Frozen(Box<CqlType>),
 }
 
 impl CqlType {
-    #[cfg(test)]
     pub(crate) const TEXT: Self = Self::Native(Native::Text);
     pub(crate) const INT: Self = Self::Native(Native::Int);
     pub(crate) const BIGINT: Self = Self::Native(Native::Bigint);
@@ -114,7 +168,53 @@ impl CqlType {
 
     /// Whether single elements can be changed, so that null and empty are the same.
     pub(crate) fn is_multi_cell(&self) -> bool {
-        matches!(self, Self::List(_) | Self::Set(_) | Self::Map(_))
+        matches!(self, Self::List(_) | Self::Set(_) | Self::Map(_) | Self::Udt(_))
+    }
+
+    /// Bytes of each value as part of a vector, if they are as many for all.
+    ///
+    /// Narrower than one would think: dates, times and the short integers have a length before
+    /// each, as Cassandra has them.
+    pub(crate) fn fixed_len(&self) -> Option<usize> {
+        match self.thawed() {
+            Self::Native(native) => match native {
+                Native::Boolean => Some(1),
+                Native::Int | Native::Float => Some(4),
+                Native::Bigint | Native::Double | Native::Timestamp => Some(8),
+                Native::Uuid | Native::Timeuuid => Some(16),
+                _ => None,
+            },
+            Self::Vector(element, len) => element.fixed_len()?.checked_mul(*len),
+            _ => None,
+        }
+    }
+
+    /// The class that Cassandra has for the type.
+    pub(crate) fn class(&self) -> String {
+        const PACKAGE: &str = "org.apache.cassandra.db.marshal";
+        let of = |class: &str, parts: &[&Self]| {
+            let parts: Vec<_> = parts.iter().map(|part| part.class()).collect();
+            format!("{PACKAGE}.{class}({})", parts.join(","))
+        };
+        match self {
+            Self::Native(native) => format!("{PACKAGE}.{}", native.class()),
+            Self::List(element) => of("ListType", &[element]),
+            Self::Set(element) => of("SetType", &[element]),
+            Self::Map(pair) => of("MapType", &[&pair.0, &pair.1]),
+            Self::Tuple(parts) => of("TupleType", &parts.iter().collect::<Vec<_>>()),
+            Self::Vector(element, len) => {
+                format!("{PACKAGE}.VectorType({} , {len})", element.class())
+            }
+            Self::Udt(udt) => {
+                let hex = |text: &str| text.bytes().map(|b| format!("{b:02x}")).collect::<String>();
+                let fields = udt.fields.iter();
+                let fields = fields.map(|(name, typ)| format!(",{}:{}", hex(name), typ.class()));
+                let fields: String = fields.collect();
+                format!("{PACKAGE}.UserType({},{}{fields})", udt.keyspace, hex(&udt.name))
+            }
+            Self::Named(_, name) => name.clone(),
+            Self::Frozen(inner) => of("FrozenType", &[inner]),
+        }
     }
 
     /// Appends the `[option]` of this type.
@@ -147,6 +247,25 @@ impl CqlType {
                     part.write_option(dialect, out);
                 }
             }
+            Self::Vector(..) => {
+                out.short(0);
+                out.string(&self.class());
+            }
+            Self::Udt(udt) => {
+                out.short(0x30);
+                out.string(&udt.keyspace);
+                out.string(&udt.name);
+                out.short_len(udt.fields.len());
+                for (name, typ) in &udt.fields {
+                    out.string(name);
+                    typ.write_option(dialect, out);
+                }
+            }
+            // Never in a schema; a class that no client knows tells more than another type would.
+            Self::Named(_, name) => {
+                out.short(0);
+                out.string(name);
+            }
             Self::Frozen(inner) => inner.write_option(dialect, out),
         }
     }
@@ -166,9 +285,23 @@ impl fmt::Display for CqlType {
                 }
                 f.write_str(">")
             }
+            Self::Vector(element, len) => write!(f, "vector<{element}, {len}>"),
+            Self::Udt(udt) => f.write_str(&quoted(&udt.name)),
+            Self::Named(None, name) => f.write_str(&quoted(name)),
+            Self::Named(Some(keyspace), name) => {
+                write!(f, "{}.{}", quoted(keyspace), quoted(name))
+            }
             Self::Frozen(inner) => write!(f, "frozen<{inner}>"),
         }
     }
+}
+
+/// A name as a statement has to write it.
+pub(crate) fn quoted(name: &str) -> String {
+    let mut chars = name.chars();
+    let is_plain = chars.next().is_some_and(|c| c.is_ascii_lowercase())
+        && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 #[cfg(test)]

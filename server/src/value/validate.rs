@@ -1,6 +1,6 @@
 //! Whether bytes are a value of a type: what a client binds is not trusted.
 
-use super::number::read_vint;
+use super::number::{read_uvint, read_vint};
 use super::types::{CqlType, Native};
 
 /// Says what is wrong with `bytes` as a value of `typ`.
@@ -17,7 +17,13 @@ pub(crate) fn validate(typ: &CqlType, bytes: &[u8]) -> Result<(), String> {
                 validate(if i % 2 == 0 { &pair.0 } else { &pair.1 }, part)
             })
         }
-        CqlType::Tuple(parts) => validate_tuple(parts, bytes),
+        CqlType::Tuple(parts) => validate_parts(parts.iter(), bytes),
+        CqlType::Udt(udt) => validate_parts(udt.fields.iter().map(|(_, typ)| typ), bytes),
+        CqlType::Vector(element, len) => {
+            let parts = vector_elements(element, *len, bytes)?;
+            parts.into_iter().try_for_each(|part| validate(element, part))
+        }
+        CqlType::Named(_, name) => Err(format!("a value of {name}, which is no type")),
     }
 }
 
@@ -89,7 +95,10 @@ pub(crate) fn elements(bytes: &[u8], per_item: usize) -> Result<Vec<&[u8]>, Stri
     if rest.is_empty() { Ok(parts) } else { Err("bytes after a collection".to_owned()) }
 }
 
-fn validate_tuple(types: &[CqlType], bytes: &[u8]) -> Result<(), String> {
+fn validate_parts<'t>(
+    types: impl Iterator<Item = &'t CqlType>,
+    bytes: &[u8],
+) -> Result<(), String> {
     let mut rest = bytes;
     for typ in types {
         if rest.is_empty() {
@@ -100,6 +109,40 @@ fn validate_tuple(types: &[CqlType], bytes: &[u8]) -> Result<(), String> {
         }
     }
     if rest.is_empty() { Ok(()) } else { Err("a tuple with too many parts".to_owned()) }
+}
+
+/// Splits a tuple or a value of a user-defined type; parts that are left out are null.
+pub(crate) fn parts(bytes: &[u8]) -> Result<Vec<Option<&[u8]>>, String> {
+    let mut rest = bytes;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        parts.push(take_bytes(&mut rest)?);
+    }
+    Ok(parts)
+}
+
+/// Splits a vector.
+pub(crate) fn vector_elements<'b>(
+    element: &CqlType,
+    len: usize,
+    bytes: &'b [u8],
+) -> Result<Vec<&'b [u8]>, String> {
+    let mut rest = bytes;
+    let mut parts = Vec::new();
+    for _ in 0..len {
+        let part_len = match element.fixed_len() {
+            Some(len) => len,
+            None => read_uvint(&mut rest)
+                .and_then(|len| usize::try_from(len).ok())
+                .ok_or("an element of a vector without a length")?,
+        };
+        let (part, after) = rest
+            .split_at_checked(part_len)
+            .ok_or_else(|| format!("a vector with fewer than {len} elements"))?;
+        parts.push(part);
+        rest = after;
+    }
+    if rest.is_empty() { Ok(parts) } else { Err(format!("a vector with more than {len} elements")) }
 }
 
 fn take_int(rest: &mut &[u8]) -> Option<i32> {
