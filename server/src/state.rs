@@ -14,13 +14,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::connection::canned::Canned;
 use crate::counters::{Arrival, Counters};
-use crate::cql::ast::Parsed;
+use crate::cql::ast::{Parsed, TableName};
 use crate::cql::parser::parse;
 use crate::error::CqlError;
 use crate::exec::modify::{Mutation, When};
 use crate::exec::plan::{Action, Plan};
 use crate::exec::result::Outcome;
 use crate::exec::select::Page;
+use crate::exec::view::view_data;
 use crate::faults::Faults;
 use crate::persona::Persona;
 use crate::routing::{NodeIndex, Ring, Sharding, token_of, write_composite};
@@ -263,7 +264,14 @@ impl Shared {
         let when = self.when(timestamp, now_s);
         match &plan.action {
             Action::Select(select) => {
-                let rows = if plan.placement.is_some() {
+                let rows = if let Some(view) = &select.table.view {
+                    let schema = self.schema.borrow();
+                    let (keyspace, name) = (&select.table.keyspace, view.base.clone());
+                    let base = TableName { keyspace: Some(keyspace.clone()), name };
+                    let (_, base) = schema.table(&base, None)?;
+                    let data = view_data(&select.table, base, when.now_s);
+                    select.run(&data, values, page, when.now_s)?
+                } else if plan.placement.is_some() {
                     select.run(&select.table.data.borrow(), values, page, when.now_s)?
                 } else {
                     let data = self.catalog(node, &select.table);

@@ -140,6 +140,19 @@ impl Row {
         }
     }
 
+    /// Takes over what another row has in a column, with its times.
+    pub(crate) fn copy_column(&mut self, column: u16, from: RowView<'_>) {
+        let Some(stored) = from.stored(column) else { return };
+        match self.columns.binary_search_by_key(&column, |(id, _)| *id) {
+            Ok(at) => {
+                if let Some((_, old)) = self.columns.get_mut(at) {
+                    *old = stored.clone();
+                }
+            }
+            Err(at) => self.columns.insert(at, (column, stored.clone())),
+        }
+    }
+
     /// Deletes all elements that were written at this time or before.
     pub(crate) fn delete_elements(&mut self, column: u16, at: i64) {
         let Some(elements) = self.elements_mut(column) else { return };
@@ -382,6 +395,11 @@ impl TableData {
 
     pub(crate) fn find(&self, key: &PartitionKey) -> Option<&Partition> {
         self.partitions.get(key)
+    }
+
+    /// All partitions, in token order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&PartitionKey, &Partition)> {
+        self.partitions.iter()
     }
 
     /// Partitions from `from` on (or all), in token order.

@@ -13,6 +13,7 @@ pub(crate) mod restrict;
 pub(crate) mod result;
 pub(crate) mod select;
 pub(crate) mod user_function;
+pub(crate) mod view;
 
 #[cfg(test)]
 mod tests;

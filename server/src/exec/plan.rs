@@ -147,6 +147,9 @@ fn writable(
             keyspace.name
         )));
     }
+    if table.view.is_some() {
+        return Err(CqlError::invalid("Cannot directly modify a materialized view"));
+    }
     Ok(Rc::clone(table))
 }
 

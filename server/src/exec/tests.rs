@@ -455,3 +455,26 @@ fn vectors_and_the_nearest_of_them() {
     db.check("SELECT p FROM vs ORDER BY v ANN OF [3.1, 0] LIMIT 3", "3;4;2");
     db.check("SELECT JSON v, t FROM vs WHERE p = 1", r#"{"v": [1.0, 0.5], "t": ["", "x"]}"#);
 }
+
+#[test]
+fn views_show_the_rows_of_their_table() {
+    let db = Database::filled();
+    db.run(
+        "CREATE MATERIALIZED VIEW by_v AS SELECT * FROM t WHERE v IS NOT NULL AND p IS NOT NULL \
+         AND a IS NOT NULL AND b IS NOT NULL PRIMARY KEY (v, p, a, b)",
+    );
+    db.check("SELECT p, a, b FROM by_v WHERE v = 13", "1|2|x");
+    db.run("UPDATE t SET v = 99 WHERE p = 1 AND a = 2 AND b = 'x'");
+    db.run("DELETE v FROM t WHERE p = 2 AND a = 9 AND b = 'q'");
+    db.check("SELECT p, a, b FROM by_v WHERE v = 13", "");
+    db.check("SELECT p, a, b FROM by_v WHERE v = 99", "1|2|x");
+    db.check("SELECT count(*) FROM by_v", "4");
+    db.run("ALTER TABLE t ADD w int");
+    db.run("UPDATE t SET w = 5 WHERE p = 1 AND a = 2 AND b = 'x'");
+    db.check("SELECT w FROM by_v WHERE v = 99", "5");
+    db.fails("INSERT INTO by_v (v, p, a, b) VALUES (1, 1, 1, 'x')", code::INVALID);
+    db.fails("ALTER TABLE t DROP w", code::INVALID);
+    db.fails("DROP TABLE t", code::INVALID);
+    db.run("DROP MATERIALIZED VIEW by_v");
+    db.fails("SELECT * FROM by_v", code::INVALID);
+}

@@ -355,7 +355,7 @@ fn directions(create: &CreateTable) -> Result<Vec<bool>, CqlError> {
     Ok(desc)
 }
 
-fn sort_regular(table: &mut Table) {
+pub(super) fn sort_regular(table: &mut Table) {
     let start = table.partition_key_len + table.clustering_desc.len();
     if let Some(regular) = table.columns.get_mut(start..) {
         regular.sort_by(|a, b| {
@@ -461,6 +461,7 @@ fn alter_table(
     sort_regular(&mut new);
     check_names(&new)?;
     check_counters(&new)?;
+    objects::follow(keyspace, &new, alter)?;
     keyspace.tables.insert(name.clone(), Rc::new(new));
     Ok(Some(Change {
         what: "UPDATED",

@@ -469,6 +469,38 @@ fn view_of(base: &Table, create: &CreateView) -> Result<Table> {
     Ok(view)
 }
 
+/// Lets the views of a table that was altered follow it; fails where they can't.
+pub(super) fn follow(
+    keyspace: &mut Keyspace,
+    base: &Table,
+    alter: &crate::cql::ast::AlterTable,
+) -> Result<()> {
+    let is_view =
+        |table: &&mut Rc<Table>| table.view.as_ref().is_some_and(|view| view.base == base.name);
+    for table in keyspace.tables.values_mut().filter(is_view) {
+        if let Some(column) = alter.drop.iter().find(|name| table.column(name).is_ok()) {
+            return Err(CqlError::invalid(format!(
+                "Cannot drop column {column} on base table {} with materialized views",
+                base.name
+            )));
+        }
+        let mut new = copy(table);
+        for (from, to) in &alter.rename {
+            let renamed = new.columns.iter_mut().find(|column| column.name == *from);
+            if let Some(column) = renamed {
+                column.name.clone_from(to);
+            }
+        }
+        if table.view.as_ref().is_some_and(|view| view.includes_all) {
+            let added = alter.add.iter().filter_map(|added| base.column(&added.name).ok());
+            new.columns.extend(added.map(|(_, column)| column.clone()));
+            super::change::sort_regular(&mut new);
+        }
+        *table = Rc::new(new);
+    }
+    Ok(())
+}
+
 pub(super) fn alter_view(
     schema: &mut Schema,
     name: &TableName,
