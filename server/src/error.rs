@@ -15,6 +15,8 @@ pub(crate) mod code {
     pub(crate) const FUNCTION_FAILURE: i32 = 0x1400;
     /// The statement does not parse.
     pub(crate) const SYNTAX: i32 = 0x2000;
+    /// The user may not do that, or nobody may.
+    pub(crate) const UNAUTHORIZED: i32 = 0x2100;
     /// The statement parses but makes no sense here.
     pub(crate) const INVALID: i32 = 0x2200;
     /// The statement makes sense, its options do not.
@@ -47,6 +49,10 @@ impl CqlError {
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(code::INVALID, message)
+    }
+
+    pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(code::UNAUTHORIZED, message)
     }
 
     pub(crate) fn configuration(message: impl Into<String>) -> Self {

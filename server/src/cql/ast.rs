@@ -146,6 +146,8 @@ pub(crate) enum Selected {
     /// `CAST(a AS type)`
     Cast(Box<Selected>, CqlType),
     Term(Term),
+    /// `(a)`
+    Bracketed(Box<Selected>),
     /// `a.field`
     Field(Box<Selected>, String),
     /// `a[key]`

@@ -306,10 +306,10 @@ impl Parser {
             }
         }
         if self.words(&["per", "partition", "limit"]) {
-            select.per_partition_limit = Some(self.term()?);
+            select.per_partition_limit = Some(self.whole_number("[per_partition_limit]")?);
         }
         if self.word("limit") {
-            select.limit = Some(self.term()?);
+            select.limit = Some(self.whole_number("[limit]")?);
         }
         select.allow_filtering = self.words(&["allow", "filtering"]);
         self.words(&["bypass", "cache"]);
@@ -388,7 +388,14 @@ impl Parser {
         Ok(InList::Marker(self.marker_as(&format!("in({name})"))?))
     }
 
+    /// `(a, b) op …`, or a relation in brackets.
     fn tuple_relation(&mut self) -> Result<Relation> {
+        if !matches!(self.peek_at(2), Some(Token::Symbol(")" | ","))) {
+            self.expect_symbol("(")?;
+            let relation = self.nested(Self::relation)?;
+            self.expect_symbol(")")?;
+            return Ok(relation);
+        }
         let columns = self.parenthesised(Self::name)?;
         let names = columns.join(",");
         if self.word("in") {
@@ -418,12 +425,20 @@ impl Parser {
         self.expect_word("into")?;
         let table = self.table_name()?;
         let values = if self.word("json") {
-            let text = self.term_as("[json]")?;
+            let text = match self.peek() {
+                Some(Token::Text(_) | Token::Marker | Token::Symbol(":")) => {
+                    self.term_as("[json]")?
+                }
+                _ => return Err(self.unexpected("a text of JSON")),
+            };
             let keeps_others = self.words(&["default", "unset"]);
             self.words(&["default", "null"]);
             InsertValues::Json { text, keeps_others }
         } else {
             let columns = self.parenthesised(Self::name)?;
+            if columns.is_empty() {
+                return Err(self.unexpected("a column"));
+            }
             self.expect_word("values")?;
             let terms = self.parenthesised(Self::term)?;
             if columns.len() != terms.len() {
@@ -444,6 +459,7 @@ impl Parser {
         while self.symbol(",") {
             assignments.push(self.assignment()?);
         }
+        check_assignments(&assignments)?;
         self.expect_word("where")?;
         let relations = self.relations()?;
         let condition = self.condition()?;
@@ -559,9 +575,9 @@ impl Parser {
         }
         loop {
             if self.word("timestamp") {
-                using.timestamp = Some(self.term_as("[timestamp]")?);
+                using.timestamp = Some(self.whole_number("[timestamp]")?);
             } else if self.word("ttl") {
-                using.ttl = Some(self.term_as("[ttl]")?);
+                using.ttl = Some(self.whole_number("[ttl]")?);
             } else if self.word("timeout") {
                 self.timeout()?;
             } else {
@@ -570,6 +586,16 @@ impl Parser {
             if !self.word("and") {
                 return Ok(using);
             }
+        }
+    }
+
+    /// A number, or a marker called `name`.
+    fn whole_number(&mut self, name: &str) -> Result<Term> {
+        let at = usize::from(matches!(self.peek(), Some(Token::Symbol("-"))));
+        match self.peek_at(at) {
+            Some(Token::Integer(_)) => self.factor(),
+            Some(Token::Marker | Token::Symbol(":")) if at == 0 => self.term_as(name),
+            _ => Err(self.unexpected("a whole number")),
         }
     }
 
@@ -583,6 +609,28 @@ impl Parser {
             _ => Err(self.unexpected("a duration")),
         }
     }
+}
+
+/// A column that is set as a whole is named by no other assignment.
+fn check_assignments(assignments: &[Assignment]) -> Result<()> {
+    let name = |assignment: &Assignment| match assignment {
+        Assignment::Set(name, _)
+        | Assignment::Add(name, _)
+        | Assignment::Prepend(name, _)
+        | Assignment::Subtract(name, _)
+        | Assignment::Element(name, ..)
+        | Assignment::Field(name, ..) => name.clone(),
+    };
+    for (index, assignment) in assignments.iter().enumerate() {
+        let same = |other: &&Assignment| name(other) == name(assignment);
+        let mut others = assignments.iter().take(index).filter(same);
+        let is_whole = |assignment: &Assignment| matches!(assignment, Assignment::Set(..));
+        if others.any(|other| is_whole(other) || is_whole(assignment)) {
+            let message = format!("Multiple incompatible setting of column {}", name(assignment));
+            return Err(CqlError::syntax(message));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

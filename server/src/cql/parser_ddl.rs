@@ -14,7 +14,11 @@ impl Parser {
         match (verb.as_str(), object.as_str()) {
             ("create", "keyspace" | "schema") => {
                 let conditional = self.if_not_exists();
-                Ok(Ddl::CreateKeyspace(self.keyspace_options(conditional)?))
+                let options = self.keyspace_options(conditional)?;
+                if options.options.is_empty() {
+                    return Err(self.unexpected("WITH"));
+                }
+                Ok(Ddl::CreateKeyspace(options))
             }
             ("alter", "keyspace" | "schema") => {
                 let conditional = self.if_exists();
@@ -292,8 +296,15 @@ impl Parser {
         let mut create = CreateTable::new(self.table_name()?);
         create.if_not_exists = if_not_exists;
         self.expect_symbol("(")?;
+        if matches!(self.peek(), Some(Token::Symbol(")"))) {
+            return Err(self.unexpected("a column"));
+        }
         while !self.symbol(")") {
             if self.words(&["primary", "key"]) {
+                if !create.partition_key.is_empty() {
+                    let message = "Multiple PRIMARY KEYs specified (exactly one required)";
+                    return Err(CqlError::invalid(message));
+                }
                 self.primary_key(&mut create)?;
             } else {
                 self.column(&mut create)?;
@@ -312,6 +323,10 @@ impl Parser {
     fn column(&mut self, create: &mut CreateTable) -> Result<()> {
         let definition = self.column_definition()?;
         if self.words(&["primary", "key"]) {
+            if !create.partition_key.is_empty() {
+                let message = "Multiple PRIMARY KEYs specified (exactly one required)";
+                return Err(CqlError::invalid(message));
+            }
             create.partition_key = vec![definition.name.clone()];
         }
         create.columns.push(definition);

@@ -3,6 +3,8 @@
 use super::ast::{Arithmetic, FunctionName, Selected, Selector, Stamped, Term};
 use super::lexer::Token;
 use super::parser::{Parser, Result};
+use crate::error::CqlError;
+use crate::value::types::CqlType;
 
 impl Parser {
     pub(super) fn selectors(&mut self) -> Result<Vec<Selector>> {
@@ -87,7 +89,7 @@ impl Parser {
                 self.next();
                 let inner = self.selected()?;
                 self.expect_symbol(")")?;
-                Ok(inner)
+                Ok(Selected::Bracketed(Box::new(inner)))
             }
             _ => self.factor().map(Selected::Term),
         }
@@ -143,6 +145,9 @@ impl Parser {
                 let what = self.selected()?;
                 self.expect_word("as")?;
                 let typ = self.cql_type()?;
+                if !matches!(typ, CqlType::Native(_)) {
+                    return Err(CqlError::syntax(format!("{typ} is no type to cast to")));
+                }
                 self.expect_symbol(")")?;
                 Ok(Selected::Cast(Box::new(what), typ))
             }

@@ -231,6 +231,11 @@ impl Parser {
             ("tuple", [_, ..]) => CqlType::Tuple(parts),
             ("list", [element]) => CqlType::List(Box::new(element.clone())),
             ("set", [element]) => CqlType::Set(Box::new(element.clone())),
+            ("frozen", [CqlType::Native(_)]) => {
+                return Err(CqlError::syntax(
+                    "frozen<> is only allowed on collections, tuples, and user-defined types",
+                ));
+            }
             ("frozen", [inner]) => CqlType::Frozen(Box::new(inner.clone())),
             ("map", [key, value]) => CqlType::Map(Box::new((key.clone(), value.clone()))),
             (_, []) => match Native::from_name(&name) {

@@ -57,7 +57,7 @@ impl AggregateKind {
         match self {
             Self::CountAll | Self::Count => Ok(CqlType::BIGINT),
             Self::Sum | Self::Average => match typ {
-                CqlType::Native(Native::Counter) => Ok(CqlType::BIGINT),
+                CqlType::Native(Native::Counter) => Ok(typ.clone()),
                 CqlType::Native(native) if is_number(*native) => Ok(typ.clone()),
                 _ => Err(CqlError::invalid(format!(
                     "Invalid call to function {name}, none of its type signatures match (known \

@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use super::aggregate::{Aggregate, AggregateKind};
 use super::bind::Markers;
-use super::restrict::{RowValues, entry, token_bytes};
+use super::restrict::{RowValues, entry};
 use super::user_function::UserFunction;
 use crate::cql::ast::{Arithmetic, FunctionName, Selected, Stamped, Term};
 use crate::error::CqlError;
 use crate::schema::{Keyspace, Kind as ColumnKind, Table};
-use crate::store::Stamp;
+use crate::store::{PartitionKey, Stamp};
 use crate::value::functions::{self, Function};
 use crate::value::literal::{Bound, collection, evaluate, map};
 use crate::value::number_ops;
@@ -34,7 +34,7 @@ enum Kind {
     /// Position of a column.
     Column(usize),
     Stamped(Stamped, usize),
-    Token,
+    Token(Vec<Expression>),
     Term(Term),
     Call(Function, Vec<Expression>),
     User(Rc<UserFunction>, Vec<Expression>),
@@ -88,6 +88,7 @@ impl Planner<'_> {
             Selected::Term(term) => self.term(term, expected),
             Selected::Call(name, arguments) => self.call(name, arguments, expected),
             Selected::Cast(inner, typ) => self.cast(inner, typ),
+            Selected::Bracketed(inner) => self.plan(inner, expected),
             Selected::Field(inner, field) => {
                 let inner = self.plan(inner, None)?;
                 let CqlType::Udt(udt) = inner.typ.thawed() else {
@@ -193,16 +194,27 @@ impl Planner<'_> {
     ) -> Result<Expression> {
         let is_system = name.keyspace.as_ref().is_none_or(|keyspace| keyspace == "system");
         if is_system && name.name == "token" {
-            let names = arguments.iter().map(|argument| match argument {
-                Selected::Column(name) => Some(name),
-                _ => None,
-            });
-            let key = self.table.partition_key().iter().map(|column| Some(&column.name));
-            if !names.eq(key) {
-                let message = "token() needs the partition key's columns, in order";
-                return Err(CqlError::invalid(message));
+            let key = self.table.partition_key();
+            if arguments.len() != key.len() {
+                return Err(CqlError::invalid(format!(
+                    "Invalid number of arguments in call to function system.token: {} required \
+                     but {} provided",
+                    key.len(),
+                    arguments.len()
+                )));
             }
-            return Ok(Expression { typ: CqlType::BIGINT, kind: Kind::Token });
+            let mut planned = Vec::new();
+            for (argument, column) in arguments.iter().zip(key) {
+                let part = self.plan(argument, Some(&column.typ))?;
+                if !functions::is_taken_as(&part.typ, &column.typ) {
+                    return Err(CqlError::invalid(format!(
+                        "Type error: an argument of system.token is of type {}, not {}",
+                        part.typ, column.typ
+                    )));
+                }
+                planned.push(part);
+            }
+            return Ok(Expression { typ: CqlType::BIGINT, kind: Kind::Token(planned) });
         }
         if is_system && let Some(kind) = AggregateKind::of_name(&name.name) {
             let [argument] = arguments else {
@@ -356,9 +368,9 @@ impl Expression {
             Kind::Column(position) => table.columns.get(*position).is_some_and(|column| {
                 matches!(column.kind, ColumnKind::PartitionKey(_) | ColumnKind::Static)
             }),
-            Kind::Token | Kind::Term(_) => true,
+            Kind::Term(_) => true,
             Kind::Stamped(_, position) => table.is_static(*position),
-            Kind::Call(_, parts) | Kind::User(_, parts) => {
+            Kind::Token(parts) | Kind::Call(_, parts) | Kind::User(_, parts) => {
                 parts.iter().all(|part| part.is_of_partition(table))
             }
             Kind::Cast(_, inner, _)
@@ -376,13 +388,15 @@ impl Expression {
     pub(super) fn has_aggregate(&self) -> bool {
         match &self.kind {
             Kind::Aggregate(_) => true,
-            Kind::Call(_, parts) | Kind::User(_, parts) => parts.iter().any(Self::has_aggregate),
+            Kind::Token(parts) | Kind::Call(_, parts) | Kind::User(_, parts) => {
+                parts.iter().any(Self::has_aggregate)
+            }
             Kind::Cast(_, inner, _)
             | Kind::Field(inner, _)
             | Kind::Element(inner, ..)
             | Kind::Slice(inner, ..) => inner.has_aggregate(),
             Kind::Arithmetic(_, both) => both.0.has_aggregate() || both.1.has_aggregate(),
-            Kind::Column(_) | Kind::Stamped(..) | Kind::Token | Kind::Term(_) => false,
+            Kind::Column(_) | Kind::Stamped(..) | Kind::Term(_) => false,
         }
     }
 
@@ -395,7 +409,10 @@ impl Expression {
                 value.map(std::borrow::Cow::into_owned)
             }
             Kind::Stamped(stamped, position) => stamps(*stamped, *position, scope),
-            Kind::Token => scope.row.map(|row| token_bytes(row.partition).to_vec()),
+            Kind::Token(parts) => {
+                let parts: Option<Vec<_>> = all(parts, scope)?.into_iter().collect();
+                parts.map(|parts| PartitionKey::new(&parts).token.to_be_bytes().to_vec())
+            }
             Kind::Term(term) => match evaluate(term, &self.typ, scope.values)? {
                 Bound::Bytes(bytes) => Some(bytes.into_owned()),
                 _ => None,
@@ -521,11 +538,19 @@ fn sliced(
 }
 
 /// How an item is called in the result unless it has an alias.
-pub(super) fn title(selected: &Selected, keyspace: &Keyspace) -> String {
+pub(super) fn title(selected: &Selected, keyspace: &Keyspace, table: &Table) -> String {
+    let title = |item: &Selected, keyspace: &Keyspace| title(item, keyspace, table);
     let all = |items: &[Selected]| {
         items.iter().map(|item| title(item, keyspace)).collect::<Vec<_>>().join(", ")
     };
     match selected {
+        // A cast to the type that it has is none.
+        Selected::Cast(inner, typ)
+            if matches!(&**inner, Selected::Column(name)
+                if table.column(name).is_ok_and(|(_, column)| column.typ == *typ)) =>
+        {
+            title(inner, keyspace)
+        }
         Selected::Column(name) => name.clone(),
         Selected::CountAll => "count".to_owned(),
         Selected::Stamped(Stamped::Writetime, name) => format!("writetime({name})"),
@@ -541,6 +566,7 @@ pub(super) fn title(selected: &Selected, keyspace: &Keyspace) -> String {
             };
             format!("{home}.{}({})", name.name, all(arguments))
         }
+        Selected::Bracketed(inner) => format!("({})", title(inner, keyspace)),
         Selected::Cast(inner, typ) => format!("cast({} as {typ})", title(inner, keyspace)),
         Selected::Term(term) => term_title(term),
         Selected::Field(inner, field) => format!("{}.{field}", title(inner, keyspace)),
@@ -567,11 +593,22 @@ fn term_title(term: &Term) -> String {
         Term::Blob(bytes) => format!("0x{}", crate::value::text::hex(bytes)),
         Term::Uuid(bytes) => uuid::Uuid::from_bytes(*bytes).to_string(),
         Term::Marker(_) => "?".to_owned(),
+        Term::List(items) => format!("[{}]", term_titles(items)),
+        Term::Set(items) => format!("{{{}}}", term_titles(items)),
+        Term::Tuple(items) => format!("({})", term_titles(items)),
+        Term::Map(items) => {
+            let entry =
+                |(key, value): &(Term, Term)| format!("{}: {}", term_title(key), term_title(value));
+            format!("{{{}}}", items.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
         Term::Hint(typ, inner) => format!("({typ}){}", term_title(inner)),
         Term::Call(name, arguments) => {
-            let arguments: Vec<_> = arguments.iter().map(term_title).collect();
-            format!("system.{}({})", name.name, arguments.join(", "))
+            format!("system.{}({})", name.name, term_titles(arguments))
         }
         _ => "term".to_owned(),
     }
+}
+
+fn term_titles(terms: &[Term]) -> String {
+    terms.iter().map(term_title).collect::<Vec<_>>().join(", ")
 }

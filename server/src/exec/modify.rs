@@ -214,8 +214,13 @@ impl ModifyPlan {
         markers: &mut Markers,
     ) -> Result<Self> {
         let all_static = actions.iter().all(|(position, _)| table.is_static(*position));
-        let of_statics =
-            all_static && !table.clustering().is_empty() && !restrictions.has_clustering();
+        let of_statics = all_static && !table.clustering().is_empty();
+        if of_statics && restrictions.has_clustering() {
+            return Err(CqlError::invalid(
+                "Invalid restrictions on clustering columns since the statement modifies only \
+                 static columns",
+            ));
+        }
         if !of_statics && !restrictions.has_whole_rows(table) {
             let missing = table.clustering().last().map_or("", |column| &column.name);
             return Err(CqlError::invalid(format!("Some clustering keys are missing: {missing}")));
@@ -391,7 +396,13 @@ impl ModifyPlan {
             let Some(column) = self.table.columns.get(*position) else { continue };
             let Some(change) = cell_change(column, action, values)? else { continue };
             let of_kind = if column.kind == Kind::Static { &mut statics } else { &mut cells };
-            of_kind.push((column.id, change));
+            match (of_kind.last_mut(), &change) {
+                // Of one counter all changes count.
+                (Some((id, CellChange::Count(sum))), CellChange::Count(by)) if *id == column.id => {
+                    *sum = sum.wrapping_add(*by);
+                }
+                _ => of_kind.push((column.id, change)),
+            }
         }
         Ok((RowChange::Write { marks: *marks, cells }, statics))
     }
@@ -422,7 +433,10 @@ impl ModifyPlan {
         let found = data.find(key)?;
         let statics = found.statics(now_s);
         if self.of_statics {
-            return statics.map(|_| RowValues { partition, row: None, statics });
+            // The first row is shown beside them.
+            let all = Range { from: Vec::new(), to: None };
+            let row = found.range(&all, now_s).next().map(|(_, row)| row);
+            return statics.map(|_| RowValues { partition, row, statics });
         }
         let row = found.find(&self.table.row_key(clustering), now_s);
         // Static columns can be compared where there is no row.

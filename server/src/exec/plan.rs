@@ -60,7 +60,8 @@ impl Plan {
             }
             Statement::Select(select) => {
                 let (home, table) = schema.table(&select.table, keyspace)?;
-                let plan = SelectPlan::new(home, table, select, text, &mut markers)?;
+                let plan =
+                    SelectPlan::new(schema.persona, home, table, select, text, &mut markers)?;
                 (Action::Select(plan), Some(&select.table))
             }
             Statement::Batch(batch) => {
@@ -142,10 +143,8 @@ fn writable(
 ) -> Result<Rc<Table>, CqlError> {
     let (keyspace, table) = schema.table(name, keyspace)?;
     if keyspace.is_system() {
-        return Err(CqlError::invalid(format!(
-            "{} keyspace is not user-modifiable",
-            keyspace.name
-        )));
+        let message = format!("{} keyspace is not user-modifiable.", keyspace.name);
+        return Err(CqlError::unauthorized(message));
     }
     if table.view.is_some() {
         return Err(CqlError::invalid("Cannot directly modify a materialized view"));

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use crate::cql::ast::{InList, Operator, Relation, Term};
 use crate::error::CqlError;
 use crate::exec::bind::Markers;
-use crate::routing::token_of;
 use crate::schema::{Column, Kind, Table};
 use crate::store::{PartitionKey, Range, RowView, successor};
 use crate::value::literal::{Bound, evaluate};
@@ -201,13 +200,19 @@ impl Restrictions {
             }
         }
         for relation in relations {
-            let Relation::TupleIn(names, list) = relation else { continue };
+            let (names, list) = match relation {
+                Relation::TupleIn(names, list) => (names, list.clone()),
+                Relation::Tuple(names, Operator::Eq, term) => {
+                    (names, InList::Terms(vec![term.clone()]))
+                }
+                _ => continue,
+            };
             if self.tuples.is_some() {
                 return Err(CqlError::invalid("a second IN of several columns is not supported"));
             }
             let at = self.prefix.len();
             check_tuple(table, at, names)?;
-            self.tuples = Some(Tuples { at, len: names.len(), list: list.clone() });
+            self.tuples = Some(Tuples { at, len: names.len(), list });
         }
         let at = self.prefix.len() + self.tuples.as_ref().map_or(0, |tuples| tuples.len);
         let Some(next) = table.clustering().get(at) else { return Ok(at) };
@@ -219,7 +224,7 @@ impl Restrictions {
                     let term = Term::Tuple(vec![term.clone()]);
                     self.slices.push(Slice { operator: *operator, term, len: 1 });
                 }
-                Relation::Tuple(names, operator, term) => {
+                Relation::Tuple(names, operator, term) if *operator != Operator::Eq => {
                     check_tuple(table, at, names)?;
                     check_order(table, at, names)?;
                     let len = names.len();
@@ -235,6 +240,14 @@ impl Restrictions {
                 }
                 _ => {}
             }
+        }
+        let is_start = |slice: &&Slice| matches!(slice.operator, Operator::Gt | Operator::GtEq);
+        let starts = self.slices.iter().filter(is_start).count();
+        if starts > 1 || self.slices.len() - starts > 1 {
+            return Err(CqlError::invalid(format!(
+                "More than one restriction was found for the start or end bound on {}",
+                next.name
+            )));
         }
         Ok(at + usize::from(!self.slices.is_empty()))
     }
@@ -269,7 +282,20 @@ impl Restrictions {
             };
             check_filter(column, &test)?;
             if !is_done {
-                self.has_index |= table.has_index(column);
+                // An index finds what is equal, and what is in a collection.
+                let is_found = !matches!(
+                    test,
+                    Test::In(_)
+                        | Test::Compare(
+                            Operator::NotEq
+                                | Operator::Lt
+                                | Operator::LtEq
+                                | Operator::Gt
+                                | Operator::GtEq,
+                            _
+                        )
+                );
+                self.has_index |= is_found && table.has_index(column);
                 self.filters.push(Filter { column: position, test });
             }
         }
@@ -479,7 +505,13 @@ impl Slice {
 impl Test {
     fn accepts(&self, column: &Column, value: Option<&[u8]>, values: &[Value<'_>]) -> Result<bool> {
         match self {
-            Self::Compare(operator, term) => compare(&column.typ, value, *operator, term, values),
+            Self::Compare(operator, term) => {
+                if matches!(evaluate(term, &column.typ, values)?, Bound::Null) {
+                    let message = format!("Unsupported null value for column {}", column.name);
+                    return Err(CqlError::invalid(message));
+                }
+                compare(&column.typ, value, *operator, term, values)
+            }
             Self::In(list) => {
                 let Some(value) = value else { return Ok(false) };
                 Ok(in_values(&column.name, &column.typ, list, values)?
@@ -853,12 +885,4 @@ fn token_value(table: &Table, term: &Term, values: &[Value<'_>]) -> Result<i64> 
     let bytes = evaluate(term, &CqlType::BIGINT, values)?.into_bytes();
     let token = bytes.as_deref().and_then(|bytes| bytes.first_chunk().copied());
     token.map(i64::from_be_bytes).ok_or_else(|| CqlError::invalid("a token cannot be null"))
-}
-
-/// Token of a partition key's bytes, as `token()` shows it.
-pub(crate) fn token_bytes(key: &[Vec<u8>]) -> [u8; 8] {
-    match key {
-        [single] => token_of(single).to_be_bytes(),
-        _ => PartitionKey::new(key).token.to_be_bytes(),
-    }
 }

@@ -9,10 +9,11 @@ use super::expression::{Expression, Planner, Scope, all, title};
 use super::paging::PagingState;
 use super::restrict::{Restrictions, RowValues};
 use super::result::{ResultColumn, ResultColumns, Rows};
-use crate::cql::ast::{Operator, Relation, Select, Selector, Term};
+use crate::cql::ast::{Operator, Relation, Select, Selected, Selector, Term};
 use crate::error::CqlError;
+use crate::persona::Persona;
 use crate::routing::murmur3;
-use crate::schema::{Keyspace, Table};
+use crate::schema::{Column, Keyspace, Table};
 use crate::store::{Partition, PartitionKey, Range, RowView, TableData};
 use crate::value::functions::{Similarity, floats};
 use crate::value::json::{write_json, write_name};
@@ -34,6 +35,7 @@ struct Nearest {
 /// A SELECT, ready to run.
 #[derive(Debug)]
 pub(crate) struct SelectPlan {
+    persona: Persona,
     pub(crate) table: Rc<Table>,
     items: Vec<Expression>,
     /// What is computed over many rows.
@@ -63,6 +65,7 @@ pub(crate) struct Page<'a> {
 
 impl SelectPlan {
     pub(crate) fn new(
+        persona: Persona,
         keyspace: &Keyspace,
         table: &Rc<Table>,
         select: &Select,
@@ -92,7 +95,24 @@ impl SelectPlan {
                  columns",
             ));
         }
+        if select.distinct && !select.selectors.is_empty() {
+            let is_named = |column: &&Column| {
+                let is_it = |selector: &Selector| match &selector.what {
+                    Selected::Column(name) => *name == column.name,
+                    _ => false,
+                };
+                !select.selectors.iter().any(is_it)
+            };
+            if let Some(missing) = table.partition_key().iter().find(is_named) {
+                return Err(CqlError::invalid(format!(
+                    "SELECT DISTINCT queries must request all the partition key columns (missing \
+                     {})",
+                    missing.name
+                )));
+            }
+        }
         Ok(Self {
+            persona,
             table: Rc::clone(table),
             items,
             aggregates,
@@ -206,7 +226,7 @@ fn chosen(
     }
     for Selector { what, alias } in &select.selectors {
         items.push(planner.plan(what, None)?);
-        names.push(alias.clone().unwrap_or_else(|| title(what, keyspace)));
+        names.push(alias.clone().unwrap_or_else(|| title(what, keyspace, table)));
     }
     let named = names.iter().zip(&items);
     let mut columns: Vec<_> = named
@@ -336,7 +356,17 @@ impl PageReader<'_> {
         let plan = self.plan;
         let ranges = plan.restrictions.ranges(&plan.table, self.values)?;
         if plan.restrictions.has_partitions() {
-            for (key, _) in plan.restrictions.partitions(&plan.table, self.values)? {
+            let mut keys = plan.restrictions.partitions(&plan.table, self.values)?;
+            if plan.persona == Persona::Cassandra {
+                // By their values, where ScyllaDB has them by token.
+                keys.sort_by_cached_key(|(_, values)| plan.table.partition_order(values));
+            }
+            let mut skips = resume.is_some();
+            for (key, _) in keys {
+                skips &= resume.is_some_and(|state| state.partition != key);
+                if skips {
+                    continue;
+                }
                 let Some(partition) = data.find(&key) else { continue };
                 if self.partition(&key, partition, &ranges, resume)?.is_break() {
                     break;
@@ -362,11 +392,7 @@ impl PageReader<'_> {
         ranges: &[Range],
         resume: Option<&PagingState>,
     ) -> Result<ControlFlow<()>> {
-        let here = match resume {
-            Some(state) if *key < state.partition => return Ok(ControlFlow::Continue(())),
-            Some(state) if *key == state.partition => Some(state),
-            _ => None,
-        };
+        let here = resume.filter(|state| *key == state.partition);
         self.in_partition = here.map_or(0, |state| state.in_partition);
         let statics = partition.statics(self.now_s);
         if statics.is_some() && here.is_none() && !self.plan.restrictions.has_clustering() {

@@ -87,7 +87,7 @@ pub(super) fn user_keyspace<'a>(
         .get_mut(name)
         .ok_or_else(|| CqlError::invalid(format!("Keyspace '{name}' does not exist")))?;
     if keyspace.is_system() {
-        return Err(CqlError::invalid(format!("Keyspace '{name}' is not user-modifiable")));
+        return Err(CqlError::unauthorized(format!("{name} keyspace is not user-modifiable.")));
     }
     Ok(keyspace)
 }
@@ -110,7 +110,14 @@ fn settings_of(options: &[(String, OptionValue)]) -> Result<KeyspaceSettings, Cq
             // Tablets are not served; asking for none of them is what this node does anyway.
             ("tablets", OptionValue::Map(map))
                 if map.contains(&("enabled".to_owned(), "false".to_owned())) => {}
-            _ => return Err(CqlError::invalid(format!("keyspace option {name} is not supported"))),
+            ("replication" | "durable_writes", _) => {
+                let message = format!("Invalid value for property '{name}'");
+                return Err(CqlError::syntax(message));
+            }
+            ("tablets", _) => {
+                return Err(CqlError::invalid("tablets are not supported by this node"));
+            }
+            _ => return Err(CqlError::syntax(format!("Unknown property '{name}'"))),
         }
     }
     Ok(settings)
@@ -124,7 +131,7 @@ fn create_keyspace(
     let settings = settings_of(&options.options)?;
     let replication = settings
         .replication
-        .ok_or_else(|| CqlError::configuration("Missing mandatory option 'replication'"))?;
+        .ok_or_else(|| CqlError::invalid("Missing mandatory option 'replication'"))?;
     let name = options.name.clone();
     if schema.keyspaces.contains_key(&name) {
         return if options.conditional {
@@ -146,6 +153,12 @@ pub(crate) fn keyspace(
     durable_writes: bool,
     ring: &Ring,
 ) -> Result<Keyspace, CqlError> {
+    let is_simple = replication
+        .iter()
+        .any(|(key, value)| key == "class" && value.rsplit('.').next() == Some("SimpleStrategy"));
+    if is_simple && !replication.iter().any(|(key, _)| key == "replication_factor") {
+        replication.push(("replication_factor".to_owned(), "1".to_owned()));
+    }
     expand_factor(&mut replication, ring);
     let strategy = Strategy::parse(&replication).map_err(CqlError::configuration)?;
     let placement = Rc::new(Placement::new(ring, &strategy));
@@ -267,11 +280,49 @@ fn create_table(
     Ok(Some(Change { what: "CREATED", keyspace: keyspace_name, target: Target::Table(name) }))
 }
 
+/// Options of tables that either database knows; those that have no effect here are kept and shown.
+const TABLE_OPTIONS: [&str; 26] = [
+    "additional_write_policy",
+    "allow_auto_snapshot",
+    "bloom_filter_fp_chance",
+    "caching",
+    "cdc",
+    "comment",
+    "compaction",
+    "compression",
+    "crc_check_chance",
+    "dclocal_read_repair_chance",
+    "default_time_to_live",
+    "extensions",
+    "gc_grace_seconds",
+    "id",
+    "in_memory",
+    "incremental_backups",
+    "max_index_interval",
+    "memtable",
+    "memtable_flush_period_in_ms",
+    "min_index_interval",
+    "paxos_grace_seconds",
+    "per_partition_rate_limit",
+    "read_repair",
+    "read_repair_chance",
+    "speculative_retry",
+    "tombstone_gc",
+];
+
+pub(super) fn check_options(options: &[(String, OptionValue)]) -> Result<(), CqlError> {
+    match options.iter().find(|(name, _)| !TABLE_OPTIONS.contains(&name.as_str())) {
+        Some((name, _)) => Err(CqlError::syntax(format!("Unknown property '{name}'"))),
+        None => Ok(()),
+    }
+}
+
 /// A new, empty table.
 pub(crate) fn table(keyspace: &str, create: &CreateTable) -> Result<Table, CqlError> {
     if create.partition_key.is_empty() {
         return Err(CqlError::invalid("No PRIMARY KEY specified (exactly one required)"));
     }
+    check_options(&create.options)?;
     if create.columns.len() > COLUMNS_MAX {
         return Err(CqlError::invalid(format!("more than {COLUMNS_MAX} columns")));
     }
@@ -457,6 +508,7 @@ fn alter_table(
     if new.columns.len() > COLUMNS_MAX {
         return Err(CqlError::invalid(format!("more than {COLUMNS_MAX} columns")));
     }
+    check_options(&alter.options)?;
     new.options.extend(alter.options.iter().cloned());
     sort_regular(&mut new);
     check_names(&new)?;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use crate::cql::ast::{OptionValue, TableName};
 use crate::error::CqlError;
 use crate::exec::user_function::{UserAggregate, UserFunction};
+use crate::persona::Persona;
 use crate::routing::{Placement, Ring, Strategy};
 use crate::store::TableData;
 use crate::value::order::write_ordered;
@@ -122,6 +123,15 @@ impl Table {
         self.columns.get(start..).unwrap_or_default()
     }
 
+    /// What sorts partitions by the values of their keys.
+    pub(crate) fn partition_order(&self, values: &[Vec<u8>]) -> Vec<u8> {
+        let mut key = Vec::new();
+        for (column, value) in self.partition_key().iter().zip(values) {
+            write_ordered(&column.typ, value, false, &mut key);
+        }
+        key
+    }
+
     /// The key that sorts a row with these clustering values within its partition.
     pub(crate) fn row_key(&self, clustering: &[Vec<u8>]) -> Vec<u8> {
         let mut key = Vec::new();
@@ -183,6 +193,8 @@ pub(crate) struct Schema {
     pub(crate) keyspaces: BTreeMap<String, Keyspace>,
     /// Changes with every DDL statement; all nodes report the same.
     pub(crate) version: [u8; 16],
+    /// Whose schema it is.
+    pub(crate) persona: Persona,
 }
 
 impl Schema {

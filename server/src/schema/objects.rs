@@ -201,6 +201,17 @@ pub(super) fn alter_type(schema: &mut Schema, alter: &AlterType, current: Option
         };
     };
     let mut new = (**old).clone();
+    let in_key = |table: &&Rc<Table>| {
+        let mut key = table.partition_key().iter().chain(table.clustering());
+        key.any(|column| uses(&column.typ, name))
+    };
+    if let Some(table) = keyspace.tables.values().find(in_key).filter(|_| !alter.add.is_empty()) {
+        return Err(CqlError::invalid(format!(
+            "Cannot add new field to type {home}.{name} as it is being used in the primary key of \
+             {}",
+            table.name
+        )));
+    }
     for (field, typ) in &alter.add {
         if new.field(field).is_some() {
             let message = format!(
@@ -513,6 +524,7 @@ pub(super) fn alter_view(
         CqlError::invalid(format!("Materialized view '{home}.{}' doesn't exist", name.name))
     })?;
     let mut new = copy(view);
+    super::change::check_options(options)?;
     new.options.extend(options.iter().cloned());
     *view = Rc::new(new);
     changed("UPDATED", &home, Target::Table(name.name.clone()))

@@ -127,7 +127,8 @@ const CASSANDRA_VIRTUAL_SCHEMA: &[&str] = &[
 
 /// A schema that has the system keyspaces only.
 pub(crate) fn schema(ring: &Ring, persona: Persona) -> Result<Schema, CqlError> {
-    let mut schema = Schema { version: super::change::fresh_uuid(), ..Schema::default() };
+    let version = super::change::fresh_uuid();
+    let mut schema = Schema { version, persona, ..Schema::default() };
     let add = |schema: &mut Schema, name: &str, tables: &[&[&str]], options: &str| {
         let replication = match name {
             "system_traces" => &[("class", "SimpleStrategy"), ("replication_factor", "2")][..],

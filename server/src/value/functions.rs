@@ -282,7 +282,9 @@ impl Function {
             Kind::FromJson => {
                 let text = String::from_utf8_lossy(first);
                 let value = parse(&text).and_then(|json| from_json(&self.returns, &json));
-                value.map_err(CqlError::invalid)?
+                value.map_err(|what| {
+                    CqlError::function_failure("system", &self.name, &["text"], what)
+                })?
             }
             Kind::Same => Some(first.to_vec()),
             Kind::FromBlob => {

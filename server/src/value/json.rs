@@ -377,6 +377,8 @@ fn scalar_from_json(native: Native, json: &Json) -> Option<Vec<u8>> {
             Term::Blob(crate::cql::lexer::hex(text.strip_prefix("0x")?)?)
         }
         Json::Text(text) => match native {
+            Native::Uuid | Native::Timeuuid => Term::Uuid(crate::cql::lexer::parse_uuid(text)?),
+            Native::Duration => Term::Duration(text.to_ascii_lowercase()),
             Native::Boolean => Term::Boolean(text.eq_ignore_ascii_case("true")),
             Native::Tinyint | Native::Smallint | Native::Int | Native::Bigint | Native::Varint => {
                 Term::Integer(text.clone())
@@ -385,7 +387,7 @@ fn scalar_from_json(native: Native, json: &Json) -> Option<Vec<u8>> {
             _ => Term::Text(text.clone()),
         },
         Json::Boolean(value) => Term::Boolean(*value),
-        Json::Number(number) if is_text => Term::Text(number.clone()),
+        Json::Number(_) if is_text => return None,
         Json::Number(number) if number.bytes().all(|b| b.is_ascii_digit() || b == b'-') => {
             Term::Integer(number.clone())
         }

@@ -13,7 +13,6 @@ use super::time::{parse_date, parse_duration, parse_time, parse_timestamp};
 use super::types::{CqlType, Native, Udt};
 use super::validate::validate;
 use crate::cql::ast::{JsonField, Term};
-use crate::cql::lexer::parse_uuid;
 use crate::error::CqlError;
 use crate::wire::read::Value;
 use crate::wire::write::Writer;
@@ -259,8 +258,6 @@ fn from_text(text: &str, native: Native) -> Option<Vec<u8>> {
             u32::try_from(parse_date(text)?.checked_add(1 << 31)?).ok()?.to_be_bytes().to_vec()
         }
         Native::Time => parse_time(text)?.to_be_bytes().to_vec(),
-        Native::Uuid | Native::Timeuuid => parse_uuid(text)?.to_vec(),
-        Native::Duration => parse_duration(&text.to_ascii_lowercase())?,
         _ => return None,
     })
 }

@@ -8,7 +8,7 @@ use super::types::Native;
 
 /// A valid value of a scalar type as text; nothing for an empty one.
 pub(crate) fn scalar_text(native: Native, bytes: &[u8]) -> String {
-    if bytes.is_empty() {
+    if bytes.is_empty() && native != Native::Blob {
         return String::new();
     }
     match native {
@@ -37,10 +37,12 @@ pub(crate) fn scalar_text(native: Native, bytes: &[u8]) -> String {
         Native::Duration => duration_text(bytes),
         Native::Inet => match bytes {
             [a, b, c, d] => IpAddr::from([*a, *b, *c, *d]).to_string(),
-            _ => {
-                let address = <[u8; 16]>::try_from(bytes).map(IpAddr::from);
-                address.map_or_else(|_| hex(bytes), |address| address.to_string())
-            }
+            // Java shortens nothing.
+            _ => bytes
+                .chunks(2)
+                .map(|group| format!("{:x}", integer(&[&[0], group].concat())))
+                .collect::<Vec<_>>()
+                .join(":"),
         },
         Native::Uuid | Native::Timeuuid => {
             let uuid = <[u8; 16]>::try_from(bytes).map(uuid::Uuid::from_bytes);

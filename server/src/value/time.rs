@@ -23,6 +23,15 @@ fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year.abs() > 5_000_000 {
         return None;
     }
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i64::from(is_leap),
+        _ => 31,
+    };
+    if day > last {
+        return None;
+    }
     // Years begin in March, so that the leap day is the last of its year.
     let shifted = if month <= 2 { year - 1 } else { year };
     let era = shifted.div_euclid(400);
@@ -115,6 +124,9 @@ pub(crate) fn parse_time(text: &str) -> Option<i64> {
 /// Milliseconds since 1970-01-01 of `yyyy-mm-dd[( |T)hh:mm[:ss[.mmm]]][Z|+hhmm]`.
 pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
     let text = text.trim();
+    if text.eq_ignore_ascii_case("now") {
+        return Some(now_us() / 1000);
+    }
     let Some((date, clock)) = text.split_once(['T', ' ']) else {
         return parse_date(text)?.checked_mul(DAY_MS);
     };

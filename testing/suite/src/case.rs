@@ -42,6 +42,8 @@ enum Only {
     Embedded,
     /// Servers with shards.
     Shards,
+    /// Apache Cassandra 5.0, and embedded nodes that pass for it.
+    Cassandra,
 }
 
 impl Case {
@@ -97,6 +99,13 @@ impl Case {
         self
     }
 
+    /// It compares with what Apache Cassandra 5.0 does.
+    pub(crate) const fn cassandra(mut self) -> Self {
+        self.only = Some(Only::Cassandra);
+        self.since = Version::V5_0;
+        self
+    }
+
     /// It needs shards.
     pub(crate) const fn shards(mut self) -> Self {
         self.only = Some(Only::Shards);
@@ -108,7 +117,8 @@ impl Case {
         let has_server = match (configuration.server, self.only) {
             (_, None) | (Server::Embedded(_), Some(Only::Embedded)) => true,
             (Server::Embedded(persona), Some(Only::Shards)) => persona == Persona::Scylla,
-            (Server::Cassandra(_), Some(_)) => false,
+            (Server::Embedded(persona), Some(Only::Cassandra)) => persona == Persona::Cassandra,
+            (Server::Cassandra(_), Some(only)) => only == Only::Cassandra,
         };
         let is_embedded = matches!(configuration.server, Server::Embedded(_));
         let has_features = match configuration.server {

@@ -13,8 +13,10 @@
 //!
 //! A case that embedded nodes can't serve yet is named in `cassandra-only.txt`, with the reason.
 //!
+//! What a script of CQL in `scripts/` gives is compared with what Apache Cassandra gave.
+//!
 //! Read on in this order: `case.rs`, `configuration.rs`, `context.rs`, `target.rs`, `stage.rs`,
-//! `run.rs`; then the cases, in `cases/`.
+//! `run.rs`, `script.rs`; then the cases, in `cases/`.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +27,7 @@ mod configuration;
 mod context;
 mod list;
 mod run;
+mod script;
 mod stage;
 mod target;
 
@@ -32,4 +35,5 @@ pub use case::Case;
 pub use configuration::{Access, Configuration, Server, Variant};
 pub use context::Context;
 pub use run::main;
+pub use script::{SCRIPTS, Script, play};
 pub use target::Target;

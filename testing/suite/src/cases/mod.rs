@@ -14,6 +14,7 @@ mod paging;
 mod prepared;
 mod routing;
 mod schema;
+mod scripts;
 mod tls;
 mod types;
 mod udts;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         schema::CASES,
         errors::CASES,
         extras::CASES,
+        scripts::CASES,
         routing::CASES,
         auth::CASES,
         tls::CASES,

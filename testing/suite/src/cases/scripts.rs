@@ -1,0 +1,50 @@
+//! Scripts of CQL: whatever Apache Cassandra 5.0 answers, embedded nodes answer too.
+
+use anyhow::{Context as _, Result};
+
+use crate::case::{Case, case};
+use crate::context::Context;
+use crate::script::{SCRIPTS, compare, play};
+
+pub(super) const CASES: &[Case] = &[
+    case!(scripts::batches).cassandra(),
+    case!(scripts::collections).cassandra(),
+    case!(scripts::conditions).cassandra(),
+    case!(scripts::functions).cassandra(),
+    case!(scripts::select).cassandra(),
+    case!(scripts::of_statics).cassandra(),
+    case!(scripts::syntax).cassandra(),
+    case!(scripts::tables).cassandra(),
+    case!(scripts::times).cassandra(),
+    case!(scripts::types).cassandra(),
+    case!(scripts::udts).cassandra(),
+];
+
+async fn run(context: &Context, name: &str) -> Result<()> {
+    let script = SCRIPTS.iter().find(|script| script.name == name).context("no such script")?;
+    context.session().await?;
+    let session = context.builder().use_keyspace(context.keyspace()).build().await?;
+    compare(script, &play(&session, context.keyspace(), script.text).await?)
+}
+
+macro_rules! run {
+    ($($case:ident $name:literal),* $(,)?) => {
+        $(async fn $case(context: &Context) -> Result<()> {
+            run(context, $name).await
+        })*
+    };
+}
+
+run! {
+    batches "batches",
+    collections "collections",
+    conditions "conditions",
+    functions "functions",
+    select "select",
+    of_statics "static",
+    syntax "syntax",
+    tables "tables",
+    times "times",
+    types "types",
+    udts "udts",
+}
