@@ -60,7 +60,10 @@ impl Cell {
     /// Which of two writes of one cell wins: the later; a deletion; one that expires, the one that
     /// expires later; the larger value.
     fn wins_over(&self, other: &Self) -> bool {
-        let rank = |cell: &Self| (cell.stamp.at, cell.value.is_none(), cell.stamp.expires);
+        let rank = |cell: &Self| {
+            let end = cell.stamp.expires.map(|(expires_s, _)| expires_s);
+            (cell.stamp.at, cell.value.is_none(), end)
+        };
         (rank(self), &self.value) >= (rank(other), &other.value)
     }
 }
@@ -106,9 +109,11 @@ impl Row {
         Self { clustering, marker: None, deleted_at: NEVER, columns: Vec::new() }
     }
 
-    /// Notes that the row was inserted.
+    /// Notes that the row was inserted. Of two of one time the one that expires wins, or expires
+    /// later.
     pub(crate) fn mark(&mut self, stamp: Stamp) {
-        if self.marker.is_none_or(|old| old.at <= stamp.at) {
+        let rank = |stamp: &Stamp| (stamp.at, stamp.expires);
+        if self.marker.is_none_or(|old| rank(&old) <= rank(&stamp)) {
             self.marker = Some(stamp);
         }
     }

@@ -16,4 +16,6 @@ pub(crate) mod user_function;
 pub(crate) mod view;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

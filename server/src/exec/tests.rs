@@ -16,7 +16,7 @@ use crate::value::types::CqlType;
 use crate::wire::frame::BODY_LEN_MAX;
 use crate::wire::read::{Reader, Value};
 
-struct Database(Shared);
+pub(super) struct Database(pub(super) Shared);
 
 impl Database {
     /// A keyspace `ks` with `t (p int, a int, b text, v int, PRIMARY KEY (p, a, b))`, `a` DESC.
@@ -24,7 +24,7 @@ impl Database {
         Self::with(Persona::Scylla)
     }
 
-    fn with(persona: Persona) -> Self {
+    pub(super) fn with(persona: Persona) -> Self {
         let location = Location { datacenter: "dc".into(), rack: "r".into() };
         let node = NodeInfo {
             address: [127, 0, 0, 1].into(),
@@ -65,7 +65,7 @@ impl Database {
     }
 
     #[track_caller]
-    fn run(&self, text: &str) -> Outcome {
+    pub(super) fn run(&self, text: &str) -> Outcome {
         self.try_run(text, Bindings::default()).unwrap_or_else(|error| panic!("{text}: {error:?}"))
     }
 
