@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clients::Client;
 use crate::fact::{self, Checksum};
@@ -35,16 +35,20 @@ pub(crate) struct Load<C> {
     pub(crate) number: u32,
     /// Time from one request to the next, unless the one takes longer.
     pub(crate) interval: Duration,
+    /// Time until the first: another one for each client, so that requests come one by one.
+    pub(crate) offset: Duration,
 }
 
 impl<C: Client> Load<C> {
-    /// Goes on until it is told to stop. A request that takes long is not caught up with.
+    /// Goes on until it is told to stop. A request that takes long is not caught up with, and each
+    /// client keeps to its own instants: were all to ask at once, the first success after a fault
+    /// would tell how long ago they last did.
     pub(crate) async fn run(self) -> Written {
         let mut rng = fastrand::Rng::with_seed(self.seed ^ u64::from(self.number));
         let mut written = Written::default();
         let mut last_fault = 0;
-        let mut ticks = tokio::time::interval(self.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = tokio::time::interval_at(Instant::now() + self.offset, self.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         while !self.stop.load(Ordering::Relaxed) {
             ticks.tick().await;
             let known = rng.choice(&written.acknowledged).copied().filter(|_| rng.bool());
@@ -216,6 +220,7 @@ mod tests {
             seed: 1,
             number: 0,
             interval: Duration::from_micros(1),
+            offset: Duration::ZERO,
         };
         let written = load.run().await;
         assert!(!tally.rare().wrong_reads.is_empty());

@@ -74,6 +74,7 @@ pub(crate) fn run<C: Client>(runtime: &Runtime, plan: &Plan) -> Result<Outcome> 
             seed: plan.seed,
             number,
             interval: Duration::from_secs(1) * plan.concurrency / plan.rate,
+            offset: Duration::from_secs(1) * number / plan.rate,
         };
         tasks.push(runtime.spawn(load.run()));
     }
