@@ -28,6 +28,7 @@ mod exec;
 mod faults;
 mod node;
 mod persona;
+mod roles;
 mod routing;
 mod schema;
 mod state;

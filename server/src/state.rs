@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::connection::canned::Canned;
 use crate::counters::{Arrival, Counters};
-use crate::cql::ast::{Parsed, TableName};
+use crate::cql::ast::{self, Parsed, TableName};
 use crate::cql::parser::parse;
 use crate::error::CqlError;
 use crate::exec::modify::{Mutation, When};
@@ -24,11 +24,14 @@ use crate::exec::select::Page;
 use crate::exec::view::view_data;
 use crate::faults::Faults;
 use crate::persona::Persona;
+use crate::roles::Roles;
+use crate::roles::access::{created, is_dropped, needs};
+use crate::roles::statement::Asker;
 use crate::routing::{NodeIndex, Ring, Sharding, token_of, write_composite};
 use crate::schema::catalog::{Catalog, NodeInfo};
 use crate::schema::change::apply;
 use crate::schema::{Schema, Table};
-use crate::users::Users;
+use crate::users::{Users, without_password};
 use crate::value::time::now_us;
 use crate::wire::read::Value;
 use crate::wire::version::Version;
@@ -93,7 +96,7 @@ pub(crate) struct NodeState {
 /// The state of a cluster.
 pub(crate) struct Shared {
     pub(crate) persona: Persona,
-    pub(crate) users: Users,
+    pub(crate) roles: Roles,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) sharding: Sharding,
     pub(crate) ring: RefCell<Ring>,
@@ -138,6 +141,8 @@ pub(crate) struct Bindings<'a> {
     pub(crate) timestamp: Option<i64>,
     /// The second that TTLs are reckoned from instead of the node's clock (v5).
     pub(crate) now_s: Option<i64>,
+    /// The role in whose name it is; none for the node's own, which may do everything.
+    pub(crate) role: Option<&'a str>,
 }
 
 /// Too much to show.
@@ -157,7 +162,7 @@ impl Shared {
         Ok(Self {
             schema: RefCell::new(crate::schema::system::schema(&parts.ring, parts.persona)?),
             persona: parts.persona,
-            users: parts.users,
+            roles: Roles::new(parts.users),
             tls: parts.tls,
             node_states: parts.nodes.iter().map(|_| NodeState::default()).collect(),
             sharding: parts.sharding,
@@ -210,10 +215,11 @@ impl Shared {
             Some(statement) => statement,
             None => {
                 let parsed = parse(text)?;
+                let is_about_roles = matches!(parsed.statement, ast::Statement::Role(_));
                 let plan = Plan::new(&self.schema.borrow(), &parsed, text, keyspace)?;
                 let statement = Rc::new(Statement {
                     id,
-                    text: text.to_owned(),
+                    text: if is_about_roles { without_password(text) } else { text.to_owned() },
                     keyspace: keyspace.map(str::to_owned),
                     parsed,
                     plan: RefCell::new((self.epoch.get(), Rc::new(plan))),
@@ -253,7 +259,7 @@ impl Shared {
         keyspace: Option<&str>,
         bindings: Bindings<'_>,
     ) -> Result<Outcome, CqlError> {
-        let Bindings { values, page, timestamp, now_s } = bindings;
+        let Bindings { values, page, timestamp, now_s, role } = bindings;
         if values.len() != plan.markers.len() {
             return Err(CqlError::invalid(format!(
                 "Invalid amount of bind variables: expected {}, got {}",
@@ -261,6 +267,7 @@ impl Shared {
                 values.len()
             )));
         }
+        self.authorize(plan, keyspace, role)?;
         let when = self.when(timestamp, now_s);
         match &plan.action {
             Action::Select(select) => {
@@ -301,15 +308,38 @@ impl Shared {
                 let change = apply(&mut self.schema.borrow_mut(), &ring, ddl, keyspace)?;
                 let Some(change) = change else { return Ok(Outcome::Void) };
                 self.epoch.set(self.epoch.get() + 1);
+                self.roles.dropped(|resource| is_dropped(resource, &change));
+                for resource in created(ddl, &change, &self.schema.borrow()) {
+                    role.into_iter().for_each(|role| self.roles.created(role, &resource));
+                }
                 Ok(Outcome::SchemaChange(change))
             }
+            Action::Role(statement) => {
+                let (schema, persona) = (&self.schema.borrow(), self.persona);
+                self.roles.run(statement, Asker { role, schema, keyspace, persona })
+            }
         }
+    }
+
+    /// Refuses a statement that the role may not run.
+    pub(crate) fn authorize(
+        &self,
+        plan: &Plan,
+        keyspace: Option<&str>,
+        role: Option<&str>,
+    ) -> Result<(), CqlError> {
+        let Some(role) = role.filter(|role| !self.roles.is_superuser(role)) else { return Ok(()) };
+        for (permission, resource) in needs(plan, &self.schema.borrow(), keyspace)? {
+            self.roles.check(role, permission, &resource)?;
+        }
+        Ok(())
     }
 
     fn catalog(&self, node: NodeIndex, table: &Table) -> crate::store::TableData {
         let (schema, persona) = (&self.schema.borrow(), self.persona);
         let ring = &self.ring.borrow();
-        Catalog { schema, ring, nodes: &self.nodes, node, port: self.port, persona }.data(table)
+        let (nodes, port, roles) = (&self.nodes, self.port, &self.roles);
+        Catalog { schema, ring, nodes, node, port, persona, roles }.data(table)
     }
 
     /// Takes a node into the cluster or out of it: its ranges change hands.

@@ -3,14 +3,15 @@
 //! The first EXECUTE of a statement in a form (skip metadata or not, compressed or not, page size,
 //! paging state) is really executed; its reply is kept and answers every later one of that form,
 //! whatever values it binds. A SELECT that finds nothing is not kept. A BATCH whose first statement
-//! is prepared is answered with VOID. Where requests arrived is counted as ever.
+//! is prepared is answered with VOID. Where requests arrived is counted as ever. No permissions are
+//! checked here, so that only superusers come here where there are roles.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::Connection;
 use super::params::{Params, batch_head, flag, read_flags};
-use super::{Connection, Stage};
 use crate::counters::Arrival;
 use crate::error::CqlError;
 use crate::exec::plan::{Action, Plan};
@@ -79,9 +80,9 @@ impl Connection {
     /// Answers from what is kept; `false` if the request has to be executed.
     #[inline]
     pub(super) fn try_canned(&mut self, header: Header, body: &[u8]) -> bool {
+        // Nobody has a pass before the log-in, without `canned`, and without being a superuser.
         // Compression is the only flag that changes nothing here: the body is plain by now.
-        if !self.shared.canned
-            || self.stage != Stage::Ready
+        if self.pass != Some(self.shared.roles.generation())
             || header.flags & !1 != 0
             || header.stream < 0
         {

@@ -70,6 +70,10 @@ impl Connection {
         if let Some(known) = known {
             params.metadata = metadata_for(&plan, known, params.metadata);
         }
+        if matches!(plan.action, Action::Role(_)) {
+            // PREPARED knows no columns of a LIST, as with Cassandra.
+            params.metadata = Metadata::Full;
+        }
         params.arrange(&plan.markers)?;
         self.count(&plan, &params.values);
         let outcome = self.run_plan(&plan, &params)?;
@@ -102,6 +106,7 @@ impl Connection {
             page: params.page,
             timestamp: params.timestamp,
             now_s: params.now_s,
+            role: self.role.as_deref(),
         };
         let keyspace = self.keyspace_of(params.keyspace);
         let outcome = self.shared.run(self.node, plan, keyspace, bindings)?;
@@ -139,6 +144,8 @@ impl Connection {
             if !matches!(plan.action, Action::Modify(_)) {
                 return Err(CqlError::invalid("Only modifications can stand in a batch"));
             }
+            let keyspace = self.keyspace_of(tail.keyspace);
+            self.shared.authorize(&plan, keyspace, self.role.as_deref())?;
             if item.values.len() != plan.markers.len() {
                 let (expected, got) = (plan.markers.len(), item.values.len());
                 let message = format!(

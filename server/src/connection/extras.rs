@@ -10,6 +10,7 @@ use super::Connection;
 use super::handle::skip_payload;
 use crate::error::CqlError;
 use crate::state::Bindings;
+use crate::users::showable;
 use crate::value::literal::map;
 use crate::value::time::{now_us, timeuuid};
 use crate::wire::frame::{FLAG_CUSTOM_PAYLOAD, FLAG_TRACING, FLAG_WARNING, Header, opcode};
@@ -66,7 +67,7 @@ impl Connection {
             opcode::BATCH => "Execute batch of CQL3 queries",
             _ => "Execute CQL3 prepared query",
         };
-        let text = self.statement_text(header, body).unwrap_or_default();
+        let text = showable(&self.statement_text(header, body).unwrap_or_default());
         let parameters = map(&[(b"query".to_vec(), text.into_bytes())]);
         let node = self.shared.nodes.get(self.node).map(|node| node.address.octets());
         let node = node.unwrap_or_default();

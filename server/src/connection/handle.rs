@@ -74,7 +74,7 @@ impl Connection {
                 let message = format!("Unexpected message {name}, expecting AUTH_RESPONSE");
                 return Err(CqlError::protocol(message));
             }
-            (_, Stage::Ready) => {}
+            (_, Stage::Ready) => self.renew_pass(),
         }
         match opcode {
             opcode::REGISTER => self.register(stream, &mut reader)?,
@@ -175,14 +175,14 @@ impl Connection {
                 return Err(CqlError::protocol(message));
             }
         };
-        if self.shared.users.is_empty() {
-            self.become_ready();
-            self.reply(stream, opcode::READY, |_| {});
-        } else {
+        if self.shared.roles.is_required() {
             self.stage = Stage::Authenticating;
             self.reply(stream, opcode::AUTHENTICATE, |out| {
                 Writer::new(out).string(AUTHENTICATOR);
             });
+        } else {
+            self.become_ready();
+            self.reply(stream, opcode::READY, |_| {});
         }
         // This reply itself goes out plain; everything after it may be compressed.
         if self.version.is_5() {
@@ -196,12 +196,20 @@ impl Connection {
     fn become_ready(&mut self) {
         self.stage = Stage::Ready;
         self.body_len_max = self.shared.body_len_max;
+        self.renew_pass();
+    }
+
+    /// Roles may have changed since the last request that was really executed.
+    fn renew_pass(&mut self) {
+        let roles = &self.shared.roles;
+        let is_free = || self.role.as_ref().is_none_or(|role| roles.is_superuser(role));
+        self.pass = (self.shared.canned && is_free()).then(|| roles.generation());
     }
 
     /// A client that fails may try again.
     fn log_in(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<()> {
         let token = reader.bytes("the credentials")?;
-        self.shared.users.check(token, self.shared.persona)?;
+        self.role = Some(self.shared.roles.log_in(token, self.shared.persona)?);
         self.become_ready();
         self.reply(stream, opcode::AUTH_SUCCESS, |out| Writer::new(out).bytes(None));
         Ok(())

@@ -12,6 +12,7 @@ mod handle;
 mod params;
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -97,6 +98,10 @@ pub(crate) struct Connection {
     client: IpAddr,
     version: Version,
     stage: Stage,
+    /// The role that has logged in; none where nobody has to.
+    role: Option<String>,
+    /// Lets requests take the fast path as long as roles are as they were when it was given.
+    pass: Option<NonZeroU64>,
     /// Longest body of a request: shorter until the client is ready.
     body_len_max: usize,
     /// Of the segments that STARTUP has agreed on.
@@ -136,6 +141,8 @@ impl Connection {
             client,
             version,
             stage: Stage::New,
+            role: None,
+            pass: None,
             body_len_max,
             coding: Coding::Plain,
             keyspace: None,

@@ -1,5 +1,7 @@
 //! The syntax tree of a statement.
 
+use crate::roles::resource::{Permission, Resource};
+use crate::users::Password;
 use crate::value::types::CqlType;
 
 /// A table's name, with the keyspace if it was written.
@@ -435,6 +437,65 @@ pub(crate) enum Ddl {
     DropAggregate(DropFunction),
 }
 
+/// What CREATE or ALTER ROLE says of a role.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RoleOptions {
+    pub(crate) password: Option<Password>,
+    pub(crate) login: Option<bool>,
+    pub(crate) superuser: Option<bool>,
+}
+
+/// CREATE or ALTER ROLE or USER.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RoleDefinition {
+    pub(crate) name: String,
+    /// IF NOT EXISTS of a CREATE, IF EXISTS of an ALTER.
+    pub(crate) conditional: bool,
+    pub(crate) options: RoleOptions,
+}
+
+/// A resource as a statement names it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ResourceName {
+    Table(TableName),
+    Function(FunctionName, Vec<CqlType>),
+    /// One that needs no keyspace to be found.
+    Found(Resource),
+}
+
+/// `permissions ON resource TO role`, or FROM.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PermissionGrant {
+    pub(crate) permissions: Vec<Permission>,
+    pub(crate) on: ResourceName,
+    pub(crate) role: String,
+}
+
+/// LIST PERMISSIONS.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ListPermissions {
+    pub(crate) permissions: Vec<Permission>,
+    pub(crate) on: Option<ResourceName>,
+    pub(crate) of: Option<String>,
+    /// Without NORECURSIVE.
+    pub(crate) is_recursive: bool,
+}
+
+/// A statement about roles and what they may do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum RoleStatement {
+    Create(RoleDefinition),
+    Alter(RoleDefinition),
+    Drop { name: String, if_exists: bool },
+    GrantRole { role: String, to: String },
+    RevokeRole { role: String, from: String },
+    Grant(PermissionGrant),
+    Revoke(PermissionGrant),
+    ListRoles { of: Option<String>, is_recursive: bool },
+    ListUsers,
+    ListPermissions(ListPermissions),
+}
+
 /// Any statement.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Statement {
@@ -446,6 +507,7 @@ pub(crate) enum Statement {
     Ddl(Ddl),
     Truncate(TableName),
     Use(String),
+    Role(RoleStatement),
 }
 
 /// A parsed statement and the names of its bind markers, in order (`None` for `?`).

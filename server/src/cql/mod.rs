@@ -4,5 +4,6 @@ pub(crate) mod ast;
 pub(crate) mod lexer;
 pub(crate) mod parser;
 mod parser_ddl;
+mod parser_roles;
 mod parser_select;
 mod parser_term;

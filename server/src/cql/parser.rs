@@ -1,5 +1,5 @@
 //! Recursive-descent parser: tokens to syntax tree. Data statements are here, schema statements in
-//! `parser_ddl`, terms and types in `parser_term`.
+//! `parser_ddl`, those about roles in `parser_roles`, terms and types in `parser_term`.
 
 use super::ast::*;
 use super::lexer::{Token, tokens};
@@ -100,6 +100,8 @@ impl Parser {
     pub(super) fn unexpected(&self, wanted: &str) -> CqlError {
         let found = match self.peek() {
             None => "end of text".to_owned(),
+            // It may be a password.
+            Some(Token::Text(_)) => "a text".to_owned(),
             Some(token) => format!("{token:?}"),
         };
         CqlError::syntax(format!("line 1:0 expected {wanted}, found {found} (token {})", self.at))
@@ -219,6 +221,10 @@ impl Parser {
                 self.at += 1;
                 Ok(Statement::Use(self.name()?))
             }
+            "create" | "alter" | "drop" if self.is_word(1, "role") || self.is_word(1, "user") => {
+                self.role_definition().map(Statement::Role)
+            }
+            "grant" | "revoke" | "list" => self.privileges().map(Statement::Role),
             "create" | "alter" | "drop" => self.ddl().map(Statement::Ddl),
             _ => self.data_statement(),
         }

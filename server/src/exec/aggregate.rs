@@ -70,6 +70,17 @@ impl AggregateKind {
 }
 
 impl Aggregate {
+    /// Shows name and argument types of each function of users that it runs, itself among them.
+    pub(super) fn each_function(&self, show: &mut impl FnMut(&str, &[CqlType])) {
+        if let AggregateKind::User(aggregate) = &self.kind {
+            show(&aggregate.name, &aggregate.arguments);
+            for function in std::iter::once(&aggregate.state).chain(&aggregate.last) {
+                show(&function.name, &function.argument_types());
+            }
+        }
+        self.arguments.iter().for_each(|argument| argument.each_function(show));
+    }
+
     pub(super) fn start(&self) -> State {
         match &self.kind {
             AggregateKind::User(aggregate) => State { count: 0, value: aggregate.initial.clone() },

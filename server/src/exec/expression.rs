@@ -400,6 +400,27 @@ impl Expression {
         }
     }
 
+    /// Shows name and argument types of each function of users that it calls, except in aggregates.
+    pub(super) fn each_function(&self, show: &mut impl FnMut(&str, &[CqlType])) {
+        if let Kind::User(function, _) = &self.kind {
+            show(&function.name, &function.argument_types());
+        }
+        match &self.kind {
+            Kind::Token(parts) | Kind::Call(_, parts) | Kind::User(_, parts) => {
+                parts.iter().for_each(|part| part.each_function(show));
+            }
+            Kind::Cast(_, inner, _)
+            | Kind::Field(inner, _)
+            | Kind::Element(inner, ..)
+            | Kind::Slice(inner, ..) => inner.each_function(show),
+            Kind::Arithmetic(_, both) => {
+                both.0.each_function(show);
+                both.1.each_function(show);
+            }
+            Kind::Column(_) | Kind::Stamped(..) | Kind::Term(_) | Kind::Aggregate(_) => {}
+        }
+    }
+
     /// The value for a row.
     pub(super) fn value(&self, scope: Scope<'_>) -> Result<Bytes> {
         Ok(match &self.kind {

@@ -8,7 +8,7 @@ use super::bind::{Marker, Markers};
 use super::modify::ModifyPlan;
 use super::result::{MetadataId, ResultColumns, metadata_id};
 use super::select::SelectPlan;
-use crate::cql::ast::{Ddl, Parsed, Statement, TableName};
+use crate::cql::ast::{Ddl, Parsed, RoleStatement, Statement, TableName};
 use crate::error::CqlError;
 use crate::routing::Placement;
 use crate::schema::{Schema, Table};
@@ -23,6 +23,7 @@ pub(crate) enum Action {
     Ddl(Ddl),
     Truncate(Rc<Table>),
     Use(String),
+    Role(RoleStatement),
 }
 
 /// A statement, ready to run as long as the schema does not change.
@@ -55,6 +56,7 @@ impl Plan {
                 (Action::Use(name.clone()), None)
             }
             Statement::Ddl(ddl) => (Action::Ddl(ddl.clone()), None),
+            Statement::Role(role) => (Action::Role(role.clone()), None),
             Statement::Truncate(name) => {
                 (Action::Truncate(writable(schema, name, keyspace)?), Some(name))
             }

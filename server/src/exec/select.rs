@@ -129,6 +129,12 @@ impl SelectPlan {
         })
     }
 
+    /// Shows name and argument types of each function and aggregate of users that it runs.
+    pub(crate) fn each_function(&self, show: &mut impl FnMut(&str, &[CqlType])) {
+        self.items.iter().for_each(|item| item.each_function(show));
+        self.aggregates.iter().for_each(|aggregate| aggregate.each_function(show));
+    }
+
     /// Whether rows are put together before they are shown.
     fn is_grouped(&self) -> bool {
         !self.aggregates.is_empty() || !self.group_by.is_empty()

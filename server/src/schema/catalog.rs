@@ -2,10 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use super::system::VIRTUAL_SCHEMA;
+use super::system::{AUTH, VIRTUAL_SCHEMA};
 use super::{Column, Keyspace, Kind, Schema, Table};
 use crate::cql::ast::OptionValue;
 use crate::persona::Persona;
+use crate::roles::Roles;
 use crate::routing::{NodeIndex, Ring};
 use crate::store::{Cell, Element, Stamp, TableData};
 use crate::value::literal::{collection, map};
@@ -33,6 +34,7 @@ pub(crate) struct Catalog<'a> {
     /// Plain port of all nodes.
     pub(crate) port: u16,
     pub(crate) persona: Persona,
+    pub(crate) roles: &'a Roles,
 }
 
 /// The partitioner's class.
@@ -72,6 +74,7 @@ impl Catalog<'_> {
         let rows = match (table.keyspace.as_str(), table.name.as_str()) {
             ("system", "local") => self.local(),
             ("system", "peers" | "peers_v2") => self.peers(),
+            (AUTH, table) => self.roles.rows(table),
             (VIRTUAL_SCHEMA, "keyspaces") => vec![vec![("keyspace_name", text(VIRTUAL_SCHEMA))]],
             (VIRTUAL_SCHEMA, "tables") => self.virtual_tables().map(virtual_table_row).collect(),
             (VIRTUAL_SCHEMA, "columns") => self.virtual_tables().flat_map(column_rows).collect(),

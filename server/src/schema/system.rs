@@ -111,6 +111,18 @@ const CASSANDRA_TRACES: &[&str] = &[
      source_elapsed int, source_port int, thread text, PRIMARY KEY (session_id, event_id))",
 ];
 
+/// The keyspace of roles and permissions. Its rows are made up, so it can only be read.
+pub(crate) const AUTH: &str = "system_auth";
+
+/// `system_auth.*` of both.
+const SYSTEM_AUTH: &[&str] = &[
+    "CREATE TABLE roles (role text PRIMARY KEY, can_login boolean, is_superuser boolean, \
+     member_of set<text>, salted_hash text)",
+    "CREATE TABLE role_members (role text, member text, PRIMARY KEY (role, member))",
+    "CREATE TABLE role_permissions (role text, resource text, permissions set<text>, \
+     PRIMARY KEY (role, resource))",
+];
+
 /// The keyspace in which Cassandra describes tables that it makes up; clients of version 4 and
 /// later read it. It is not shown in `system_schema`.
 pub(crate) const VIRTUAL_SCHEMA: &str = "system_virtual_schema";
@@ -142,6 +154,12 @@ pub(crate) fn schema(ring: &Ring, persona: Persona) -> Result<Schema, CqlError> 
             })
             .collect();
         let mut system = keyspace(name.to_owned(), replication, true, ring)?;
+        if name == AUTH {
+            // As databases show it, though each node makes the rows up.
+            let class = "org.apache.cassandra.locator.SimpleStrategy";
+            let shown = [("class", class), ("replication_factor", "1")];
+            system.replication = shown.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+        }
         for text in tables.iter().copied().flatten() {
             let parsed = parse(&text.replace("{}", options))?;
             if let Statement::Ddl(Ddl::CreateTable(create)) = parsed.statement {
@@ -152,6 +170,7 @@ pub(crate) fn schema(ring: &Ring, persona: Persona) -> Result<Schema, CqlError> 
         schema.keyspaces.insert(name.to_owned(), system);
         Ok::<_, CqlError>(())
     };
+    add(&mut schema, AUTH, &[SYSTEM_AUTH], "")?;
     match persona {
         Persona::Scylla => {
             add(&mut schema, "system", &[SCYLLA_SYSTEM], "")?;
@@ -184,9 +203,10 @@ mod tests {
         };
         let (system, schema) = ("system".to_owned(), "system_schema".to_owned());
         let traces = ("system_traces".to_owned(), 2);
-        let expect = [(system.clone(), 2), (schema.clone(), 11), traces.clone()];
+        let auth = (AUTH.to_owned(), 3);
+        let expect = [(system.clone(), 2), auth.clone(), (schema.clone(), 11), traces.clone()];
         assert_eq!(counts(Persona::Scylla), expect);
-        let expect = [(system, 3), (schema, 9), traces, (VIRTUAL_SCHEMA.to_owned(), 3)];
+        let expect = [(system, 3), auth, (schema, 9), traces, (VIRTUAL_SCHEMA.to_owned(), 3)];
         assert_eq!(counts(Persona::Cassandra), expect);
     }
 }
