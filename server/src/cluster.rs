@@ -81,8 +81,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// Adds a user, who logs in with this password (PLAIN). Everybody is let in unless there is a
-    /// user; then nobody else is. Neither may be empty.
+    /// Adds a superuser, who logs in with this password (PLAIN). Everybody is let in unless there
+    /// is a user; then nobody else is, until CQL makes other roles. Neither may be empty.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.users.add(name.into(), password.into());
         self

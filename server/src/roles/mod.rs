@@ -38,7 +38,7 @@ pub(crate) struct Roles {
     /// Whether clients have to log in. Dropping all roles does not open the cluster.
     is_required: bool,
     roles: RefCell<BTreeMap<String, Role>>,
-    /// Grows with every change, so that connections look again what they may do.
+    /// Grows whenever others may be superusers than before, so that connections look again.
     generation: Cell<NonZeroU64>,
 }
 
@@ -150,7 +150,6 @@ impl Roles {
         if let Some(role) = self.roles.borrow_mut().get_mut(name) {
             role.permissions.entry(resource.clone()).or_default().extend(permissions);
         }
-        self.changed();
     }
 
     fn revoke(&self, name: &str, permissions: &[Permission], resource: &Resource) {
@@ -162,7 +161,6 @@ impl Roles {
                 role.permissions.remove(resource);
             }
         }
-        self.changed();
     }
 
     /// Lets the creator of something do all with it.
@@ -175,7 +173,6 @@ impl Roles {
         for role in self.roles.borrow_mut().values_mut() {
             role.permissions.retain(|resource, _| !is_gone(resource));
         }
-        self.changed();
     }
 
     /// Rows of a table of `system_auth`. No password, nor a hash of one, is among them.

@@ -177,6 +177,7 @@ impl Roles {
             role.member_of.remove(name);
         }
         drop(roles);
+        self.changed();
         self.dropped(|other| *other == resource);
         Ok(())
     }
