@@ -51,7 +51,8 @@ struct Options {
     /// Number of racks that each datacenter's nodes are dealt to in turn.
     #[arg(long, default_value_t = 1)]
     racks: usize,
-    /// User who may log in, with a password; may be given several times. Without it everybody may.
+    /// Superuser who may log in, with a password; may be given several times. Without it everybody
+    /// may.
     #[arg(long, value_name = "NAME:PASSWORD")]
     user: Vec<Login>,
     /// Speak TLS on all ports, with this certificate (PEM, with those that have signed it).
