@@ -17,6 +17,7 @@ use crate::counters::{Arrival, Counters};
 use crate::cql::ast::{self, Parsed, TableName};
 use crate::cql::parser::parse;
 use crate::error::CqlError;
+use crate::exec::describe::describe;
 use crate::exec::modify::{Mutation, When};
 use crate::exec::plan::{Action, Plan};
 use crate::exec::result::Outcome;
@@ -302,6 +303,7 @@ impl Shared {
                 table.data.borrow_mut().truncate();
                 Ok(Outcome::Void)
             }
+            Action::Describe(what) => describe(&self.schema.borrow(), what, keyspace),
             Action::Use(name) => Ok(Outcome::SetKeyspace(name.clone())),
             Action::Ddl(ddl) => {
                 let ring = self.ring.borrow();

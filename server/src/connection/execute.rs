@@ -163,9 +163,8 @@ impl Connection {
                 _ => None,
             })
             .collect();
-        let has_timestamp = tail.timestamp.is_some();
         let persona = self.shared.persona;
-        let (mutations, outcome) = batch::run(kind, &modifications, when, has_timestamp, persona)?;
+        let (mutations, outcome) = batch::run(kind, &modifications, when, false, persona)?;
         mutations.into_iter().for_each(Mutation::apply);
         self.reply_outcome(stream, &outcome, Metadata::Full);
         Ok(())

@@ -295,7 +295,9 @@ impl Connection {
             Negotiated::Partial => Some(Stop::Input(HEADER_LEN)),
             Negotiated::Refused(version, error) => {
                 self.version = version;
-                self.reply_error(stream, &error);
+                // ScyllaDB has read no more than the version.
+                let is_scylla = self.shared.persona == Persona::Scylla;
+                self.reply_error(if is_scylla { 0 } else { stream }, &error);
                 Some(Stop::Close)
             }
         }

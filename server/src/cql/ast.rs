@@ -496,6 +496,34 @@ pub(crate) enum RoleStatement {
     ListPermissions(ListPermissions),
 }
 
+/// DESCRIBE.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Describe {
+    Cluster,
+    Keyspaces,
+    Tables,
+    Types,
+    Functions,
+    Aggregates,
+    /// All keyspaces of users, or all.
+    Schema {
+        full: bool,
+    },
+    /// A keyspace, that of USE if it has no name; `only` without what is in it.
+    Keyspace {
+        name: Option<String>,
+        only: bool,
+    },
+    Table(TableName),
+    View(TableName),
+    Index(TableName),
+    Type(TableName),
+    Function(TableName),
+    Aggregate(TableName),
+    /// A keyspace, a table, an index or a view.
+    Any(TableName),
+}
+
 /// Any statement.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Statement {
@@ -507,6 +535,7 @@ pub(crate) enum Statement {
     Ddl(Ddl),
     Truncate(TableName),
     Use(String),
+    Describe(Describe),
     Role(RoleStatement),
 }
 

@@ -217,6 +217,10 @@ impl Parser {
                 self.using_timeout()?;
                 Ok(Statement::Truncate(table))
             }
+            "describe" | "desc" => {
+                self.at += 1;
+                self.describe().map(Statement::Describe)
+            }
             "use" => {
                 self.at += 1;
                 Ok(Statement::Use(self.name()?))

@@ -52,7 +52,7 @@ fn what_is_not_cql_is_a_syntax_error() {
         "SELEC 1",
         "SELECT * FROM",
         "SELECT a b FROM t",
-        "DESCRIBE KEYSPACES",
+        "DESCRIBE",
         "INSERT INTO t (a) VALUES (1) x",
     ] {
         assert_eq!(parse(text).unwrap_err().code, code::SYNTAX, "{text}");

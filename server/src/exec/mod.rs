@@ -5,6 +5,7 @@ pub(crate) mod batch;
 pub(crate) mod bind;
 mod change;
 mod condition;
+pub(crate) mod describe;
 mod expression;
 pub(crate) mod modify;
 pub(crate) mod paging;

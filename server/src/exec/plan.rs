@@ -8,7 +8,7 @@ use super::bind::{Marker, Markers};
 use super::modify::ModifyPlan;
 use super::result::{MetadataId, ResultColumns, metadata_id};
 use super::select::SelectPlan;
-use crate::cql::ast::{Ddl, Parsed, RoleStatement, Statement, TableName};
+use crate::cql::ast::{Ddl, Describe, Parsed, RoleStatement, Statement, TableName};
 use crate::error::CqlError;
 use crate::routing::Placement;
 use crate::schema::{Schema, Table};
@@ -23,6 +23,7 @@ pub(crate) enum Action {
     Ddl(Ddl),
     Truncate(Rc<Table>),
     Use(String),
+    Describe(Describe),
     Role(RoleStatement),
 }
 
@@ -55,6 +56,7 @@ impl Plan {
                 schema.keyspace(name)?;
                 (Action::Use(name.clone()), None)
             }
+            Statement::Describe(describe) => (Action::Describe(describe.clone()), None),
             Statement::Ddl(ddl) => (Action::Ddl(ddl.clone()), None),
             Statement::Role(role) => (Action::Role(role.clone()), None),
             Statement::Truncate(name) => {

@@ -478,3 +478,21 @@ fn views_show_the_rows_of_their_table() {
     db.run("DROP MATERIALIZED VIEW by_v");
     db.fails("SELECT * FROM by_v", code::INVALID);
 }
+
+#[test]
+fn keyspaces_and_what_is_in_them_are_described() {
+    let db = Database::filled();
+    db.run("CREATE TYPE b (x int)");
+    db.run("CREATE TYPE a (x frozen<b>)");
+    db.check("DESCRIBE TYPES", "ks|type|a;ks|type|b");
+    let Outcome::Rows(rows) = db.run("DESCRIBE KEYSPACE") else { panic!("no rows") };
+    let shown = show(&rows);
+    let at = |text: &str| shown.find(text).unwrap_or_else(|| panic!("{text} is not in {shown}"));
+    let keyspace = "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', \
+                    'replication_factor': '1'}  AND durable_writes = true;";
+    // What others need stands before them.
+    let places = [keyspace, "CREATE TYPE ks.b", "CREATE TYPE ks.a", "CREATE TABLE ks.t"].map(at);
+    assert!(places.is_sorted(), "{shown}");
+    db.check("DESC CLUSTER", "shardwire|Murmur3Partitioner|SimpleSnitch");
+    db.fails("DESCRIBE nothing", code::INVALID);
+}

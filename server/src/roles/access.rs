@@ -24,7 +24,7 @@ pub(crate) fn needs(plan: &Plan, schema: &Schema, current: Option<&str>) -> Resu
         }
         Action::Truncate(table) => vec![(Permission::Modify, resource_of(table))],
         Action::Ddl(ddl) => of_change(ddl, schema, current)?,
-        Action::Use(_) | Action::Role(_) => Vec::new(),
+        Action::Use(_) | Action::Describe(_) | Action::Role(_) => Vec::new(),
     })
 }
 

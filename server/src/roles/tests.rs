@@ -396,8 +396,8 @@ fn system_auth_shows_roles_without_passwords() {
     database.run("root", "GRANT SELECT ON system_auth.roles TO r");
     database.run("r", roles);
     let write = "INSERT INTO system_auth.roles (role) VALUES ('x')";
-    let message = "system_auth keyspace is not user-modifiable";
-    database.fails("root", write, code::INVALID, message);
+    let message = "system_auth keyspace is not user-modifiable.";
+    database.fails("root", write, code::UNAUTHORIZED, message);
     assert!(!format!("{:?}", database.0.roles).contains("secret"));
 }
 

@@ -12,7 +12,7 @@ use crate::store::{Cell, Element, Stamp, TableData};
 use crate::value::literal::{collection, map};
 use crate::value::multi_cell::{NewElement, split};
 use crate::value::text::scalar_text;
-use crate::value::types::CqlType;
+use crate::value::types::{CqlType, Native};
 
 /// One node as the system tables show it.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct Catalog<'a> {
 /// The partitioner's class.
 pub(crate) const PARTITIONER: &str = "org.apache.cassandra.dht.Murmur3Partitioner";
 /// The cluster's name.
-const CLUSTER_NAME: &str = "shardwire";
+pub(crate) const CLUSTER_NAME: &str = "shardwire";
 /// Port that Cassandra's nodes would talk to each other on; nobody listens there.
 const STORAGE_PORT: i32 = 7000;
 
@@ -326,17 +326,115 @@ fn aggregate_rows(keyspace: &Keyspace) -> impl Iterator<Item = NamedRow> {
     })
 }
 
+/// A table's options, those that were given and the defaults of the others.
+struct Options<'t> {
+    table: &'t Table,
+    persona: Persona,
+}
+
+impl Options<'_> {
+    fn text(&self, name: &str, default: &str) -> String {
+        match self.table.options.get(name) {
+            Some(OptionValue::Text(value)) => value.clone(),
+            _ => default.to_owned(),
+        }
+    }
+
+    fn number(&self, name: &str, default: i32) -> i32 {
+        self.text(name, "").parse().unwrap_or(default)
+    }
+
+    fn fraction(&self, name: &str, default: f64) -> f64 {
+        self.text(name, "").parse().unwrap_or(default)
+    }
+
+    /// A map's entries. Cassandra adds what it holds for given, and writes classes in full.
+    fn map(&self, name: &str) -> Vec<(String, String)> {
+        let defaults = defaults(self.persona);
+        let default: &[(&str, &str)] = match name {
+            "caching" => &[("keys", "ALL"), ("rows_per_partition", defaults.rows_per_partition)],
+            "compaction" => defaults.compaction,
+            _ => defaults.compression,
+        };
+        let mut entries: Vec<(String, String)> = match self.table.options.get(name) {
+            Some(OptionValue::Map(map)) => map.clone(),
+            _ => Vec::new(),
+        };
+        let is_off = entries.iter().any(|(key, value)| key == "enabled" && value == "false");
+        let adds = entries.is_empty() || self.persona == Persona::Cassandra;
+        for (key, value) in default.iter().filter(|_| adds && !is_off) {
+            if !entries.iter().any(|(known, _)| known == key) {
+                entries.push(((*key).to_owned(), (*value).to_owned()));
+            }
+        }
+        let package = match name {
+            "compaction" => "org.apache.cassandra.db.compaction.",
+            _ => "org.apache.cassandra.io.compress.",
+        };
+        for (key, value) in &mut entries {
+            if self.persona == Persona::Cassandra && key == "class" && !value.contains('.') {
+                value.insert_str(0, package);
+            }
+        }
+        entries.sort();
+        entries
+    }
+
+    fn bloom_filter_fp_chance(&self) -> f64 {
+        let is_leveled = self.persona == Persona::Cassandra
+            && self
+                .map("compaction")
+                .iter()
+                .any(|(_, class)| class.ends_with("LeveledCompactionStrategy"));
+        self.fraction("bloom_filter_fp_chance", if is_leveled { 0.1 } else { 0.01 })
+    }
+}
+
+/// Options as a statement writes them, in the order in which Cassandra does.
+pub(crate) fn option_texts(table: &Table, persona: Persona) -> Vec<(&'static str, String)> {
+    let options = Options { table, persona };
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let text = |name: &str, default: &str| quoted(&options.text(name, default));
+    let map = |name: &str| {
+        let entries = options.map(name);
+        let entry = |(key, value): &(String, String)| format!("{}: {}", quoted(key), quoted(value));
+        format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+    };
+    let fraction = |value: f64| scalar_text(Native::Double, &value.to_be_bytes());
+    let number = |name: &str, default: i32| options.number(name, default).to_string();
+    let speculative_retry = defaults(persona).speculative_retry;
+    vec![
+        ("additional_write_policy", text("additional_write_policy", "99p")),
+        ("allow_auto_snapshot", options.text("allow_auto_snapshot", "true")),
+        ("bloom_filter_fp_chance", fraction(options.bloom_filter_fp_chance())),
+        ("caching", map("caching")),
+        ("cdc", options.text("cdc", "false")),
+        ("comment", text("comment", "")),
+        ("compaction", map("compaction")),
+        ("compression", map("compression")),
+        ("memtable", text("memtable", "default")),
+        ("crc_check_chance", fraction(options.fraction("crc_check_chance", 1.0))),
+        ("default_time_to_live", number("default_time_to_live", 0)),
+        ("extensions", "{}".to_owned()),
+        ("gc_grace_seconds", number("gc_grace_seconds", 864_000)),
+        ("incremental_backups", options.text("incremental_backups", "true")),
+        ("max_index_interval", number("max_index_interval", 2048)),
+        ("memtable_flush_period_in_ms", number("memtable_flush_period_in_ms", 0)),
+        ("min_index_interval", number("min_index_interval", 128)),
+        ("read_repair", text("read_repair", "BLOCKING")),
+        ("speculative_retry", text("speculative_retry", speculative_retry)),
+    ]
+}
+
 fn table_row(table: &Table, persona: Persona) -> NamedRow {
     let defaults = defaults(persona);
-    let option = |name: &str, default: &str| match table.options.get(name) {
-        Some(OptionValue::Text(value)) => value.clone(),
-        _ => default.to_owned(),
-    };
-    let number = |name: &str, default: i32| int(option(name, "").parse().unwrap_or(default));
-    let fraction = |name: &str, default: f64| double(option(name, "").parse().unwrap_or(default));
-    let options = |name: &str, default: &[(&str, &str)]| match table.options.get(name) {
-        Some(OptionValue::Map(map)) => text_map(map.iter().map(|(k, v)| (&k[..], &v[..]))),
-        _ => text_map(default.iter().copied()),
+    let given = Options { table, persona };
+    let option = |name: &str, default: &str| given.text(name, default);
+    let number = |name: &str, default: i32| int(given.number(name, default));
+    let fraction = |name: &str, default: f64| double(given.fraction(name, default));
+    let options = |name: &str| {
+        let entries = given.map(name);
+        text_map(entries.iter().map(|(key, value)| (&key[..], &value[..])))
     };
     let flag = if table.is_counter() {
         vec![text("compound"), text("counter")]
@@ -348,17 +446,11 @@ fn table_row(table: &Table, persona: Persona) -> NamedRow {
         ("table_name", text(&table.name)),
         ("additional_write_policy", text(&option("additional_write_policy", "99p"))),
         ("allow_auto_snapshot", boolean(option("allow_auto_snapshot", "true") == "true")),
-        ("bloom_filter_fp_chance", fraction("bloom_filter_fp_chance", 0.01)),
-        (
-            "caching",
-            options(
-                "caching",
-                &[("keys", "ALL"), ("rows_per_partition", defaults.rows_per_partition)],
-            ),
-        ),
+        ("bloom_filter_fp_chance", double(given.bloom_filter_fp_chance())),
+        ("caching", options("caching")),
         ("comment", text(&option("comment", ""))),
-        ("compaction", options("compaction", defaults.compaction)),
-        ("compression", options("compression", defaults.compression)),
+        ("compaction", options("compaction")),
+        ("compression", options("compression")),
         ("crc_check_chance", fraction("crc_check_chance", 1.0)),
         ("dclocal_read_repair_chance", fraction("dclocal_read_repair_chance", 0.0)),
         ("default_time_to_live", number("default_time_to_live", 0)),

@@ -80,12 +80,14 @@ pub(crate) fn beta_error() -> CqlError {
 
 /// The wording is what clients look for to try a lower version.
 fn version_error(persona: Persona, byte: u8) -> CqlError {
-    let known = match persona {
-        Persona::Scylla => "the lowest supported version is 3 and the greatest is 4",
-        Persona::Cassandra => "supported versions are (3/v3, 4/v4, 5/v5, 6/v6-beta)",
-    };
     let version = byte & 0x7F;
-    CqlError::protocol(format!("Invalid or unsupported protocol version ({version}); {known}"))
+    CqlError::protocol(match persona {
+        Persona::Scylla => format!("Invalid or unsupported protocol version: {version}"),
+        Persona::Cassandra => format!(
+            "Invalid or unsupported protocol version ({version}); supported versions are (3/v3, \
+             4/v4, 5/v5, 6/v6-beta)"
+        ),
+    })
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub const SCRIPTS: &[Script] = scripts![
     "batches",
     "collections",
     "conditions",
+    "describe",
     "functions",
     "select",
     "static",
