@@ -24,6 +24,10 @@ enum Request {
     ClearFaults,
     StopNode { node: usize },
     StartNode { node: usize },
+    PauseNode { node: usize },
+    ResumeNode { node: usize },
+    DisableBinary { node: usize },
+    EnableBinary { node: usize },
     AddNode { node: usize },
     RemoveNode { node: usize },
     Quit,
@@ -82,6 +86,18 @@ async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<C
         Request::StopNode { node } => command(commands, |done| Command::StopNode(node, done)).await,
         Request::StartNode { node } => {
             command(commands, |done| Command::StartNode(node, done)).await
+        }
+        Request::PauseNode { node } => {
+            command(commands, |done| Command::PauseNode(node, done)).await
+        }
+        Request::ResumeNode { node } => {
+            command(commands, |done| Command::ResumeNode(node, done)).await
+        }
+        Request::DisableBinary { node } => {
+            command(commands, |done| Command::DisableBinary(node, done)).await
+        }
+        Request::EnableBinary { node } => {
+            command(commands, |done| Command::EnableBinary(node, done)).await
         }
         Request::AddNode { node } => command(commands, |done| Command::AddNode(node, done)).await,
         Request::RemoveNode { node } => {

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -13,8 +14,10 @@ use crate::address::{Addresses, Listeners, ShardAware, Wanted, bind, bind_all};
 use crate::admin;
 use crate::counters::{ClusterCounters, Counters};
 use crate::faults::{FaultRule, Faults};
-use crate::node::RunningNode;
+use crate::limits::Limits;
+use crate::node::{Ending, RunningNode};
 use crate::persona::Persona;
+use crate::replicas::Health;
 use crate::routing::{Location, NODES_MAX, NodeIndex, Ring, Sharding};
 use crate::schema::catalog::NodeInfo;
 use crate::state::{EventKinds, Parts, Shared};
@@ -48,6 +51,7 @@ pub struct ClusterBuilder {
     datacenters: Vec<String>,
     racks: usize,
     body_len_max: usize,
+    limits: Limits,
     admin: Option<SocketAddr>,
 }
 
@@ -68,6 +72,7 @@ impl Default for ClusterBuilder {
             datacenters: vec!["datacenter1".to_owned()],
             racks: 1,
             body_len_max: BODY_LEN_MAX,
+            limits: Limits::default(),
             admin: None,
         }
     }
@@ -172,6 +177,26 @@ impl ClusterBuilder {
         self
     }
 
+    /// How long a node waits for replicas that are to read before it answers that they have not; 5 s
+    /// unless set.
+    pub fn read_request_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.read_request_timeout = timeout;
+        self
+    }
+
+    /// How long a node waits for replicas that are to write, also counters, the log of a batch, and
+    /// what decides on a conditional statement; 2 s unless set.
+    pub fn write_request_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.write_request_timeout = timeout;
+        self
+    }
+
+    /// How long TRUNCATE waits for all nodes; 60 s unless set.
+    pub fn truncate_request_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.truncate_request_timeout = timeout;
+        self
+    }
+
     /// Address of the admin port (see `README.md`), port 0 for any. There is none unless set.
     pub fn admin(mut self, address: SocketAddr) -> Self {
         self.admin = Some(address);
@@ -273,7 +298,8 @@ impl ClusterBuilder {
             counters: Arc::new(Counters::new(addresses, self.shards)),
             faults: Arc::new(Faults::new(self.seed)),
         });
-        let shared = shared.map_err(|error| io::Error::other(error.message))?;
+        let mut shared = shared.map_err(|error| io::Error::other(error.message))?;
+        shared.limits = self.limits;
         Ok((listeners, Rc::new(shared)))
     }
 }
@@ -302,6 +328,10 @@ struct Ready {
 pub(crate) enum Command {
     StartNode(NodeIndex, oneshot::Sender<io::Result<()>>),
     StopNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    PauseNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    ResumeNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    DisableBinary(NodeIndex, oneshot::Sender<io::Result<()>>),
+    EnableBinary(NodeIndex, oneshot::Sender<io::Result<()>>),
     AddNode(NodeIndex, oneshot::Sender<io::Result<()>>),
     RemoveNode(NodeIndex, oneshot::Sender<io::Result<()>>),
     Quit,
@@ -378,6 +408,18 @@ impl Nodes {
                 Command::StartNode(node, done) => {
                     let _ = done.send(self.start_node(node));
                 }
+                Command::PauseNode(node, done) => {
+                    let _ = done.send(self.pause_node(node));
+                }
+                Command::ResumeNode(node, done) => {
+                    let _ = done.send(self.resume_node(node));
+                }
+                Command::DisableBinary(node, done) => {
+                    let _ = done.send(self.disable_binary(node).await);
+                }
+                Command::EnableBinary(node, done) => {
+                    let _ = done.send(self.enable_binary(node));
+                }
                 Command::RemoveNode(node, done) => {
                     let _ = done.send(self.remove_node(node).await);
                 }
@@ -389,36 +431,101 @@ impl Nodes {
         }
     }
 
+    fn health(&self, node: NodeIndex) -> io::Result<Health> {
+        let state = self.shared.node_states.get(node).ok_or(io::ErrorKind::NotFound)?;
+        Ok(state.pulse.health())
+    }
+
+    fn set_health(&self, node: NodeIndex, health: Health) {
+        if let Some(state) = self.shared.node_states.get(node) {
+            state.pulse.set(health);
+        }
+    }
+
+    /// Fails if the node has been stopped or removed.
+    fn check_started(&self, node: NodeIndex) -> io::Result<()> {
+        match self.health(node)? {
+            Health::Down => Err(io::Error::new(io::ErrorKind::InvalidInput, "the node is stopped")),
+            Health::Up | Health::Paused => Ok(()),
+        }
+    }
+
     async fn stop_node(&mut self, node: NodeIndex) -> io::Result<()> {
-        if self.end(node).await? {
+        let has_clients = self.close(node, Ending::Crash).await?;
+        self.end(node);
+        if has_clients {
             self.node_event("STATUS_CHANGE", "DOWN", node);
         }
         Ok(())
     }
 
-    /// Whether it was running.
-    async fn end(&mut self, node: NodeIndex) -> io::Result<bool> {
+    /// Closes ports and connections; whether there were any.
+    async fn close(&mut self, node: NodeIndex, ending: Ending) -> io::Result<bool> {
         let slot = self.running.get_mut(node).ok_or(io::ErrorKind::NotFound)?;
         let Some(running) = slot.take() else { return Ok(false) };
-        running.stop().await;
+        running.stop(ending).await;
         if let Some(state) = self.shared.node_states.get(node) {
-            // A node that comes back knows no statement and no listener any more.
-            state.prepared.borrow_mut().clear();
             state.listeners.borrow_mut().clear();
         }
         Ok(true)
     }
 
+    /// The others know that it is gone; it forgets what was prepared.
+    fn end(&self, node: NodeIndex) {
+        self.set_health(node, Health::Down);
+        if let Some(state) = self.shared.node_states.get(node) {
+            state.prepared.borrow_mut().clear();
+        }
+    }
+
     fn start_node(&mut self, node: NodeIndex) -> io::Result<()> {
-        let slot = self.running.get_mut(node).ok_or(io::ErrorKind::NotFound)?;
+        let is_down = self.health(node)? == Health::Down;
         if !self.shared.ring.borrow().is_member(node) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the node was removed"));
         }
+        self.open(node)?;
+        if is_down {
+            self.set_health(node, Health::Up);
+        }
+        Ok(())
+    }
+
+    /// Listens on its old ports, unless it does.
+    fn open(&mut self, node: NodeIndex) -> io::Result<()> {
+        let slot = self.running.get_mut(node).ok_or(io::ErrorKind::NotFound)?;
         if slot.is_none() {
             *slot = Some(RunningNode::restart(&self.shared, node)?);
             self.node_event("STATUS_CHANGE", "UP", node);
         }
         Ok(())
+    }
+
+    fn pause_node(&self, node: NodeIndex) -> io::Result<()> {
+        self.check_started(node)?;
+        self.set_health(node, Health::Paused);
+        Ok(())
+    }
+
+    fn resume_node(&self, node: NodeIndex) -> io::Result<()> {
+        self.check_started(node)?;
+        self.set_health(node, Health::Up);
+        Ok(())
+    }
+
+    async fn disable_binary(&mut self, node: NodeIndex) -> io::Result<()> {
+        self.check_started(node)?;
+        if self.health(node)? == Health::Paused {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the node is paused"));
+        }
+        if self.close(node, Ending::Farewell).await? {
+            self.node_event("STATUS_CHANGE", "DOWN", node);
+        }
+        Ok(())
+    }
+
+    fn enable_binary(&mut self, node: NodeIndex) -> io::Result<()> {
+        self.check_started(node)?;
+        self.open(node)
     }
 
     async fn remove_node(&mut self, node: NodeIndex) -> io::Result<()> {
@@ -429,7 +536,8 @@ impl Nodes {
         if is_member && count == 1 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is the last node"));
         }
-        let was_running = self.end(node).await?;
+        let was_running = self.close(node, Ending::Crash).await?;
+        self.end(node);
         if is_member {
             self.shared.set_member(node, false);
             self.node_event("TOPOLOGY_CHANGE", "REMOVED_NODE", node);
@@ -446,6 +554,7 @@ impl Nodes {
             return Ok(());
         }
         *slot = Some(RunningNode::restart(&self.shared, node)?);
+        self.set_health(node, Health::Up);
         self.shared.set_member(node, true);
         self.node_event("TOPOLOGY_CHANGE", "NEW_NODE", node);
         self.node_event("STATUS_CHANGE", "UP", node);
@@ -561,6 +670,65 @@ impl Cluster {
     /// The node is started even if the future is dropped after its first poll.
     pub async fn start_node(&self, node: usize) -> io::Result<()> {
         self.command(|done| Command::StartNode(node, done)).await
+    }
+
+    /// Stops a node in its tracks, as SIGSTOP does to a process: its connections stay open, it
+    /// answers nothing, and new connections wait. The others go on counting on it, so requests that
+    /// need its answer time out. Does nothing if it is paused.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or it is stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node is paused even if the future is dropped after its first poll.
+    pub async fn pause_node(&self, node: usize) -> io::Result<()> {
+        self.command(|done| Command::PauseNode(node, done)).await
+    }
+
+    /// Lets a paused node go on: it answers what has come meanwhile. Does nothing if it is not
+    /// paused.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or it is stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node goes on even if the future is dropped after its first poll.
+    pub async fn resume_node(&self, node: usize) -> io::Result<()> {
+        self.command(|done| Command::ResumeNode(node, done)).await
+    }
+
+    /// Closes a node to clients, as `nodetool disablebinary` does: its ports and connections are
+    /// closed when this returns, and the clients of the other nodes are told that it is down. As a
+    /// replica it goes on answering. Clients have half a second to see the end of a connection and
+    /// close it too. Does nothing if it is closed.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or it is stopped or paused.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node is closed even if the future is dropped after its first poll.
+    pub async fn disable_binary(&self, node: usize) -> io::Result<()> {
+        self.command(|done| Command::DisableBinary(node, done)).await
+    }
+
+    /// Opens a node to clients again and tells those of the other nodes that it is up. Does nothing
+    /// if it is open.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, it is stopped, or its ports are in use by now.
+    ///
+    /// # Cancel safety
+    ///
+    /// The node is opened even if the future is dropped after its first poll.
+    pub async fn enable_binary(&self, node: usize) -> io::Result<()> {
+        self.command(|done| Command::EnableBinary(node, done)).await
     }
 
     /// Takes a node out of the cluster: it is stopped, the others list it no longer and take over

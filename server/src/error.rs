@@ -2,6 +2,9 @@
 //!
 //! Codes and the fields after the message are those of the specification, section 9 (8 in v5).
 
+use std::time::Duration;
+
+use crate::replicas::{Consistency, Shortage};
 use crate::wire::version::Version;
 use crate::wire::write::Writer;
 
@@ -11,6 +14,13 @@ pub(crate) mod code {
     pub(crate) const PROTOCOL: i32 = 0x000A;
     /// The name or the password is wrong.
     pub(crate) const BAD_CREDENTIALS: i32 = 0x0100;
+    /// Too few replicas are alive.
+    pub(crate) const UNAVAILABLE: i32 = 0x1000;
+    /// TRUNCATE takes all nodes, and one did not answer.
+    pub(crate) const TRUNCATE: i32 = 0x1003;
+    /// Too few replicas answered in time.
+    pub(crate) const WRITE_TIMEOUT: i32 = 0x1100;
+    pub(crate) const READ_TIMEOUT: i32 = 0x1200;
     /// A function, or an operation, could not be carried out.
     pub(crate) const FUNCTION_FAILURE: i32 = 0x1400;
     /// The statement does not parse.
@@ -27,20 +37,75 @@ pub(crate) mod code {
     pub(crate) const UNPREPARED: i32 = 0x2500;
 }
 
-/// An ERROR reply: code, message and the already encoded fields that follow the message, if they
-/// are not the default ones.
+/// What was written when a write went wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum WriteType {
+    Simple,
+    Batch,
+    UnloggedBatch,
+    Counter,
+    BatchLog,
+    Cas,
+}
+
+impl WriteType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Simple => "SIMPLE",
+            Self::Batch => "BATCH",
+            Self::UnloggedBatch => "UNLOGGED_BATCH",
+            Self::Counter => "COUNTER",
+            Self::BatchLog => "BATCH_LOG",
+            Self::Cas => "CAS",
+        }
+    }
+}
+
+/// How many replicas were asked and how many answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Counts {
+    consistency: Consistency,
+    received: usize,
+    required: usize,
+}
+
+/// What follows the message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Fields {
+    /// What clients insist on, for codes that only a fault rule sends.
+    Default,
+    Encoded(Vec<u8>),
+    /// Of a read.
+    Read(Counts),
+    /// Of a write.
+    Write(Counts, WriteType),
+}
+
+/// An ERROR reply: code, message and the fields that follow the message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct CqlError {
     pub(crate) code: i32,
     pub(crate) message: String,
-    extra: Vec<u8>,
+    fields: Fields,
     /// The client's bytes can no longer be trusted: the connection is closed after the reply.
     pub(crate) is_fatal: bool,
+    /// The reply comes so much later: the node has waited for others.
+    pub(crate) delay: Option<Duration>,
 }
 
 impl CqlError {
     pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), extra: Vec::new(), is_fatal: false }
+        let (message, fields) = (message.into(), Fields::Default);
+        Self { code, message, fields, is_fatal: false, delay: None }
+    }
+
+    /// The same, told so much later.
+    pub(crate) fn late(self, delay: Duration) -> Self {
+        Self { delay: Some(delay), ..self }
+    }
+
+    fn with(code: i32, message: impl Into<String>, fields: Fields) -> Self {
+        Self { fields, ..Self::new(code, message) }
     }
 
     pub(crate) fn syntax(message: impl Into<String>) -> Self {
@@ -72,8 +137,7 @@ impl CqlError {
         out.string(function);
         out.short_len(arguments.len());
         arguments.iter().for_each(|argument| out.string(argument));
-        let message = message.into();
-        Self { code: code::FUNCTION_FAILURE, message, extra, is_fatal: false }
+        Self::with(code::FUNCTION_FAILURE, message, Fields::Encoded(extra))
     }
 
     /// Bytes that are not what they should be.
@@ -91,14 +155,49 @@ impl CqlError {
         let mut out = Writer::new(&mut extra);
         out.string(keyspace);
         out.string(table);
-        Self { code: code::ALREADY_EXISTS, message, extra, is_fatal: false }
+        Self::with(code::ALREADY_EXISTS, message, Fields::Encoded(extra))
     }
 
     pub(crate) fn unprepared(id: &[u8]) -> Self {
         let mut extra = Vec::new();
         Writer::new(&mut extra).short_bytes(id);
-        let message = "No prepared statement with this id; prepare it again".to_owned();
-        Self { code: code::UNPREPARED, message, extra, is_fatal: false }
+        let message = "No prepared statement with this id; prepare it again";
+        Self::with(code::UNPREPARED, message, Fields::Encoded(extra))
+    }
+
+    /// Too few replicas for a read, which waits for `timeout`.
+    pub(crate) fn read_shortage(shortage: Shortage, timeout: Duration) -> Self {
+        Self::shortage(shortage, code::READ_TIMEOUT, timeout, Fields::Read)
+    }
+
+    /// Too few replicas for a write.
+    pub(crate) fn write_shortage(shortage: Shortage, typ: WriteType, timeout: Duration) -> Self {
+        Self::shortage(shortage, code::WRITE_TIMEOUT, timeout, |counts| Fields::Write(counts, typ))
+    }
+
+    fn shortage(
+        shortage: Shortage,
+        timeout_code: i32,
+        timeout: Duration,
+        fields: impl FnOnce(Counts) -> Fields,
+    ) -> Self {
+        match shortage {
+            Shortage::Alive { consistency, required, alive, datacenter } => {
+                let place = datacenter.map(|name| format!(" in DC {name}")).unwrap_or_default();
+                let message = format!("Cannot achieve consistency level {consistency}{place}");
+                let mut encoded = Vec::new();
+                let mut out = Writer::new(&mut encoded);
+                out.short(consistency.code());
+                out.len(required);
+                out.len(alive);
+                Self::with(code::UNAVAILABLE, message, Fields::Encoded(encoded))
+            }
+            Shortage::Answers { consistency, required, received } => {
+                let message = format!("Operation timed out - received only {received} responses.");
+                let counts = Counts { consistency, received, required };
+                Self::with(timeout_code, message, fields(counts)).late(timeout)
+            }
+        }
     }
 
     /// Appends the body of the ERROR.
@@ -106,11 +205,30 @@ impl CqlError {
         let mut writer = Writer::new(out);
         writer.int(self.code);
         writer.string(&self.message);
-        if self.extra.is_empty() {
-            default_fields(self.code, version, &mut writer);
-        } else {
-            writer.raw(&self.extra);
+        match &self.fields {
+            Fields::Default => default_fields(self.code, version, &mut writer),
+            Fields::Encoded(fields) => writer.raw(fields),
+            Fields::Read(counts) => {
+                counts.write(&mut writer);
+                // Whether the replica that was asked for the rows themselves is among them.
+                writer.byte(u8::from(counts.received > 0));
+            }
+            Fields::Write(counts, typ) => {
+                counts.write(&mut writer);
+                writer.string(typ.name());
+                if *typ == WriteType::Cas && version.is_5() {
+                    writer.short(0); // no contention
+                }
+            }
         }
+    }
+}
+
+impl Counts {
+    fn write(&self, out: &mut Writer<'_>) {
+        out.short(self.consistency.code());
+        out.len(self.received);
+        out.len(self.required);
     }
 }
 
@@ -182,6 +300,32 @@ mod tests {
             assert_eq!(fields(code, Version::V5), [&head, &reason[..], tail].concat());
         }
         assert_eq!(fields(0x1700, Version::V5), head[..10]);
+    }
+
+    #[test]
+    fn shortages_say_what_is_missing() {
+        let fields = |error: &CqlError, version| {
+            let mut out = Vec::new();
+            error.write(version, &mut out);
+            let code = i32::from_be_bytes(*out.first_chunk().unwrap());
+            (code, out.split_off(6 + error.message.len()))
+        };
+        let (consistency, timeout) = (Consistency::EachQuorum, Duration::from_secs(2));
+        let datacenter = Some("dc2".to_owned());
+        let alive = Shortage::Alive { consistency, required: 2, alive: 1, datacenter };
+        let error = CqlError::read_shortage(alive, timeout);
+        assert_eq!(error.message, "Cannot achieve consistency level EACH_QUORUM in DC dc2");
+        assert_eq!(fields(&error, Version::V4), (0x1000, vec![0, 7, 0, 0, 0, 2, 0, 0, 0, 1]));
+        assert_eq!(error.delay, None);
+        let answers = Shortage::Answers { consistency, required: 3, received: 2 };
+        let head = [0, 7, 0, 0, 0, 2, 0, 0, 0, 3];
+        let error = CqlError::read_shortage(answers.clone(), timeout);
+        assert_eq!(fields(&error, Version::V5), (0x1200, [&head[..], &[1]].concat()));
+        assert_eq!(error.delay, Some(timeout));
+        let error = CqlError::write_shortage(answers, WriteType::Cas, timeout);
+        let cas = [&head[..], &[0, 3, b'C', b'A', b'S']].concat();
+        assert_eq!(fields(&error, Version::V4), (0x1100, cas.clone()));
+        assert_eq!(fields(&error, Version::V5), (0x1100, [&cas[..], &[0, 0]].concat()));
     }
 
     #[test]

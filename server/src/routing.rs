@@ -93,7 +93,7 @@ pub(crate) type NodeIndex = usize;
 pub(crate) const NODES_MAX: usize = 254;
 
 /// A set of nodes.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct NodeSet([u64; 4]);
 
 impl NodeSet {
@@ -106,6 +106,11 @@ impl NodeSet {
         if let Some(word) = self.0.get_mut(node / 64) {
             *word |= 1 << (node % 64);
         }
+    }
+
+    /// The nodes, ascending.
+    pub(crate) fn iter(self) -> impl Iterator<Item = NodeIndex> {
+        (0..NODES_MAX).filter(move |node| self.contains(*node))
     }
 }
 
@@ -242,6 +247,7 @@ impl Strategy {
 /// Replicas of every range of the ring, for one strategy.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
+    pub(crate) strategy: Strategy,
     /// The entries' tokens, ascending; `replicas` has the set of each range that ends there.
     tokens: Vec<i64>,
     replicas: Vec<NodeSet>,
@@ -255,6 +261,7 @@ impl Placement {
             set
         };
         Self {
+            strategy: strategy.clone(),
             tokens: ring.entries.iter().map(|(token, _)| *token).collect(),
             replicas: (0..ring.entries.len()).map(set_from).collect(),
         }
@@ -269,6 +276,16 @@ impl Placement {
     #[inline]
     pub(crate) fn is_replica(&self, token: i64, node: NodeIndex) -> bool {
         self.replicas.get(self.range_of(token)).is_some_and(|set| set.contains(node))
+    }
+
+    /// Who has the rows of this token.
+    pub(crate) fn replicas(&self, token: i64) -> NodeSet {
+        self.replicas.get(self.range_of(token)).copied().unwrap_or_default()
+    }
+
+    /// The replicas of each range, each set once.
+    pub(crate) fn all_replicas(&self) -> BTreeSet<NodeSet> {
+        self.replicas.iter().copied().collect()
     }
 }
 

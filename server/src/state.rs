@@ -13,18 +13,22 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use crate::connection::canned::Canned;
+use crate::coordinator::{Coordinator, Writer as Writing};
 use crate::counters::{Arrival, Counters};
 use crate::cql::ast::{self, Parsed, TableName};
 use crate::cql::parser::parse;
 use crate::error::CqlError;
 use crate::exec::describe::describe;
-use crate::exec::modify::{Mutation, When};
+use crate::exec::modify::When;
 use crate::exec::plan::{Action, Plan};
 use crate::exec::result::Outcome;
 use crate::exec::select::Page;
 use crate::exec::view::view_data;
 use crate::faults::Faults;
+use crate::limits::Limits;
+use crate::node::Pulse;
 use crate::persona::Persona;
+use crate::replicas::Levels;
 use crate::roles::Roles;
 use crate::roles::access::{created, is_dropped, needs};
 use crate::roles::statement::Asker;
@@ -88,6 +92,7 @@ pub(crate) type EventFrame = Rc<[u8]>;
 /// What one node has for itself.
 #[derive(Debug, Default)]
 pub(crate) struct NodeState {
+    pub(crate) pulse: Pulse,
     pub(crate) prepared: RefCell<Statements>,
     pub(crate) listeners: RefCell<Vec<(EventKinds, mpsc::Sender<EventFrame>)>>,
     /// Shard of the next connection to the plain port.
@@ -107,6 +112,7 @@ pub(crate) struct Shared {
     pub(crate) canned: bool,
     pub(crate) compression: bool,
     pub(crate) body_len_max: usize,
+    pub(crate) limits: Limits,
     pub(crate) node_states: Vec<NodeState>,
     pub(crate) schema: RefCell<Schema>,
     /// Grows with every change of the schema; plans and canned replies of older epochs are stale.
@@ -137,6 +143,7 @@ pub(crate) struct Parts {
 /// What a request brings beside its statement.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bindings<'a> {
+    pub(crate) levels: Levels,
     pub(crate) values: &'a [Value<'a>],
     pub(crate) page: Page<'a>,
     pub(crate) timestamp: Option<i64>,
@@ -174,6 +181,7 @@ impl Shared {
             canned: parts.canned,
             compression: parts.compression,
             body_len_max: parts.body_len_max,
+            limits: Limits::default(),
             epoch: Cell::new(0),
             statements: RefCell::default(),
             counters: parts.counters,
@@ -260,7 +268,7 @@ impl Shared {
         keyspace: Option<&str>,
         bindings: Bindings<'_>,
     ) -> Result<Outcome, CqlError> {
-        let Bindings { values, page, timestamp, now_s, role } = bindings;
+        let Bindings { levels, values, page, timestamp, now_s, role } = bindings;
         if values.len() != plan.markers.len() {
             return Err(CqlError::invalid(format!(
                 "Invalid amount of bind variables: expected {}, got {}",
@@ -270,16 +278,21 @@ impl Shared {
         }
         self.authorize(plan, keyspace, role)?;
         let when = self.when(timestamp, now_s);
+        let coordinator = Coordinator { shared: self, node, levels };
         match &plan.action {
             Action::Select(select) => {
                 let rows = if let Some(view) = &select.table.view {
+                    if let Some(placement) = &plan.placement {
+                        coordinator.check_read(select, placement, values)?;
+                    }
                     let schema = self.schema.borrow();
                     let (keyspace, name) = (&select.table.keyspace, view.base.clone());
                     let base = TableName { keyspace: Some(keyspace.clone()), name };
                     let (_, base) = schema.table(&base, None)?;
                     let data = view_data(&select.table, base, when.now_s);
                     select.run(&data, values, page, when.now_s)?
-                } else if plan.placement.is_some() {
+                } else if let Some(placement) = &plan.placement {
+                    coordinator.check_read(select, placement, values)?;
                     select.run(&select.table.data.borrow(), values, page, when.now_s)?
                 } else {
                     let data = self.catalog(node, &select.table);
@@ -288,19 +301,30 @@ impl Shared {
                 Ok(Outcome::Rows(rows))
             }
             Action::Modify(modify) => {
+                let is_conditional = modify.is_conditional();
+                if is_conditional {
+                    coordinator.check_paxos(modify, values)?;
+                }
                 let (applies, outcome) = modify.check(values, when.now_s, self.persona)?;
                 if applies {
-                    modify.mutations(values, when)?.into_iter().for_each(Mutation::apply);
+                    let writer = if is_conditional { Writing::Paxos } else { Writing::Statement };
+                    coordinator.write(writer, modify.mutations(values, when)?)?;
                 }
                 Ok(outcome)
             }
             Action::Batch(batch) => {
-                let (changes, outcome) = batch.run(values, when, self.persona)?;
-                changes.into_iter().for_each(Mutation::apply);
+                let conditional = batch.plans.iter().find(|modify| modify.is_conditional());
+                if let Some(modify) = conditional {
+                    coordinator.check_paxos(modify, values)?;
+                }
+                let (mutations, outcome) = batch.run(values, when, self.persona)?;
+                let batch = Writing::Batch(batch.kind);
+                let writer = if conditional.is_some() { Writing::Paxos } else { batch };
+                coordinator.write(writer, mutations)?;
                 Ok(outcome)
             }
             Action::Truncate(table) => {
-                table.data.borrow_mut().truncate();
+                coordinator.truncate(table)?;
                 Ok(Outcome::Void)
             }
             Action::Describe(what) => describe(&self.schema.borrow(), what, keyspace),

@@ -15,13 +15,19 @@ use scylla::value::{
 };
 use shardwire_server::Cluster;
 
-const KEYSPACE: &str = "CREATE KEYSPACE ks WITH replication = \
-    {'class': 'NetworkTopologyStrategy', 'replication_factor': 2}";
+/// A keyspace with two replicas, if there are so many nodes: all statements are at LOCAL_QUORUM.
+fn create_keyspace(cluster: &Cluster) -> String {
+    let factor = cluster.contact_points().len().min(2);
+    format!(
+        "CREATE KEYSPACE ks WITH replication = \
+         {{'class': 'NetworkTopologyStrategy', 'replication_factor': {factor}}}"
+    )
+}
 
 async fn session(cluster: &Cluster) -> Session {
     let points = cluster.contact_points();
     let session = SessionBuilder::new().known_node_addr(points[0]).build().await.unwrap();
-    session.query_unpaged(KEYSPACE, &[]).await.unwrap();
+    session.query_unpaged(create_keyspace(cluster), &[]).await.unwrap();
     session
 }
 
@@ -288,7 +294,7 @@ async fn compressed_both_ways(compression: scylla::frame::Compression) {
         .build()
         .await
         .unwrap();
-    session.query_unpaged(KEYSPACE, &[]).await.unwrap();
+    session.query_unpaged(create_keyspace(&cluster), &[]).await.unwrap();
     session.query_unpaged("CREATE TABLE ks.t (k int PRIMARY KEY, v text)", &[]).await.unwrap();
     let text = "again and ".repeat(10_000);
     session.query_unpaged("INSERT INTO ks.t (k, v) VALUES (1, ?)", (&text,)).await.unwrap();

@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::Connection;
 use super::params::{BatchItem, BatchStatement, Params, batch_head, batch_item, batch_tail};
+use crate::coordinator::{Coordinator, Writer};
 use crate::error::CqlError;
 use crate::exec::batch;
-use crate::exec::modify::Mutation;
 use crate::exec::plan::{Action, Plan};
 use crate::exec::result::{
     Metadata, Outcome, Prepared, metadata_id, write_change, write_outcome, write_prepared,
@@ -102,6 +102,7 @@ impl Connection {
 
     fn run_plan(&mut self, plan: &Plan, params: &Params<'_>) -> Result<Outcome> {
         let bindings = Bindings {
+            levels: params.levels,
             values: &params.values,
             page: params.page,
             timestamp: params.timestamp,
@@ -164,8 +165,15 @@ impl Connection {
             })
             .collect();
         let persona = self.shared.persona;
+        let (shared, node) = (Rc::clone(&self.shared), self.node);
+        let coordinator = Coordinator { shared: &shared, node, levels: tail.levels };
+        let conditional = modifications.iter().find(|(modify, _)| modify.is_conditional());
+        if let Some((modify, values)) = conditional {
+            coordinator.check_paxos(modify, values)?;
+        }
         let (mutations, outcome) = batch::run(kind, &modifications, when, false, persona)?;
-        mutations.into_iter().for_each(Mutation::apply);
+        let writer = if conditional.is_some() { Writer::Paxos } else { Writer::Batch(kind) };
+        coordinator.write(writer, mutations)?;
         self.reply_outcome(stream, &outcome, Metadata::Full);
         Ok(())
     }

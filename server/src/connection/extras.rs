@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::Connection;
 use super::handle::skip_payload;
 use crate::error::CqlError;
+use crate::replicas::{Consistency, Levels};
 use crate::state::Bindings;
 use crate::users::showable;
 use crate::value::literal::map;
@@ -111,7 +112,9 @@ impl Connection {
     fn insert(&self, text: &str, values: &[&[u8]]) -> Result<(), CqlError> {
         let plan = self.shared.plan(text, None)?;
         let values: Vec<Value<'_>> = values.iter().copied().map(Value::Bytes).collect();
-        let bindings = Bindings { values: &values, ..Bindings::default() };
+        // Whoever is down: a trace is written at ANY.
+        let levels = Levels { consistency: Consistency::Any, ..Levels::default() };
+        let bindings = Bindings { levels, values: &values, ..Bindings::default() };
         self.shared.run(self.node, &plan, None, bindings).map(drop)
     }
 

@@ -41,7 +41,7 @@ impl Delayed {
         self.replies.peek().map(|Reverse((due, ..))| *due)
     }
 
-    fn push(&mut self, due: Instant, reply: Vec<u8>) {
+    pub(super) fn push(&mut self, due: Instant, reply: Vec<u8>) {
         self.count += 1;
         self.bytes += reply.len();
         self.replies.push(Reverse((due, self.count, reply)));

@@ -1,5 +1,7 @@
 //! Handles requests that are not on the fast path: everything but canned EXECUTE and BATCH.
 
+use tokio::time::Instant;
+
 use super::extras::Extras;
 use super::{Connection, Flow, Stage};
 use crate::error::CqlError;
@@ -34,7 +36,12 @@ impl Connection {
         match self.answer(header, body) {
             Ok(flow) => flow,
             Err(error) => {
+                let at = self.out.len();
                 self.reply_error(header.stream, &error);
+                if let Some(delay) = error.delay {
+                    let reply = self.out.split_off(at);
+                    self.delayed.push(Instant::now() + delay, reply);
+                }
                 // Before STARTUP a client may still be finding out what the node speaks.
                 let closes = error.is_fatal && self.stage != Stage::New;
                 if closes { Flow::Close } else { Flow::Continue }

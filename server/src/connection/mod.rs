@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::error::CqlError;
+use crate::persona::Persona;
 use crate::routing::NodeIndex;
 use crate::state::{EVENTS_MAX, EventFrame, EventKinds, Shared};
 use crate::wire::compression::{Algorithm, Compressor, Decompressor};

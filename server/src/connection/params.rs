@@ -5,6 +5,7 @@ use crate::error::CqlError;
 use crate::exec::bind::Marker;
 use crate::exec::result::Metadata;
 use crate::exec::select::Page;
+use crate::replicas::{Consistency, Levels};
 use crate::wire::read::{Reader, Value};
 use crate::wire::version::Version;
 
@@ -26,12 +27,10 @@ pub(crate) mod flag {
     pub(crate) const KNOWN: u32 = 0x1FF;
 }
 
-/// Greatest consistency level.
-const CONSISTENCY_MAX: u16 = 0x0A;
-
 /// Query parameters.
 #[derive(Clone, Debug)]
 pub(crate) struct Params<'a> {
+    pub(crate) levels: Levels,
     pub(crate) values: Vec<Value<'a>>,
     /// Names of the values, if the client gave them.
     names: Option<Vec<&'a str>>,
@@ -75,28 +74,25 @@ fn read_v5_parts<'a>(
     Ok((keyspace, now_s.map(i64::from)))
 }
 
-pub(crate) fn consistency(reader: &mut Reader<'_>) -> Result<u16> {
-    let consistency = reader.short("the consistency")?;
-    if consistency > CONSISTENCY_MAX {
-        return Err(CqlError::protocol(format!(
-            "Unknown code {consistency} for a consistency level"
-        )));
-    }
-    Ok(consistency)
+fn consistency(reader: &mut Reader<'_>) -> Result<Consistency> {
+    let code = reader.short("the consistency")?;
+    Consistency::from_code(code)
+        .ok_or_else(|| CqlError::protocol(format!("Unknown code {code} for a consistency level")))
 }
 
-fn serial_consistency(reader: &mut Reader<'_>) -> Result<()> {
-    match reader.short("the serial consistency")? {
-        8 | 9 => Ok(()),
-        other => Err(CqlError::protocol(format!("{other} is no serial consistency"))),
-    }
+fn serial_consistency(reader: &mut Reader<'_>) -> Result<Consistency> {
+    let code = reader.short("the serial consistency")?;
+    Consistency::from_code(code)
+        .filter(|consistency| consistency.is_serial())
+        .ok_or_else(|| CqlError::protocol(format!("{code} is no serial consistency")))
 }
 
 impl<'a> Params<'a> {
     pub(crate) fn read(reader: &mut Reader<'a>, version: Version) -> Result<Self> {
-        consistency(reader)?;
+        let levels = Levels { consistency: consistency(reader)?, ..Levels::default() };
         let flags = read_flags(reader, version)?;
         let mut params = Self {
+            levels,
             values: Vec::new(),
             names: None,
             metadata: Metadata::Full,
@@ -120,7 +116,7 @@ impl<'a> Params<'a> {
             params.page.state = reader.bytes("the paging state")?;
         }
         if flags & flag::SERIAL_CONSISTENCY != 0 {
-            serial_consistency(reader)?;
+            params.levels.serial = serial_consistency(reader)?;
         }
         if flags & flag::TIMESTAMP != 0 {
             params.timestamp = Some(timestamp(reader)?);
@@ -206,6 +202,7 @@ pub(crate) fn batch_item<'a>(reader: &mut Reader<'a>, version: Version) -> Resul
 /// What stands behind the statements of a BATCH.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct BatchTail<'a> {
+    pub(crate) levels: Levels,
     pub(crate) timestamp: Option<i64>,
     pub(crate) keyspace: Option<&'a str>,
     pub(crate) now_s: Option<i64>,
@@ -213,18 +210,18 @@ pub(crate) struct BatchTail<'a> {
 
 /// Reads the end of a BATCH.
 pub(crate) fn batch_tail<'a>(reader: &mut Reader<'a>, version: Version) -> Result<BatchTail<'a>> {
-    consistency(reader)?;
+    let mut levels = Levels { consistency: consistency(reader)?, ..Levels::default() };
     let flags = read_flags(reader, version)?;
     if flags & flag::NAMES != 0 {
         return Err(CqlError::protocol("named values in a batch"));
     }
     if flags & flag::SERIAL_CONSISTENCY != 0 {
-        serial_consistency(reader)?;
+        levels.serial = serial_consistency(reader)?;
     }
     let has_timestamp = flags & flag::TIMESTAMP != 0;
     let timestamp = has_timestamp.then(|| timestamp(reader)).transpose()?;
     let (keyspace, now_s) = read_v5_parts(reader, flags, version)?;
-    Ok(BatchTail { timestamp, keyspace, now_s })
+    Ok(BatchTail { levels, timestamp, keyspace, now_s })
 }
 
 #[cfg(test)]
@@ -244,6 +241,8 @@ mod tests {
         .concat();
         let params = Params::read(&mut Reader::new(&body), Version::V4).unwrap();
         assert_eq!(params.values, [Value::Bytes(&[9])]);
+        let (consistency, serial) = (Consistency::LocalQuorum, Consistency::LocalSerial);
+        assert_eq!(params.levels, Levels { consistency, serial });
         assert_eq!(params.metadata, Metadata::Skipped);
         assert_eq!((params.page.size, params.page.state), (Some(50), Some(&[7, 8][..])));
         assert_eq!(params.timestamp, Some(5));
@@ -280,7 +279,9 @@ mod tests {
         }
         let tail = [&[0, 6, 0, 0, 1, 0x80][..], &[0, 2, b'k', b's'], &[0, 0, 0, 77]].concat();
         let tail = batch_tail(&mut Reader::new(&tail), Version::V5).unwrap();
-        assert_eq!(tail, BatchTail { timestamp: None, keyspace: Some("ks"), now_s: Some(77) });
+        let levels = Levels { consistency: Consistency::LocalQuorum, ..Levels::default() };
+        let expect = BatchTail { levels, timestamp: None, keyspace: Some("ks"), now_s: Some(77) };
+        assert_eq!(tail, expect);
     }
 
     #[test]

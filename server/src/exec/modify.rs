@@ -682,6 +682,15 @@ fn number(term: &Term, typ: &CqlType, values: &[Value<'_>]) -> Result<Option<i64
 }
 
 impl Mutation {
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The partition that changes.
+    pub(crate) fn key(&self) -> PartitionKey {
+        PartitionKey::new(&self.partition)
+    }
+
     /// Places in lists that are written to are there.
     fn check_lists(&self) -> Result<()> {
         let RowChange::Write { cells, .. } = &self.change else { return Ok(()) };

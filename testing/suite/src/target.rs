@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use shardwire_server::{Cluster, Persona, Tls};
@@ -12,6 +13,9 @@ use crate::configuration::{Access, Configuration, Server};
 
 /// Shards of an embedded node that passes for ScyllaDB.
 pub(crate) const SHARDS: u16 = 2;
+
+/// Time that embedded nodes wait for others.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// What makes Cassandra err, or warn, soon enough.
 const SETTINGS: [(&str, &str); 5] = [
@@ -57,8 +61,12 @@ impl Target {
         let mut client_pem = None;
         let (contact_points, nodes) = match configuration.server {
             Server::Embedded(persona) => {
-                let mut builder =
-                    Cluster::builder().persona(persona).nodes(configuration.node_count);
+                let mut builder = Cluster::builder()
+                    .persona(persona)
+                    .nodes(configuration.node_count)
+                    .read_request_timeout(REQUEST_TIMEOUT)
+                    .write_request_timeout(REQUEST_TIMEOUT)
+                    .truncate_request_timeout(REQUEST_TIMEOUT);
                 if persona == Persona::Scylla {
                     builder = builder.shards(SHARDS);
                 }
@@ -186,22 +194,27 @@ impl Target {
         Ok(())
     }
 
-    /// Stops a node's process, after closing its port for clients: those that are connected to
+    /// Stops a node's process, or all that an embedded node does, after closing its port for clients: those that are connected to
     /// other nodes have to do with a replica that does not answer, and with nothing else.
     ///
     /// # Errors
     ///
-    /// The launcher's; embedded nodes have no process of their own.
+    /// The launcher's.
     pub async fn pause(&self, node: usize) -> Result<()> {
-        let Nodes::Cassandra(cluster) = &self.nodes else {
-            bail!("embedded nodes can't be paused");
-        };
         self.note(node, Hurt::Paused);
-        let pause = move |c: &mut Cassandra| {
-            c.nodetool(node, &["disablebinary"])?;
-            c.pause(node)
-        };
-        blocking(cluster, pause).await
+        match &self.nodes {
+            Nodes::Embedded(cluster) => {
+                cluster.disable_binary(node).await?;
+                Ok(cluster.pause_node(node).await?)
+            }
+            Nodes::Cassandra(cluster) => {
+                let pause = move |c: &mut Cassandra| {
+                    c.nodetool(node, &["disablebinary"])?;
+                    c.pause(node)
+                };
+                blocking(cluster, pause).await
+            }
+        }
     }
 
     /// Lets a paused node go on and listen; returns when the others know.
@@ -210,13 +223,19 @@ impl Target {
     ///
     /// The launcher's.
     pub async fn resume(&self, node: usize) -> Result<()> {
-        if let Nodes::Cassandra(cluster) = &self.nodes {
-            let resume = move |c: &mut Cassandra| {
-                c.resume(node)?;
-                c.nodetool(node, &["enablebinary"])?;
-                c.wait_until_ready().map(drop)
-            };
-            blocking(cluster, resume).await?;
+        match &self.nodes {
+            Nodes::Embedded(cluster) => {
+                cluster.resume_node(node).await?;
+                cluster.enable_binary(node).await?;
+            }
+            Nodes::Cassandra(cluster) => {
+                let resume = move |c: &mut Cassandra| {
+                    c.resume(node)?;
+                    c.nodetool(node, &["enablebinary"])?;
+                    c.wait_until_ready().map(drop)
+                };
+                blocking(cluster, resume).await?;
+            }
         }
         self.note(node, Hurt::None);
         Ok(())
