@@ -197,6 +197,38 @@ impl ClusterBuilder {
         self
     }
 
+    /// Tombstones that a read may meet before its reply carries a warning; 1,000 unless set.
+    pub fn tombstone_warn_threshold(mut self, count: usize) -> Self {
+        self.limits.tombstone_warn_threshold = count;
+        self
+    }
+
+    /// Tombstones that a read may meet before it fails; 100,000 unless set.
+    pub fn tombstone_failure_threshold(mut self, count: usize) -> Self {
+        self.limits.tombstone_failure_threshold = count;
+        self
+    }
+
+    /// Bytes that a batch may write before its reply carries a warning; 5 KiB unless set.
+    pub fn batch_size_warn_threshold(mut self, bytes: usize) -> Self {
+        self.limits.batch_size_warn_threshold = bytes;
+        self
+    }
+
+    /// Bytes that may be written to a partition at a time and, in protocol v5, that a request may
+    /// have; 16 MiB unless set.
+    pub fn max_mutation_size(mut self, bytes: usize) -> Self {
+        self.limits.max_mutation_size = bytes;
+        self
+    }
+
+    /// Whether there is no room to capture changes: then writes to tables `WITH cdc = true` fail.
+    /// There is room unless set.
+    pub fn cdc_has_no_room(mut self, cdc_has_no_room: bool) -> Self {
+        self.limits.cdc_has_no_room = cdc_has_no_room;
+        self
+    }
+
     /// Address of the admin port (see `README.md`), port 0 for any. There is none unless set.
     pub fn admin(mut self, address: SocketAddr) -> Self {
         self.admin = Some(address);

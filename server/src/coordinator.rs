@@ -4,24 +4,30 @@
 //! too few answer is carried out like one that is answered, as the others have done their part by
 //! then; a request that can't find enough to begin with is not.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::cql::ast::BatchKind;
-use crate::error::{CqlError, WriteType, code};
+use crate::cql::ast::{BatchKind, OptionValue};
+use crate::error::{CqlError, Failures, Reason, WriteType, code};
 use crate::exec::modify::{ModifyPlan, Mutation};
 use crate::exec::select::SelectPlan;
+use crate::limits::pretty;
 use crate::replicas::{Consistency, Group, Health, Levels, Replica, Shortage};
 use crate::routing::{NodeIndex, NodeSet, Placement};
 use crate::schema::Table;
 use crate::state::Shared;
-use crate::store::PartitionKey;
+use crate::store::{PartitionKey, Tombstones};
 use crate::wire::read::Value;
 
 type Result<T> = std::result::Result<T, CqlError>;
 
 /// Nodes that the log of a batch is written to.
 const BATCH_LOG_COPIES: usize = 2;
+
+/// Warnings that go with a reply.
+pub(crate) type Warnings = RefCell<Vec<String>>;
 
 /// What writes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,13 +44,41 @@ pub(crate) struct Coordinator<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) node: NodeIndex,
     pub(crate) levels: Levels,
+    pub(crate) warnings: &'a Warnings,
 }
 
 /// What a write has for one partition of a keyspace.
 #[derive(Debug)]
 struct Part {
     placement: Rc<Placement>,
+    /// Names, with that of the keyspace.
+    tables: BTreeSet<String>,
     is_counter: bool,
+    /// Whether its changes are captured.
+    is_captured: bool,
+    size: usize,
+}
+
+/// By keyspace and partition.
+type Parts<'a> = BTreeMap<(&'a str, PartitionKey), Part>;
+
+impl Part {
+    fn new(placement: Rc<Placement>) -> Self {
+        let tables = BTreeSet::new();
+        Self { placement, tables, is_counter: false, is_captured: false, size: 0 }
+    }
+
+    fn add(&mut self, mutation: &Mutation) {
+        let table = mutation.table();
+        let is_captured = matches!(
+            table.options.get("cdc"),
+            Some(OptionValue::Text(text)) if text.eq_ignore_ascii_case("true")
+        );
+        self.is_counter |= table.is_counter();
+        self.is_captured |= is_captured;
+        self.size += mutation.size();
+        self.tables.insert(format!("{}.{}", table.keyspace, table.name));
+    }
 }
 
 impl Coordinator<'_> {
@@ -59,7 +93,7 @@ impl Coordinator<'_> {
     fn group<'a>(&'a self, placement: &'a Placement, replicas: NodeSet) -> Group<'a> {
         let replica = |node| {
             let (datacenter, health) = (self.datacenter(node), self.health(node));
-            Replica { datacenter, health }
+            Replica { node, datacenter, health }
         };
         Group {
             strategy: &placement.strategy,
@@ -81,16 +115,13 @@ impl Coordinator<'_> {
             let message = "ANY ConsistencyLevel is only supported for writes";
             return Err(CqlError::invalid(message));
         }
-        let sets = if select.restrictions.has_partitions() {
+        if consistency.is_serial() && select.restrictions.has_partitions() {
             let keys = select.restrictions.partitions(&select.table, values)?;
-            if consistency.is_serial() {
-                return self.check_serial_read(&keys, placement);
-            }
-            keys.iter().map(|(key, _)| placement.replicas(key.token)).collect()
-        } else {
-            placement.all_replicas()
-        };
-        let checks = sets.into_iter().map(|set| self.group(placement, set).check(consistency));
+            return self.check_serial_read(&keys, placement);
+        }
+        let checks = replicas_of(select, placement, values)?
+            .into_iter()
+            .map(|set| self.group(placement, set).check(consistency));
         match worst(checks) {
             Some(shortage) => Err(CqlError::read_shortage(shortage, timeout)),
             None => Ok(()),
@@ -119,6 +150,45 @@ impl Coordinator<'_> {
             };
             CqlError::read_shortage(shortage, timeout)
         })
+    }
+
+    /// Warns of tombstones, or fails, once a read has met too many.
+    pub(crate) fn check_tombstones(
+        &self,
+        select: &SelectPlan,
+        placement: &Placement,
+        values: &[Value<'_>],
+        live_count: usize,
+        met: &Tombstones,
+    ) -> Result<()> {
+        let limits = &self.shared.limits;
+        if met.most() > limits.tombstone_failure_threshold {
+            let set = replicas_of(select, placement, values)?.pop_first().unwrap_or_default();
+            let group = self.group(placement, set);
+            let consistency = self.levels.consistency;
+            let required = group.required(consistency);
+            let failures = self.failures(&group, required, Reason::TooManyTombstones);
+            return Err(CqlError::read_failure(consistency, required, failures));
+        }
+        if met.most() > limits.tombstone_warn_threshold {
+            self.warnings.borrow_mut().push(format!(
+                "Read {live_count} live rows and {} tombstone cells for query SELECT * FROM {}.{} \
+                 (see tombstone_warn_threshold)",
+                met.most(),
+                select.table.keyspace,
+                select.table.name
+            ));
+        }
+        Ok(())
+    }
+
+    /// So many of those that answer, itself first, with a failure.
+    fn failures(&self, group: &Group<'_>, count: usize, reason: Reason) -> Failures {
+        let answering = group.replicas.iter().filter(|replica| replica.health == Health::Up);
+        let mut nodes: Vec<_> = answering.map(|replica| replica.node).collect();
+        nodes.sort_by_key(|node| *node != self.node);
+        let address = |node: NodeIndex| self.shared.nodes.get(node).map(|node| node.address);
+        Failures { nodes: nodes.into_iter().take(count).filter_map(address).collect(), reason }
     }
 
     /// Checks that Paxos can decide on a conditional statement.
@@ -150,6 +220,7 @@ impl Coordinator<'_> {
     /// Writes, if there are enough replicas to begin; fails all the same if too few answer.
     pub(crate) fn write(&self, writer: Writer, mutations: Vec<Mutation>) -> Result<()> {
         let parts = self.parts(&mutations)?;
+        self.check_sizes(writer, &parts)?;
         let timeout = self.shared.limits.write_request_timeout;
         let typ = write_type(writer, &parts);
         let checks = parts.iter().map(|((_, key), part)| {
@@ -160,6 +231,7 @@ impl Coordinator<'_> {
         if let Some(alive @ Shortage::Alive { .. }) = shortage {
             return Err(CqlError::write_shortage(alive, typ, timeout));
         }
+        self.check_capture(&parts, typ)?;
         if typ == WriteType::Batch {
             self.write_batch_log()?;
         }
@@ -171,18 +243,65 @@ impl Coordinator<'_> {
     }
 
     /// Partitions that are written to, each once whatever the number of its tables.
-    fn parts<'m>(
-        &self,
-        mutations: &'m [Mutation],
-    ) -> Result<BTreeMap<(&'m str, PartitionKey), Part>> {
-        let mut parts = BTreeMap::new();
+    fn parts<'m>(&self, mutations: &'m [Mutation]) -> Result<Parts<'m>> {
+        let mut parts = Parts::new();
         for mutation in mutations {
             let table = mutation.table();
             self.check_write_level(table)?;
-            let part = Part { placement: self.placement(table)?, is_counter: table.is_counter() };
-            parts.entry((table.keyspace.as_str(), mutation.key())).or_insert(part);
+            let key = (table.keyspace.as_str(), mutation.key());
+            let part = match parts.entry(key) {
+                Entry::Occupied(part) => part.into_mut(),
+                Entry::Vacant(place) => place.insert(Part::new(self.placement(table)?)),
+            };
+            part.add(mutation);
         }
         Ok(parts)
+    }
+
+    /// No partition gets too much at a time; of a batch that is large there is a warning.
+    fn check_sizes(&self, writer: Writer, parts: &Parts<'_>) -> Result<()> {
+        let limits = &self.shared.limits;
+        let max = limits.max_mutation_size;
+        if let Some(((keyspace, _), part)) = parts.iter().find(|(_, part)| part.size > max) {
+            let tables: Vec<_> = part.tables.iter().map(String::as_str).collect();
+            return Err(CqlError::invalid(format!(
+                "Rejected an oversized mutation ({}/{max}) for keyspace: {keyspace}. Top keys are: \
+                 {}",
+                part.size,
+                tables.join(", ")
+            )));
+        }
+        // Of one partition it is a mutation like any other.
+        if !matches!(writer, Writer::Batch(_)) || parts.len() < 2 {
+            return Ok(());
+        }
+        let (size, threshold) =
+            (parts.values().map(|part| part.size).sum::<usize>(), limits.batch_size_warn_threshold);
+        if size > threshold {
+            let tables: BTreeSet<_> = parts.values().flat_map(|part| &part.tables).collect();
+            let tables: Vec<_> = tables.into_iter().map(String::as_str).collect();
+            self.warnings.borrow_mut().push(format!(
+                "Batch for [{}] is of size {}, exceeding specified threshold of {} by {}.",
+                tables.join(", "),
+                pretty(size),
+                pretty(threshold),
+                pretty(size - threshold)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Where there is no room to capture changes, no replica writes.
+    fn check_capture(&self, parts: &Parts<'_>, typ: WriteType) -> Result<()> {
+        let captured = parts.iter().find(|(_, part)| part.is_captured);
+        let Some(((_, key), part)) = captured.filter(|_| self.shared.limits.cdc_has_no_room) else {
+            return Ok(());
+        };
+        let group = self.group(&part.placement, part.placement.replicas(key.token));
+        let consistency = self.levels.consistency;
+        let required = group.required(consistency);
+        let failures = self.failures(&group, usize::MAX, Reason::Unknown);
+        Err(CqlError::write_failure(consistency, required, typ, failures))
     }
 
     fn check_write_level(&self, table: &Table) -> Result<()> {
@@ -250,6 +369,19 @@ impl Coordinator<'_> {
     }
 }
 
+/// Each set of replicas that has rows of a read.
+fn replicas_of(
+    select: &SelectPlan,
+    placement: &Placement,
+    values: &[Value<'_>],
+) -> Result<BTreeSet<NodeSet>> {
+    if !select.restrictions.has_partitions() {
+        return Ok(placement.all_replicas());
+    }
+    let keys = select.restrictions.partitions(&select.table, values)?;
+    Ok(keys.iter().map(|(key, _)| placement.replicas(key.token)).collect())
+}
+
 /// What keeps a request from being begun, or else from being answered.
 fn worst(checks: impl Iterator<Item = std::result::Result<(), Shortage>>) -> Option<Shortage> {
     let mut unanswered = None;
@@ -263,7 +395,7 @@ fn worst(checks: impl Iterator<Item = std::result::Result<(), Shortage>>) -> Opt
 }
 
 /// A batch of one partition needs no log: it is written as a statement is.
-fn write_type(writer: Writer, parts: &BTreeMap<(&str, PartitionKey), Part>) -> WriteType {
+fn write_type(writer: Writer, parts: &Parts<'_>) -> WriteType {
     match writer {
         _ if parts.values().any(|part| part.is_counter) => WriteType::Counter,
         _ if parts.len() < 2 => WriteType::Simple,

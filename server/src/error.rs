@@ -2,6 +2,7 @@
 //!
 //! Codes and the fields after the message are those of the specification, section 9 (8 in v5).
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::replicas::{Consistency, Shortage};
@@ -21,6 +22,9 @@ pub(crate) mod code {
     /// Too few replicas answered in time.
     pub(crate) const WRITE_TIMEOUT: i32 = 0x1100;
     pub(crate) const READ_TIMEOUT: i32 = 0x1200;
+    /// Replicas answered that they can't.
+    pub(crate) const READ_FAILURE: i32 = 0x1300;
+    pub(crate) const WRITE_FAILURE: i32 = 0x1500;
     /// A function, or an operation, could not be carried out.
     pub(crate) const FUNCTION_FAILURE: i32 = 0x1400;
     /// The statement does not parse.
@@ -61,12 +65,42 @@ impl WriteType {
     }
 }
 
+/// Why a replica failed; the numbers are those of the protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reason {
+    Unknown = 0,
+    TooManyTombstones = 1,
+}
+
+/// Replicas that failed, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Failures {
+    pub(crate) nodes: Vec<Ipv4Addr>,
+    pub(crate) reason: Reason,
+}
+
+impl Failures {
+    fn message(&self, received: usize) -> String {
+        let reason = match self.reason {
+            Reason::Unknown => "UNKNOWN",
+            Reason::TooManyTombstones => "READ_TOO_MANY_TOMBSTONES",
+        };
+        let nodes: Vec<_> = self.nodes.iter().map(|node| format!("/{node}:7000")).collect();
+        format!(
+            "Operation failed - received {received} responses and {} failures: {reason} from {}",
+            nodes.len(),
+            nodes.join(", ")
+        )
+    }
+}
+
 /// How many replicas were asked and how many answered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Counts {
     consistency: Consistency,
     received: usize,
     required: usize,
+    failures: Option<Failures>,
 }
 
 /// What follows the message.
@@ -194,41 +228,84 @@ impl CqlError {
             }
             Shortage::Answers { consistency, required, received } => {
                 let message = format!("Operation timed out - received only {received} responses.");
-                let counts = Counts { consistency, received, required };
+                let counts = Counts { consistency, received, required, failures: None };
                 Self::with(timeout_code, message, fields(counts)).late(timeout)
             }
         }
     }
 
+    /// Replicas could not read.
+    pub(crate) fn read_failure(
+        consistency: Consistency,
+        required: usize,
+        failures: Failures,
+    ) -> Self {
+        let message = failures.message(0);
+        let counts = Counts { consistency, received: 0, required, failures: Some(failures) };
+        Self::with(code::READ_FAILURE, message, Fields::Read(counts))
+    }
+
+    /// Replicas could not write.
+    pub(crate) fn write_failure(
+        consistency: Consistency,
+        required: usize,
+        typ: WriteType,
+        failures: Failures,
+    ) -> Self {
+        let message = failures.message(0);
+        let counts = Counts { consistency, received: 0, required, failures: Some(failures) };
+        Self::with(code::WRITE_FAILURE, message, Fields::Write(counts, typ))
+    }
+
     /// Appends the body of the ERROR.
     pub(crate) fn write(&self, version: Version, out: &mut Vec<u8>) {
         let mut writer = Writer::new(out);
-        writer.int(self.code);
+        writer.int(self.code_in(version));
         writer.string(&self.message);
         match &self.fields {
             Fields::Default => default_fields(self.code, version, &mut writer),
             Fields::Encoded(fields) => writer.raw(fields),
             Fields::Read(counts) => {
-                counts.write(&mut writer);
+                counts.write(version, &mut writer);
                 // Whether the replica that was asked for the rows themselves is among them.
                 writer.byte(u8::from(counts.received > 0));
             }
             Fields::Write(counts, typ) => {
-                counts.write(&mut writer);
+                counts.write(version, &mut writer);
                 writer.string(typ.name());
-                if *typ == WriteType::Cas && version.is_5() {
+                if *typ == WriteType::Cas && version.is_5() && counts.failures.is_none() {
                     writer.short(0); // no contention
                 }
             }
         }
     }
+
+    /// Version 3 knows no failures: there they are time-outs.
+    fn code_in(&self, version: Version) -> i32 {
+        match (version, &self.fields) {
+            (Version::V3, Fields::Read(_)) => code::READ_TIMEOUT,
+            (Version::V3, Fields::Write(..)) => code::WRITE_TIMEOUT,
+            _ => self.code,
+        }
+    }
 }
 
 impl Counts {
-    fn write(&self, out: &mut Writer<'_>) {
+    fn write(&self, version: Version, out: &mut Writer<'_>) {
         out.short(self.consistency.code());
         out.len(self.received);
         out.len(self.required);
+        let Some(failures) = self.failures.as_ref().filter(|_| version != Version::V3) else {
+            return;
+        };
+        out.len(failures.nodes.len());
+        if version.is_5() {
+            for node in &failures.nodes {
+                out.byte(4);
+                out.raw(&node.octets());
+                out.short(failures.reason as u16);
+            }
+        }
     }
 }
 
@@ -326,6 +403,24 @@ mod tests {
         let cas = [&head[..], &[0, 3, b'C', b'A', b'S']].concat();
         assert_eq!(fields(&error, Version::V4), (0x1100, cas.clone()));
         assert_eq!(fields(&error, Version::V5), (0x1100, [&cas[..], &[0, 0]].concat()));
+    }
+
+    #[test]
+    fn failures_are_time_outs_in_version_3() {
+        let failures =
+            Failures { nodes: vec![[127, 0, 0, 3].into()], reason: Reason::TooManyTombstones };
+        let error = CqlError::read_failure(Consistency::One, 1, failures);
+        let written = |version| {
+            let mut out = Vec::new();
+            error.write(version, &mut out);
+            (out[2..4].to_vec(), out.split_off(6 + error.message.len()))
+        };
+        let head = [0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+        assert_eq!(written(Version::V3), (vec![0x12, 0], [&head[..], &[0]].concat()));
+        let told = [&head[..], &[0, 0, 0, 1], &[0]].concat();
+        assert_eq!(written(Version::V4), (vec![0x13, 0], told));
+        let told = [&head[..], &[0, 0, 0, 1], &[4, 127, 0, 0, 3, 0, 1], &[0]].concat();
+        assert_eq!(written(Version::V5), (vec![0x13, 0], told));
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use serde_json::json;
-use shardwire_server::{Addresses, Cluster, Persona, Tls};
+use shardwire_server::{Addresses, Cluster, ClusterBuilder, Persona, Tls};
 
 /// An in-memory CQL cluster on loopback addresses, for tests, benchmarks and demos.
 #[derive(Debug, Parser)]
@@ -64,12 +65,57 @@ struct Options {
     /// Let in only clients with a certificate that one of these (PEM) has signed.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
+    #[command(flatten)]
+    limits: Limits,
     /// Seed of tokens and faults.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Exit when standard input ends, so that no server outlives its parent.
     #[arg(long)]
     exit_with_stdin: bool,
+}
+
+/// What a node puts up with, and for how long it waits for others.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Limits {
+    /// Milliseconds that a node waits for replicas that are to read.
+    #[arg(long, value_name = "MS", default_value_t = 5000)]
+    read_request_timeout: u64,
+    /// Milliseconds that a node waits for replicas that are to write.
+    #[arg(long, value_name = "MS", default_value_t = 2000)]
+    write_request_timeout: u64,
+    /// Milliseconds that TRUNCATE waits for all nodes.
+    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    truncate_request_timeout: u64,
+    /// Tombstones that a read may meet without a warning.
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    tombstone_warn_threshold: usize,
+    /// Tombstones that a read may meet at all.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    tombstone_failure_threshold: usize,
+    /// Bytes that a batch may write without a warning.
+    #[arg(long, value_name = "BYTES", default_value_t = 5 << 10)]
+    batch_size_warn_threshold: usize,
+    /// Bytes that may be written to a partition at a time, and of a request in protocol v5.
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    max_mutation_size: usize,
+    /// Let writes to tables `WITH cdc = true` fail.
+    #[arg(long)]
+    cdc_has_no_room: bool,
+}
+
+impl Limits {
+    fn apply(self, builder: ClusterBuilder) -> ClusterBuilder {
+        builder
+            .read_request_timeout(Duration::from_millis(self.read_request_timeout))
+            .write_request_timeout(Duration::from_millis(self.write_request_timeout))
+            .truncate_request_timeout(Duration::from_millis(self.truncate_request_timeout))
+            .tombstone_warn_threshold(self.tombstone_warn_threshold)
+            .tombstone_failure_threshold(self.tombstone_failure_threshold)
+            .batch_size_warn_threshold(self.batch_size_warn_threshold)
+            .max_mutation_size(self.max_mutation_size)
+            .cdc_has_no_room(self.cdc_has_no_room)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -157,6 +203,7 @@ async fn run(options: Options) -> std::io::Result<()> {
         .datacenters(options.datacenter.split(','))
         .racks(options.racks)
         .seed(options.seed);
+    builder = options.limits.apply(builder);
     for Login(login) in &options.user {
         let (name, password) = login
             .split_once(':')

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::routing::Strategy;
+use crate::routing::{NodeIndex, Strategy};
 
 /// A consistency level; the numbers are those of the protocol.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -104,6 +104,7 @@ pub(crate) enum Health {
 /// One of the replicas of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Replica<'a> {
+    pub(crate) node: NodeIndex,
     pub(crate) datacenter: &'a str,
     pub(crate) health: Health,
 }
@@ -240,16 +241,16 @@ mod tests {
 
     /// Replicas such as "a+ a- b~": datacenter, and up, down or paused.
     fn group<'a>(strategy: &'a Strategy, replicas: &'a str) -> Group<'a> {
-        let replica = |text: &'a str| {
+        let replica = |(node, text): (usize, &'a str)| {
             let (datacenter, health) = text.split_at(text.len() - 1);
             let health = match health {
                 "+" => Health::Up,
                 "~" => Health::Paused,
                 _ => Health::Down,
             };
-            Replica { datacenter, health }
+            Replica { node, datacenter, health }
         };
-        let replicas = replicas.split_whitespace().map(replica).collect();
+        let replicas = replicas.split_whitespace().enumerate().map(replica).collect();
         Group { strategy, replicas, local: "a" }
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use crate::connection::canned::Canned;
-use crate::coordinator::{Coordinator, Writer as Writing};
+use crate::coordinator::{Coordinator, Warnings, Writer as Writing};
 use crate::counters::{Arrival, Counters};
 use crate::cql::ast::{self, Parsed, TableName};
 use crate::cql::parser::parse;
@@ -36,6 +36,7 @@ use crate::routing::{NodeIndex, Ring, Sharding, token_of, write_composite};
 use crate::schema::catalog::{Catalog, NodeInfo};
 use crate::schema::change::apply;
 use crate::schema::{Schema, Table};
+use crate::store::Tombstones;
 use crate::users::{Users, without_password};
 use crate::value::time::now_us;
 use crate::wire::read::Value;
@@ -151,6 +152,8 @@ pub(crate) struct Bindings<'a> {
     pub(crate) now_s: Option<i64>,
     /// The role in whose name it is; none for the node's own, which may do everything.
     pub(crate) role: Option<&'a str>,
+    /// Where warnings for the client go.
+    pub(crate) warnings: Option<&'a Warnings>,
 }
 
 /// Too much to show.
@@ -268,7 +271,7 @@ impl Shared {
         keyspace: Option<&str>,
         bindings: Bindings<'_>,
     ) -> Result<Outcome, CqlError> {
-        let Bindings { levels, values, page, timestamp, now_s, role } = bindings;
+        let Bindings { levels, values, page, timestamp, now_s, role, warnings } = bindings;
         if values.len() != plan.markers.len() {
             return Err(CqlError::invalid(format!(
                 "Invalid amount of bind variables: expected {}, got {}",
@@ -278,26 +281,30 @@ impl Shared {
         }
         self.authorize(plan, keyspace, role)?;
         let when = self.when(timestamp, now_s);
-        let coordinator = Coordinator { shared: self, node, levels };
+        let unread = Warnings::default();
+        let warnings = warnings.unwrap_or(&unread);
+        let coordinator = Coordinator { shared: self, node, levels, warnings };
         match &plan.action {
             Action::Select(select) => {
-                let rows = if let Some(view) = &select.table.view {
-                    if let Some(placement) = &plan.placement {
-                        coordinator.check_read(select, placement, values)?;
-                    }
+                let met = Tombstones::default();
+                let Some(placement) = &plan.placement else {
+                    let data = self.catalog(node, &select.table);
+                    let rows = select.run(&data, values, page, when.now_s, &met)?;
+                    return Ok(Outcome::Rows(rows));
+                };
+                coordinator.check_read(select, placement, values)?;
+                if let Some(view) = &select.table.view {
                     let schema = self.schema.borrow();
                     let (keyspace, name) = (&select.table.keyspace, view.base.clone());
                     let base = TableName { keyspace: Some(keyspace.clone()), name };
                     let (_, base) = schema.table(&base, None)?;
                     let data = view_data(&select.table, base, when.now_s);
-                    select.run(&data, values, page, when.now_s)?
-                } else if let Some(placement) = &plan.placement {
-                    coordinator.check_read(select, placement, values)?;
-                    select.run(&select.table.data.borrow(), values, page, when.now_s)?
-                } else {
-                    let data = self.catalog(node, &select.table);
-                    select.run(&data, values, page, when.now_s)?
-                };
+                    let rows = select.run(&data, values, page, when.now_s, &met)?;
+                    return Ok(Outcome::Rows(rows));
+                }
+                let data = select.table.data.borrow();
+                let rows = select.run(&data, values, page, when.now_s, &met)?;
+                coordinator.check_tombstones(select, placement, values, rows.row_count, &met)?;
                 Ok(Outcome::Rows(rows))
             }
             Action::Modify(modify) => {

@@ -2,8 +2,9 @@
 //!
 //! One copy for the whole cluster. Volatile: nothing outlives the process.
 
+use std::cell::Cell as Shared;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::btree_map::{self, Entry};
 use std::ops::Bound;
 
 use crate::routing::{token_of, write_composite};
@@ -237,6 +238,26 @@ impl<'a> RowView<'a> {
         cell.value.is_some() && cell.stamp.is_live(self.now_s, self.deleted_at.max(deleted_at))
     }
 
+    /// Deleted and expired cells; of a row without any that is gone itself, the row.
+    fn tombstone_count(&self) -> usize {
+        let is_dead = |cell: &Cell, deleted_at: i64| {
+            cell.stamp.at > self.deleted_at.max(deleted_at) && !self.is_live(cell, deleted_at)
+        };
+        let in_column = |stored: &Stored| match stored {
+            Stored::Whole(cell) => usize::from(is_dead(cell, NEVER)),
+            Stored::Elements(elements) => {
+                let all = elements.by_path.values();
+                all.filter(|element| is_dead(&element.cell, elements.deleted_at)).count()
+            }
+        };
+        let cells: usize = self.row.columns.iter().map(|(_, stored)| in_column(stored)).sum();
+        // What a newer deletion of a range covers is not there at all.
+        let is_deleted = self.row.deleted_at > NEVER && self.row.deleted_at == self.deleted_at;
+        let is_expired = self.row.marker.is_some_and(|marker| marker.at > self.deleted_at);
+        let is_gone = cells == 0 && (is_deleted || is_expired) && !self.exists();
+        cells + usize::from(is_gone)
+    }
+
     fn exists(&self) -> bool {
         self.row.marker.is_some_and(|marker| marker.is_live(self.now_s, self.deleted_at))
             || self.row.columns.iter().any(|(_, stored)| match stored {
@@ -246,6 +267,31 @@ impl<'a> RowView<'a> {
                     all.any(|element| self.is_live(&element.cell, elements.deleted_at))
                 }
             })
+    }
+}
+
+/// Tombstones that a read meets.
+#[derive(Debug, Default)]
+pub(crate) struct Tombstones {
+    /// In the partition that is being read, or in all of a scan.
+    here: Shared<usize>,
+    most: Shared<usize>,
+}
+
+impl Tombstones {
+    fn add(&self, count: usize) {
+        self.here.set(self.here.get() + count);
+        self.most.set(self.most.get().max(self.here.get()));
+    }
+
+    /// Another partition is read, by a request of its own.
+    pub(crate) fn begin(&self) {
+        self.here.set(0);
+    }
+
+    /// Most that one request has met.
+    pub(crate) fn most(&self) -> usize {
+        self.most.get()
     }
 }
 
@@ -265,6 +311,11 @@ impl Range {
 
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         key >= self.from.as_slice() && self.to.as_deref().is_none_or(|to| key < to)
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let begins_before_end = |a: &Self, b: &Self| b.to.as_ref().is_none_or(|to| a.from < *to);
+        begins_before_end(self, other) && begins_before_end(other, self)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -339,17 +390,17 @@ impl Partition {
         }
     }
 
-    fn view<'a>(&'a self, key: &[u8], row: &'a Row, now_s: i64) -> Option<RowView<'a>> {
+    /// The row as it is, whether it exists or not.
+    fn view<'a>(&'a self, key: &[u8], row: &'a Row, now_s: i64) -> RowView<'a> {
         let ranges = self.deleted_ranges.iter().filter(|(range, _)| range.contains(key));
         let deleted_at =
             ranges.map(|(_, at)| *at).fold(self.deleted_at.max(row.deleted_at), i64::max);
-        let view = RowView { row, deleted_at, now_s };
-        view.exists().then_some(view)
+        RowView { row, deleted_at, now_s }
     }
 
     /// The row with this key, if it exists.
     pub(crate) fn find(&self, key: &[u8], now_s: i64) -> Option<RowView<'_>> {
-        self.view(key, self.rows.get(key)?, now_s)
+        Some(self.view(key, self.rows.get(key)?, now_s)).filter(RowView::exists)
     }
 
     /// Existing rows of a range, in clustering order.
@@ -358,15 +409,36 @@ impl Partition {
         range: &Range,
         now_s: i64,
     ) -> impl DoubleEndedIterator<Item = (&'a [u8], RowView<'a>)> + use<'a> {
+        let views = self.stored(range).map(move |(key, row)| (key, self.view(key, row, now_s)));
+        views.filter(|(_, view)| view.exists()).map(|(key, view)| (key.as_slice(), view))
+    }
+
+    /// The same, counting the tombstones on the way.
+    pub(crate) fn scan<'a>(
+        &'a self,
+        range: &Range,
+        now_s: i64,
+        met: &'a Tombstones,
+    ) -> impl DoubleEndedIterator<Item = (&'a [u8], RowView<'a>)> + use<'a> {
+        // A deleted range has a beginning and an end.
+        let ranges = self.deleted_ranges.iter();
+        met.add(2 * ranges.filter(|(deleted, _)| deleted.overlaps(range)).count());
+        let views = self.stored(range).map(move |(key, row)| {
+            let view = self.view(key, row, now_s);
+            met.add(view.tombstone_count());
+            (key, view)
+        });
+        views.filter(|(_, view)| view.exists()).map(|(key, view)| (key.as_slice(), view))
+    }
+
+    fn stored(&self, range: &Range) -> btree_map::Range<'_, Vec<u8>, Row> {
         let bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>) = if range.is_empty() {
             (Bound::Included(Vec::new()), Bound::Excluded(Vec::new()))
         } else {
             let to = range.to.clone().map_or(Bound::Unbounded, Bound::Excluded);
             (Bound::Included(range.from.clone()), to)
         };
-        self.rows
-            .range(bounds)
-            .filter_map(move |(key, row)| Some((key.as_slice(), self.view(key, row, now_s)?)))
+        self.rows.range(bounds)
     }
 }
 
@@ -489,6 +561,33 @@ mod tests {
         row.write(1, Cell { stamp, value: Some(b"x".to_vec()) });
         assert!(partition.find(&[1], 99).is_some());
         assert!(partition.find(&[1], 100).is_none());
+    }
+
+    #[test]
+    fn tombstones_are_counted_as_they_are_met() {
+        let mut partition = Partition::new(vec![vec![1]]);
+        partition.row(vec![1], Vec::new()).write(1, cell(10, Some("lives")));
+        partition.row(vec![2], Vec::new()).delete(10);
+        let row = partition.row(vec![3], Vec::new());
+        row.write(1, cell(10, None));
+        row.write(2, cell(10, Some("lives")));
+        let stamp = Stamp { at: 10, expires: Some((100, 10)) };
+        partition.row(vec![4], Vec::new()).write(1, Cell { stamp, value: Some(vec![1]) });
+        partition.row(vec![5], Vec::new()).mark(stamp);
+        let met = Tombstones::default();
+        let all = Range { from: Vec::new(), to: None };
+        let count = |partition: &Partition, range: &Range| {
+            met.begin();
+            let rows = partition.scan(range, 100, &met).count();
+            (rows, met.here.get())
+        };
+        assert_eq!(count(&partition, &all), (2, 4));
+        assert_eq!(count(&partition, &Range::of_prefix(vec![3])), (1, 1));
+        // A range that is deleted takes the place of what was deleted in it.
+        partition.delete_range(Range { from: vec![2], to: Some(vec![6]) }, 20);
+        assert_eq!(count(&partition, &all), (1, 2));
+        assert_eq!(count(&partition, &Range::of_prefix(vec![1])), (1, 0));
+        assert_eq!(met.most(), 4);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Connection;
 use super::params::{BatchItem, BatchStatement, Params, batch_head, batch_item, batch_tail};
-use crate::coordinator::{Coordinator, Writer};
+use crate::coordinator::{Coordinator, Warnings, Writer};
 use crate::error::CqlError;
 use crate::exec::batch;
 use crate::exec::plan::{Action, Plan};
@@ -101,6 +101,7 @@ impl Connection {
     }
 
     fn run_plan(&mut self, plan: &Plan, params: &Params<'_>) -> Result<Outcome> {
+        let warnings = Warnings::default();
         let bindings = Bindings {
             levels: params.levels,
             values: &params.values,
@@ -108,9 +109,12 @@ impl Connection {
             timestamp: params.timestamp,
             now_s: params.now_s,
             role: self.role.as_deref(),
+            warnings: Some(&warnings),
         };
         let keyspace = self.keyspace_of(params.keyspace);
-        let outcome = self.shared.run(self.node, plan, keyspace, bindings)?;
+        let outcome = self.shared.run(self.node, plan, keyspace, bindings);
+        self.warn(warnings.into_inner());
+        let outcome = outcome?;
         match &outcome {
             Outcome::SetKeyspace(name) => self.keyspace = Some(name.clone()),
             Outcome::SchemaChange(change) => {
@@ -166,14 +170,18 @@ impl Connection {
             .collect();
         let persona = self.shared.persona;
         let (shared, node) = (Rc::clone(&self.shared), self.node);
-        let coordinator = Coordinator { shared: &shared, node, levels: tail.levels };
+        let warnings = Warnings::default();
+        let coordinator =
+            Coordinator { shared: &shared, node, levels: tail.levels, warnings: &warnings };
         let conditional = modifications.iter().find(|(modify, _)| modify.is_conditional());
         if let Some((modify, values)) = conditional {
             coordinator.check_paxos(modify, values)?;
         }
         let (mutations, outcome) = batch::run(kind, &modifications, when, false, persona)?;
         let writer = if conditional.is_some() { Writer::Paxos } else { Writer::Batch(kind) };
-        coordinator.write(writer, mutations)?;
+        let written = coordinator.write(writer, mutations);
+        self.warn(warnings.into_inner());
+        written?;
         self.reply_outcome(stream, &outcome, Metadata::Full);
         Ok(())
     }

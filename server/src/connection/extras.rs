@@ -16,13 +16,32 @@ use crate::value::literal::map;
 use crate::value::time::{now_us, timeuuid};
 use crate::wire::frame::{FLAG_CUSTOM_PAYLOAD, FLAG_TRACING, FLAG_WARNING, Header, opcode};
 use crate::wire::read::{Reader, Value};
+use crate::wire::version::Version;
 use crate::wire::write::Writer;
 
 /// Parts of the next reply's body that precede its message, and the header's flags for them.
 #[derive(Debug, Default)]
 pub(super) struct Extras {
     pub(super) flags: u8,
-    pub(super) bytes: Vec<u8>,
+    trace: Option<[u8; 16]>,
+    warnings: Vec<String>,
+    /// As the request has it.
+    payload: Vec<u8>,
+}
+
+impl Extras {
+    /// Appends them in the order of the specification.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let mut out = Writer::new(out);
+        if let Some(trace) = &self.trace {
+            out.raw(trace);
+        }
+        if self.flags & FLAG_WARNING != 0 {
+            out.short_len(self.warnings.len());
+            self.warnings.iter().for_each(|warning| out.string(warning));
+        }
+        out.raw(&self.payload);
+    }
 }
 
 /// A trace that has begun.
@@ -50,7 +69,7 @@ impl Connection {
         let started_us = now_us();
         let id = timeuuid(started_us, fastrand::u64(..));
         self.extras.flags |= FLAG_TRACING;
-        self.extras.bytes.splice(..0, id); // before whatever else there is
+        self.extras.trace = Some(id);
         Some(Trace { id, started_us, started: Instant::now() })
     }
 
@@ -120,18 +139,20 @@ impl Connection {
 
     /// Lets the next reply carry these warnings and the request's own custom payload.
     pub(super) fn annotate(&mut self, warnings: &[String], header: Header, body: &[u8]) {
-        let Extras { flags, bytes } = &mut self.extras;
-        if !warnings.is_empty() {
-            *flags |= FLAG_WARNING;
-            let mut out = Writer::new(bytes);
-            out.short_len(warnings.len());
-            warnings.iter().for_each(|warning| out.string(warning));
-        }
+        self.warn(warnings.to_vec());
         let mut reader = Reader::new(body);
         if header.flags & FLAG_CUSTOM_PAYLOAD != 0 && skip_payload(&mut reader).is_ok() {
-            *flags |= FLAG_CUSTOM_PAYLOAD;
+            self.extras.flags |= FLAG_CUSTOM_PAYLOAD;
             let len = body.len() - reader.rest().len();
-            bytes.extend_from_slice(body.get(..len).unwrap_or_default());
+            self.extras.payload = body.get(..len).unwrap_or_default().to_vec();
+        }
+    }
+
+    /// Lets the next reply carry these warnings too. Version 3 has none.
+    pub(super) fn warn(&mut self, warnings: Vec<String>) {
+        if !warnings.is_empty() && self.version != Version::V3 {
+            self.extras.flags |= FLAG_WARNING;
+            self.extras.warnings.extend(warnings);
         }
     }
 }

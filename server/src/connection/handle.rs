@@ -83,6 +83,14 @@ impl Connection {
             }
             (_, Stage::Ready) => self.renew_pass(),
         }
+        // As long as nothing that is written may be; earlier versions look at what is written.
+        let max = self.shared.limits.max_mutation_size;
+        if self.version.is_5() && body.len() > max {
+            let len = body.len();
+            return Err(CqlError::invalid(format!(
+                "CQL Message of size {len} bytes exceeds allowed maximum of {max} bytes"
+            )));
+        }
         match opcode {
             opcode::REGISTER => self.register(stream, &mut reader)?,
             opcode::QUERY => self.query(stream, &mut reader)?,
@@ -98,7 +106,7 @@ impl Connection {
     pub(super) fn reply(&mut self, stream: i16, opcode: u8, write: impl FnOnce(&mut Vec<u8>)) {
         let at = begin(&mut self.out, self.version, stream, opcode);
         if self.extras.flags != 0 {
-            self.out.extend_from_slice(&self.extras.bytes);
+            self.extras.write(&mut self.out);
             if let Some(flags) = self.out.get_mut(at + 1) {
                 *flags |= self.extras.flags;
             }

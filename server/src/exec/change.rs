@@ -161,6 +161,21 @@ fn subtracted(column: &Column, term: &Term, values: &[Value<'_>]) -> Result<Opti
 }
 
 impl CellChange {
+    /// Bytes that it takes, times included.
+    pub(super) fn size(&self) -> usize {
+        const TIME: usize = 8;
+        let value = |value: &Option<Vec<u8>>| TIME + value.as_ref().map_or(0, Vec::len);
+        match self {
+            Self::Put(new) | Self::Place(_, new) => value(new),
+            Self::Replace(elements) | Self::Elements(elements) => {
+                elements.iter().map(|element| element.path.len() + value(&element.value)).sum()
+            }
+            Self::Clear => TIME,
+            Self::Count(_) => TIME + size_of::<i64>(),
+            Self::TakeValues(taken) => taken.iter().map(|taken| TIME + taken.len()).sum(),
+        }
+    }
+
     /// Whether the change is to a place that has to be there.
     pub(super) fn needs_place(&self) -> bool {
         matches!(self, Self::Place(..))

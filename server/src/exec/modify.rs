@@ -686,6 +686,24 @@ impl Mutation {
         &self.table
     }
 
+    /// Bytes of its keys and values.
+    pub(crate) fn size(&self) -> usize {
+        let of_all = |parts: &[Vec<u8>]| parts.iter().map(Vec::len).sum::<usize>();
+        let of_cells = |cells: &Cells| cells.iter().map(|(_, cell)| cell.size()).sum::<usize>();
+        let in_row = match &self.change {
+            RowChange::Delete => 0,
+            RowChange::Write { cells, .. } => of_cells(cells),
+        };
+        let of_target = |target: &Target| match target {
+            Target::Partition => 0,
+            Target::Range(range) => range.from.len() + range.to.as_ref().map_or(0, Vec::len),
+            Target::Row { clustering, .. } => of_all(clustering) + in_row,
+        };
+        of_all(&self.partition)
+            + of_cells(&self.statics)
+            + self.targets.iter().map(of_target).sum::<usize>()
+    }
+
     /// The partition that changes.
     pub(crate) fn key(&self) -> PartitionKey {
         PartitionKey::new(&self.partition)

@@ -14,7 +14,7 @@ use crate::error::CqlError;
 use crate::persona::Persona;
 use crate::routing::murmur3;
 use crate::schema::{Column, Keyspace, Table};
-use crate::store::{Partition, PartitionKey, Range, RowView, TableData};
+use crate::store::{Partition, PartitionKey, Range, RowView, TableData, Tombstones};
 use crate::value::functions::{Similarity, floats};
 use crate::value::json::{write_json, write_name};
 use crate::value::literal::{Bound as BoundValue, evaluate};
@@ -140,13 +140,14 @@ impl SelectPlan {
         !self.aggregates.is_empty() || !self.group_by.is_empty()
     }
 
-    /// Reads one page.
+    /// Reads one page; `met` counts the tombstones on the way.
     pub(crate) fn run(
         &self,
         data: &TableData,
         values: &[Value<'_>],
         page: Page<'_>,
         now_s: i64,
+        met: &Tombstones,
     ) -> Result<Rows> {
         let resume = match page.state {
             Some(state) => Some(PagingState::parse(state, self.fingerprint)?),
@@ -161,6 +162,7 @@ impl SelectPlan {
             plan: self,
             values,
             now_s,
+            met,
             page_size: page
                 .size
                 .filter(|_| !self.is_grouped() && self.nearest.is_none())
@@ -333,6 +335,7 @@ struct PageReader<'a> {
     plan: &'a SelectPlan,
     values: &'a [Value<'a>],
     now_s: i64,
+    met: &'a Tombstones,
     page_size: usize,
     limit: u64,
     per_partition: u64,
@@ -374,6 +377,7 @@ impl PageReader<'_> {
                     continue;
                 }
                 let Some(partition) = data.find(&key) else { continue };
+                self.met.begin();
                 if self.partition(&key, partition, &ranges, resume)?.is_break() {
                     break;
                 }
@@ -415,7 +419,7 @@ impl PageReader<'_> {
             if let Some(state) = here {
                 skip_done(&mut range, &state.row, self.plan.reversed);
             }
-            let rows = partition.range(&range, self.now_s);
+            let rows = partition.scan(&range, self.now_s, self.met);
             let flow = if self.plan.reversed {
                 self.rows(key, partition, rows.rev())?
             } else {

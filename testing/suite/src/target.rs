@@ -66,7 +66,11 @@ impl Target {
                     .nodes(configuration.node_count)
                     .read_request_timeout(REQUEST_TIMEOUT)
                     .write_request_timeout(REQUEST_TIMEOUT)
-                    .truncate_request_timeout(REQUEST_TIMEOUT);
+                    .truncate_request_timeout(REQUEST_TIMEOUT)
+                    .tombstone_warn_threshold(100)
+                    .tombstone_failure_threshold(1000)
+                    .max_mutation_size(8 << 20) // as Cassandra is started
+                    .cdc_has_no_room(true);
                 if persona == Persona::Scylla {
                     builder = builder.shards(SHARDS);
                 }
