@@ -11,8 +11,6 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
 use tokio::runtime::Runtime;
 
-const KEYSPACE: &str = "CREATE KEYSPACE bench WITH replication = \
-     {'class': 'NetworkTopologyStrategy', 'replication_factor': 3}";
 const TABLE: &str = "CREATE TABLE bench.point (k bigint, c int, v blob, PRIMARY KEY (k, c))";
 const INSERT: &str = "INSERT INTO bench.point (k, c, v) VALUES (?, ?, ?)";
 
@@ -36,7 +34,11 @@ impl Rivals {
         let (shardwire, scylla) = runtime.block_on(async {
             let scylla = scylla::client::session_builder::SessionBuilder::new();
             let scylla = scylla.known_node(&address).build().await.expect("scylla connects");
-            scylla.query_unpaged(KEYSPACE, ()).await.expect("the keyspace is new");
+            let keyspace = format!(
+                "CREATE KEYSPACE bench WITH replication = \
+                 {{'class': 'NetworkTopologyStrategy', 'replication_factor': {nodes}}}"
+            );
+            scylla.query_unpaged(keyspace, ()).await.expect("the keyspace is new");
             scylla.query_unpaged(TABLE, ()).await.expect("the table is new");
             let insert = scylla.prepare(INSERT).await.expect("the statement is right");
             scylla.refresh_metadata().await.expect("the cluster answers");
