@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{builder, keyspace};
-use shardwire::{ErrorKind, PoolSize, PreparedStatement, Session, SessionBuilder};
+use shardwire::{Consistency, ErrorKind, PoolSize, PreparedStatement, Session, SessionBuilder};
 use shardwire_server::{Cluster, FaultAction, FaultRule, ShardCounters};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -121,6 +121,8 @@ async fn table(session: &Session, replication_factor: usize) -> PreparedStatemen
     session.query_unpaged(text, ()).await.unwrap();
     let mut insert = session.prepare("INSERT INTO k.t (id, n) VALUES (?, ?)").await.unwrap();
     insert.set_is_idempotent(true);
+    // Whichever node is down, the others take it.
+    insert.set_consistency(Consistency::Any);
     insert.set_request_timeout(Some(PATIENCE));
     insert
 }
