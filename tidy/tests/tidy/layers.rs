@@ -111,6 +111,13 @@ const LAYERS: &[Layer] = &[
         others: None,
         never: &[],
     },
+    // The server runs as a program, which clients reach as any other.
+    Layer {
+        name: "shardwire-testing-clients",
+        ours: &[],
+        others: Some(&["anyhow", "clap", "rustix", "serde_json"]),
+        never: &["shardwire", "shardwire-server"],
+    },
     Layer {
         name: "shardwire-testing-suite",
         ours: &["shardwire", "shardwire-server", "shardwire-testing-cassandra"],
