@@ -1,7 +1,7 @@
 //! A cluster and the thread it runs on.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::address::{Addresses, Listeners, ShardAware, Wanted, bind, bind_all};
 use crate::admin;
 use crate::counters::{ClusterCounters, Counters};
+use crate::endpoints::endpoints;
 use crate::faults::{FaultRule, Faults};
 use crate::limits::Limits;
 use crate::node::{Ending, RunningNode};
@@ -366,6 +367,8 @@ pub(crate) enum Command {
     EnableBinary(NodeIndex, oneshot::Sender<io::Result<()>>),
     AddNode(NodeIndex, oneshot::Sender<io::Result<()>>),
     RemoveNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    /// Keyspace, table and key.
+    Endpoints([String; 3], oneshot::Sender<io::Result<Vec<IpAddr>>>),
     Quit,
 }
 
@@ -457,6 +460,10 @@ impl Nodes {
                 }
                 Command::AddNode(node, done) => {
                     let _ = done.send(self.add_node(node));
+                }
+                Command::Endpoints([keyspace, table, key], done) => {
+                    let found = endpoints(&self.shared, &keyspace, &table, &key);
+                    let _ = done.send(found.map_err(|error| io::Error::other(error.message)));
                 }
                 Command::Quit => return,
             }
@@ -791,10 +798,30 @@ impl Cluster {
         self.command(|done| Command::AddNode(node, done)).await
     }
 
-    async fn command(
+    /// The addresses of the nodes that hold a partition, as `nodetool getendpoints` tells; `key` has
+    /// the columns of the partition key as text, with colons between them.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such table, or the text is no key of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again at any time.
+    pub async fn endpoints(
         &self,
-        command: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Command,
-    ) -> io::Result<()> {
+        keyspace: &str,
+        table: &str,
+        key: &str,
+    ) -> io::Result<Vec<IpAddr>> {
+        let names = [keyspace, table, key].map(str::to_owned);
+        self.command(|done| Command::Endpoints(names, done)).await
+    }
+
+    async fn command<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<io::Result<T>>) -> Command,
+    ) -> io::Result<T> {
         let ended = || io::Error::other("the cluster has stopped");
         let commands = self.commands.as_ref().ok_or_else(ended)?;
         let (done, is_done) = oneshot::channel();

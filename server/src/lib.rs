@@ -24,6 +24,7 @@ mod connection;
 mod coordinator;
 mod counters;
 mod cql;
+mod endpoints;
 mod error;
 mod exec;
 mod faults;

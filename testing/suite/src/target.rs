@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use shardwire_server::{Cluster, Persona, Tls};
 use shardwire_testing_cassandra::{Cassandra, PASSWORD, USER};
 
@@ -250,10 +250,13 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// The launcher's; embedded nodes have no `nodetool`.
+    /// The server's: there is no such table, or `key` is none of it.
     pub async fn endpoints(&self, keyspace: &str, table: &str, key: &str) -> Result<Vec<IpAddr>> {
-        let Nodes::Cassandra(cluster) = &self.nodes else {
-            bail!("embedded nodes have no nodetool");
+        let cluster = match &self.nodes {
+            Nodes::Embedded(cluster) => {
+                return Ok(cluster.endpoints(keyspace, table, key).await?);
+            }
+            Nodes::Cassandra(cluster) => cluster,
         };
         let arguments = ["getendpoints", keyspace, table, key].map(str::to_owned);
         let printed =
