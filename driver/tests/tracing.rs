@@ -12,7 +12,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use common::{builder, keyspace, start};
-use shardwire::{Batch, BatchType, Compression, ErrorKind, QueryResult, Session, Statement};
+use shardwire::{
+    Batch, BatchType, Compression, Consistency, ErrorKind, QueryResult, Session, Statement,
+};
 use shardwire_server::{Cluster, FaultAction, FaultRule, Persona};
 use uuid::Uuid;
 
@@ -88,7 +90,9 @@ async fn a_trace_is_waited_for_until_it_is_complete() {
         let text = format!(
             "INSERT INTO system_traces.sessions (session_id, {columns}) VALUES ({id}, {values})"
         );
-        session.query_unpaged(text, ()).await.unwrap();
+        let mut statement = Statement::new(text);
+        statement.set_consistency(Consistency::One); // of two replicas there is one
+        session.query_unpaged(statement, ()).await.unwrap();
     };
     let mut fetch = std::pin::pin!(session.get_tracing_info(&id));
     let early = Duration::from_millis(30);

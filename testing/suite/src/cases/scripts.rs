@@ -1,5 +1,7 @@
 //! Scripts of CQL: whatever Apache Cassandra 5.0 answers, embedded nodes answer too.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 
 use crate::case::{Case, case};
@@ -21,10 +23,15 @@ pub(super) const CASES: &[Case] = &[
     case!(scripts::udts).cassandra(),
 ];
 
+/// Three nodes that compile a function at once, on a busy machine, take half a minute.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 async fn run(context: &Context, name: &str) -> Result<()> {
     let script = SCRIPTS.iter().find(|script| script.name == name).context("no such script")?;
     context.session().await?;
-    let session = context.builder().use_keyspace(context.keyspace()).build().await?;
+    let builder =
+        context.builder().use_keyspace(context.keyspace()).request_timeout(Some(PATIENCE));
+    let session = builder.build().await?;
     compare(script, &play(&session, context.keyspace(), script.text).await?)
 }
 
