@@ -178,8 +178,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// How long a node waits for replicas that are to read before it answers that they have not; 5 s
-    /// unless set.
+    /// How long a node waits for replicas that are to read before it answers that they have not; 5
+    /// s unless set.
     pub fn read_request_timeout(mut self, timeout: Duration) -> Self {
         self.limits.read_request_timeout = timeout;
         self
@@ -798,8 +798,8 @@ impl Cluster {
         self.command(|done| Command::AddNode(node, done)).await
     }
 
-    /// The addresses of the nodes that hold a partition, as `nodetool getendpoints` tells; `key` has
-    /// the columns of the partition key as text, with colons between them.
+    /// The addresses of the nodes that hold a partition, as `nodetool getendpoints` tells; `key`
+    /// has the columns of the partition key as text, with colons between them.
     ///
     /// # Errors
     ///

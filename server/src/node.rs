@@ -51,11 +51,12 @@ impl Pulse {
         self.tasks.borrow().values().for_each(Waker::wake_by_ref);
     }
 
-    /// Runs a task but while the node is paused, and to its end unless the node closes: `None` then.
+    /// Runs a task but while the node is paused, and to its end unless the node closes: `None`
+    /// then.
     ///
     /// A task that is paused is as a process that is stopped: its sockets stay open and take what
-    /// fits into them. Wakers are kept from the first time on, which is right as long as this is not
-    /// polled by something that has wakers of its own; so running costs two comparisons.
+    /// fits into them. Wakers are kept from the first time on, which is right as long as this is
+    /// not polled by something that has wakers of its own; so running costs two comparisons.
     async fn run<F: Future>(&self, mut task: Pin<Box<F>>) -> Option<F::Output> {
         let mut place = None;
         poll_fn(|context| {

@@ -1,7 +1,7 @@
 //! Fetches what a client needs, with its language's own tool, into a folder of the cache.
 //!
-//! A folder is used only if the file [`COMPLETE`] is in it, which is written last; one that was left
-//! half-way is made anew.
+//! A folder is used only if the file [`COMPLETE`] is in it, which is written last; one that was
+//! left half-way is made anew.
 
 use std::ffi::OsString;
 use std::fs;

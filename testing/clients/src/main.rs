@@ -1,12 +1,12 @@
-//! `shardwire-testing-clients`: runs well-known CQL clients, as they are published, against embedded
-//! nodes that pass for ScyllaDB and for Apache Cassandra, and prints what works.
+//! `shardwire-testing-clients`: runs well-known CQL clients, as they are published, against
+//! embedded nodes that pass for ScyllaDB and for Apache Cassandra, and prints what works.
 //!
 //! A client's program (`python`, `gocql`, `java` beside this folder) is given a contact point, the
 //! persona and the admin port, and prints a line per case; `cases.rs` says which. What a client
 //! needs is fetched by its language's own tool into a cache, once.
 //!
-//! Reading order: `list.rs`, `cases.rs`, `known.rs`, `tools.rs`, `install.rs`, `nodes.rs`, `run.rs`,
-//! `table.rs`.
+//! Reading order: `list.rs`, `cases.rs`, `known.rs`, `tools.rs`, `install.rs`, `nodes.rs`,
+//! `run.rs`, `table.rs`.
 
 #![forbid(unsafe_code)]
 

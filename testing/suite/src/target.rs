@@ -198,8 +198,9 @@ impl Target {
         Ok(())
     }
 
-    /// Stops a node's process, or all that an embedded node does, after closing its port for clients: those that are connected to
-    /// other nodes have to do with a replica that does not answer, and with nothing else.
+    /// Stops a node's process, or all that an embedded node does, after closing its port for
+    /// clients: those that are connected to other nodes have to do with a replica that does not
+    /// answer, and with nothing else.
     ///
     /// # Errors
     ///
