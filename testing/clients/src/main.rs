@@ -48,10 +48,23 @@ fn parse_client(name: &str) -> Result<&'static Client> {
     }
 }
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ended {
+    Passed,
+    Failed,
+    /// A client, or a program that it needs, can't be had: nothing is known of the node.
+    Missing,
+}
+
+/// The exit code where a client can't be had.
+const MISSING: u8 = 3;
+
 fn main() -> ExitCode {
     match try_main(Options::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(Ended::Passed) => ExitCode::SUCCESS,
+        Ok(Ended::Failed) => ExitCode::FAILURE,
+        Ok(Ended::Missing) => MISSING.into(),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -59,7 +72,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn try_main(mut options: Options) -> Result<bool> {
+fn try_main(mut options: Options) -> Result<Ended> {
     if options.clients.is_empty() {
         options.clients = CLIENTS.iter().collect();
     }
@@ -72,16 +85,24 @@ fn try_main(mut options: Options) -> Result<bool> {
     if !missing.is_empty() {
         let mut texts: Vec<_> = missing.iter().map(|error| format!("{error:#}")).collect();
         texts.dedup();
-        bail!("{}", texts.join("\n"));
+        eprintln!("error: {}", texts.join("\n"));
+        return Ok(Ended::Missing);
     }
     let server = nodes::build()?;
     let mut outcomes: Vec<Outcome> = Vec::new();
     for client in &options.clients {
-        let program = install::install(client)?;
+        let program = match install::install(client) {
+            Ok(program) => program,
+            Err(error) => {
+                eprintln!("error: {}: {error:#}", client.name);
+                return Ok(Ended::Missing);
+            }
+        };
         for persona in &options.personas {
             outcomes.push(run::run(client, *persona, &program, &server)?);
         }
     }
     print!("{}", table::text(&outcomes));
-    Ok(outcomes.iter().all(|outcome| outcome.faults.is_empty()))
+    let all_passed = outcomes.iter().all(|outcome| outcome.faults.is_empty());
+    Ok(if all_passed { Ended::Passed } else { Ended::Failed })
 }

@@ -1,4 +1,5 @@
-//! Scripts of CQL: whatever Apache Cassandra 5.0 answers, embedded nodes answer too.
+//! Scripts of CQL: whatever Apache Cassandra 5.0 answers, embedded nodes answer too. One real node is
+//! enough: what a statement gives does not depend on how many there are.
 
 use std::time::Duration;
 
@@ -9,18 +10,18 @@ use crate::context::Context;
 use crate::script::{SCRIPTS, compare, play};
 
 pub(super) const CASES: &[Case] = &[
-    case!(scripts::batches).cassandra(),
-    case!(scripts::collections).cassandra(),
-    case!(scripts::conditions).cassandra(),
-    case!(scripts::describe).cassandra(),
-    case!(scripts::functions).cassandra(),
-    case!(scripts::select).cassandra(),
-    case!(scripts::of_statics).cassandra(),
-    case!(scripts::syntax).cassandra(),
-    case!(scripts::tables).cassandra(),
-    case!(scripts::times).cassandra(),
-    case!(scripts::types).cassandra(),
-    case!(scripts::udts).cassandra(),
+    case!(scripts::batches).cassandra().one_node(),
+    case!(scripts::collections).cassandra().one_node(),
+    case!(scripts::conditions).cassandra().one_node(),
+    case!(scripts::describe).cassandra().one_node(),
+    case!(scripts::functions).cassandra().one_node(),
+    case!(scripts::select).cassandra().one_node(),
+    case!(scripts::of_statics).cassandra().one_node(),
+    case!(scripts::syntax).cassandra().one_node(),
+    case!(scripts::tables).cassandra().one_node(),
+    case!(scripts::times).cassandra().one_node(),
+    case!(scripts::types).cassandra().one_node(),
+    case!(scripts::udts).cassandra().one_node(),
 ];
 
 /// Three nodes that compile a function at once, on a busy machine, take half a minute.
