@@ -1,5 +1,5 @@
-//! Scripts of CQL: whatever Apache Cassandra 5.0 answers, embedded nodes answer too. One real node is
-//! enough: what a statement gives does not depend on how many there are.
+//! Scripts of CQL: whatever Apache Cassandra 5.0 answers, embedded nodes answer too. One real node
+//! is enough: what a statement gives does not depend on how many there are.
 
 use std::time::Duration;
 
