@@ -70,8 +70,8 @@ impl Connection {
         if let Some(known) = known {
             params.metadata = metadata_for(&plan, known, params.metadata);
         }
-        if matches!(plan.action, Action::Role(_)) {
-            // PREPARED knows no columns of a LIST, as with Cassandra.
+        if matches!(plan.action, Action::Role(_) | Action::Describe(_)) {
+            // PREPARED knows no columns of a LIST or DESCRIBE, as with Cassandra.
             params.metadata = Metadata::Full;
         }
         params.arrange(&plan.markers)?;
