@@ -19,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<Parsed> {
 }
 
 /// Words that are names only in quotes.
-const RESERVED: [&str; 49] = [
+pub(crate) const RESERVED: [&str; 57] = [
     "add",
     "allow",
     "alter",
@@ -69,6 +69,14 @@ const RESERVED: [&str; 49] = [
     "table",
     "to",
     "token",
+    "truncate",
+    "unlogged",
+    "update",
+    "use",
+    "using",
+    "view",
+    "where",
+    "with",
 ];
 
 /// Terms and types nest no deeper than this.

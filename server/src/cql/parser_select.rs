@@ -3,6 +3,7 @@
 use super::ast::{Arithmetic, FunctionName, Selected, Selector, Stamped, Term};
 use super::lexer::Token;
 use super::parser::{Parser, Result};
+use super::parser_term::{OPERATORS_MAX, too_long};
 use crate::error::CqlError;
 use crate::value::types::CqlType;
 
@@ -26,7 +27,7 @@ impl Parser {
     fn selected(&mut self) -> Result<Selected> {
         self.nested(|parser| {
             let mut left = parser.selected_product()?;
-            loop {
+            for _ in 0..OPERATORS_MAX {
                 let operator = match parser.peek() {
                     Some(Token::Symbol("+")) => Arithmetic::Add,
                     Some(Token::Symbol("-")) => Arithmetic::Subtract,
@@ -36,22 +37,24 @@ impl Parser {
                 let right = parser.selected_product()?;
                 left = Selected::Arithmetic(operator, Box::new(left), Box::new(right));
             }
+            Err(too_long())
         })
     }
 
     fn selected_product(&mut self) -> Result<Selected> {
         let mut left = self.selected_part()?;
-        while let Some(operator) = self.product_operator() {
+        for _ in 0..OPERATORS_MAX {
+            let Some(operator) = self.product_operator() else { return Ok(left) };
             let right = self.selected_part()?;
             left = Selected::Arithmetic(operator, Box::new(left), Box::new(right));
         }
-        Ok(left)
+        Err(too_long())
     }
 
     /// A factor with what is taken out of it: fields, elements, slices.
     fn selected_part(&mut self) -> Result<Selected> {
         let mut part = self.selected_factor()?;
-        loop {
+        for _ in 0..OPERATORS_MAX {
             if self.symbol(".") {
                 part = Selected::Field(Box::new(part), self.name()?);
             } else if self.symbol("[") {
@@ -60,6 +63,7 @@ impl Parser {
                 return Ok(part);
             }
         }
+        Err(too_long())
     }
 
     fn taken_element(&mut self, of: Selected) -> Result<Selected> {

@@ -29,7 +29,7 @@ impl Parser {
     /// A sum whose first factor has been parsed.
     pub(super) fn sum_from(&mut self, first: Term) -> Result<Term> {
         let mut left = self.product_from(first)?;
-        loop {
+        for _ in 0..OPERATORS_MAX {
             let operator = match self.peek() {
                 Some(Token::Symbol("+")) => Arithmetic::Add,
                 Some(Token::Symbol("-")) => Arithmetic::Subtract,
@@ -40,15 +40,17 @@ impl Parser {
             let right = self.product_from(first)?;
             left = Term::Arithmetic(operator, Box::new(left), Box::new(right));
         }
+        Err(too_long())
     }
 
     fn product_from(&mut self, first: Term) -> Result<Term> {
         let mut left = first;
-        while let Some(operator) = self.product_operator() {
+        for _ in 0..OPERATORS_MAX {
+            let Some(operator) = self.product_operator() else { return Ok(left) };
             let right = self.factor()?;
             left = Term::Arithmetic(operator, Box::new(left), Box::new(right));
         }
-        Ok(left)
+        Err(too_long())
     }
 
     pub(super) fn product_operator(&mut self) -> Option<Arithmetic> {
@@ -269,3 +271,10 @@ impl Parser {
 
 /// Most elements of a vector, as in Cassandra.
 const VECTOR_LEN_MAX: usize = 8192;
+
+/// Operators in a row: each makes the tree of an expression one level deeper.
+pub(crate) const OPERATORS_MAX: usize = 64;
+
+pub(super) fn too_long() -> CqlError {
+    CqlError::syntax(format!("more than {OPERATORS_MAX} operators in a row"))
+}

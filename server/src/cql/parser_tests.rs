@@ -60,3 +60,17 @@ fn what_is_not_cql_is_a_syntax_error() {
     let deep = format!("SELECT a FROM t WHERE a = {}1{}", "[".repeat(500), "]".repeat(500));
     assert_eq!(parse(&deep).unwrap_err().code, code::SYNTAX);
 }
+
+#[test]
+fn what_would_make_a_tree_too_deep_is_an_error() {
+    for long in [
+        format!("SELECT {} FROM t", vec!["a"; 100_000].join(" + ")),
+        format!("SELECT {} FROM t", vec!["a"; 100_000].join(" * ")),
+        format!("SELECT a{} FROM t", ".a".repeat(100_000)),
+        format!("INSERT INTO t (a) VALUES ({})", vec!["1"; 100_000].join(" - ")),
+        format!("SELECT {}a{} FROM t", "(".repeat(100_000), ")".repeat(100_000)),
+        format!("SELECT a FROM t WHERE {}a = 1{}", "(".repeat(100_000), ")".repeat(100_000)),
+    ] {
+        assert_eq!(parse(&long).unwrap_err().code, code::SYNTAX);
+    }
+}

@@ -313,8 +313,9 @@ fn the_node_and_the_model_agree() {
     let mut node = Node::new();
     for number in 0..OPERATIONS / PER_PARTITION {
         let p = i32::try_from(number).unwrap();
-        if compare(&node, p, false).is_err() {
-            compare(&Node::new(), p, true).unwrap();
+        if let Err(error) = compare(&node, p, false) {
+            compare(&Node::new(), p, true).unwrap(); // says where they first differ
+            panic!("only beside other partitions: {error}");
         }
         if number % 1000 == 0 {
             node = Node::new(); // or all that was ever written would be kept

@@ -496,3 +496,29 @@ fn keyspaces_and_what_is_in_them_are_described() {
     db.check("DESC CLUSTER", "shardwire|Murmur3Partitioner|SimpleSnitch");
     db.fails("DESCRIBE nothing", code::INVALID);
 }
+
+#[test]
+fn numbers_out_of_range_are_errors_and_no_work() {
+    let db = Database::with(Persona::Cassandra);
+    db.run("CREATE TABLE n (p int PRIMARY KEY, d decimal, t timestamp)");
+    db.run("INSERT INTO n (p, d, t) VALUES (1, 1E+2000000000, 0)");
+    db.fails("SELECT d + 1 FROM n", code::FUNCTION_FAILURE);
+    db.check("SELECT cast(d AS varint) FROM n", "-");
+    let months = "P0001-9223372036854775807-01T00:00:00";
+    db.fails(&format!("SELECT t + {months} FROM n"), code::SYNTAX);
+    db.fails("SELECT t + 9223372036854775807mo FROM n", code::FUNCTION_FAILURE);
+}
+
+#[test]
+fn types_cannot_grow_without_end() {
+    let db = Database::new();
+    db.run("CREATE TYPE u0 (x int)");
+    db.fails("ALTER TYPE u0 ADD f frozen<u0>", code::INVALID);
+    for n in 1..40 {
+        db.run(&format!("CREATE TYPE u{n} (x int)"));
+    }
+    let add = |n: i32| format!("ALTER TYPE u{n} ADD f frozen<u{}>", n + 1);
+    let first = (0..39).find(|n| db.try_run(&add(*n), Bindings::default()).is_err());
+    assert!(first.is_some_and(|n| n < 32), "{first:?}");
+    db.fails("ALTER TYPE u1 ADD g frozen<u0>", code::INVALID);
+}

@@ -16,6 +16,9 @@ use crate::value::types::{CqlType, Native};
 
 type Result<T> = std::result::Result<T, CqlError>;
 
+/// Bytes of an expression in a body: it can nest as deep as it is long.
+const FORMULA_LEN_MAX: usize = 500;
+
 /// A function.
 #[derive(Clone, Debug)]
 pub(crate) struct UserFunction {
@@ -208,7 +211,8 @@ fn compile(body: &str, arguments: &[(String, CqlType)]) -> Result<Code> {
         return Ok(Code::Throw(message.to_owned()));
     }
     let formula = body.strip_prefix("return").and_then(|rest| rest.trim_end().strip_suffix(';'));
-    let formula = formula.ok_or_else(refused)?;
+    // As deep as it is long.
+    let formula = formula.filter(|text| text.len() <= FORMULA_LEN_MAX).ok_or_else(refused)?;
     let mut compiler =
         Compiler { tokens: tokens(formula).map_err(|_| refused())?, at: 0, arguments };
     let formula = compiler.sum().ok_or_else(refused)?;

@@ -220,7 +220,14 @@ pub(super) fn alter_type(schema: &mut Schema, alter: &AlterType, current: Option
             );
             return Err(CqlError::invalid(message));
         }
-        new.fields.push((field.clone(), resolve_field(keyspace, typ)?));
+        let typ = resolve_field(keyspace, typ)?;
+        if uses(&typ, name) {
+            return Err(CqlError::invalid(format!(
+                "Cannot add new field {field} of type {typ} to user type {home}.{name} as it would \
+                 create a circular reference"
+            )));
+        }
+        new.fields.push((field.clone(), typ));
     }
     for (from, to) in &alter.rename {
         let (at, _) = new.field(from).ok_or_else(|| {
@@ -236,7 +243,11 @@ pub(super) fn alter_type(schema: &mut Schema, alter: &AlterType, current: Option
         _ => Rc::clone(&new),
     };
     let types = keyspace.types.iter().map(|(name, udt)| (name.clone(), other(udt)));
-    keyspace.types = types.collect();
+    let types: std::collections::BTreeMap<_, _> = types.collect();
+    if types.values().any(|udt| depth(&CqlType::Udt(Rc::clone(udt))) > DEPTH_MAX) {
+        return Err(CqlError::invalid(format!("types nested deeper than {DEPTH_MAX} levels")));
+    }
+    keyspace.types = types;
     for table in keyspace.tables.values_mut() {
         if table.columns.iter().any(|column| uses(&column.typ, name)) {
             let mut changed = copy(table);

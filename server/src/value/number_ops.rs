@@ -12,6 +12,10 @@ use crate::cql::ast::{Arithmetic, Term};
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
+/// Greatest scale, either way, of a decimal that is reckoned with.
+const SCALE_MAX: u32 = 10_000;
+/// Bytes of the digits of a number that is reckoned with.
+const DIGITS_LEN_MAX: usize = 4096;
 /// Digits behind the point that a division of decimals has at most.
 const QUOTIENT_SCALE: i64 = 32;
 
@@ -45,9 +49,14 @@ impl Number {
         Some(match native {
             Native::Float => Self::Float(f32::from_be_bytes(*bytes.first_chunk()?).into()),
             Native::Double => Self::Float(f64::from_be_bytes(*bytes.first_chunk()?)),
+            Native::Varint if bytes.len() > DIGITS_LEN_MAX => return None,
             Native::Varint => Self::Decimal(BigInt::from_signed_bytes_be(bytes).into()),
             Native::Decimal => {
                 let (scale, unscaled) = bytes.split_first_chunk::<4>()?;
+                let scale_abs = i32::from_be_bytes(*scale).unsigned_abs();
+                if scale_abs > SCALE_MAX || unscaled.len() > DIGITS_LEN_MAX {
+                    return None; // to write it out would take that many digits
+                }
                 let unscaled = BigInt::from_signed_bytes_be(unscaled);
                 Self::Decimal(BigDecimal::new(unscaled, i32::from_be_bytes(*scale).into()))
             }
@@ -169,7 +178,8 @@ pub(crate) fn apply(
     if right_type == Native::Duration {
         return shifted(operator, left_type, left, right).ok_or("the time is out of range");
     }
-    let read = |native, bytes| Number::read(native, bytes).ok_or("an empty value");
+    let read =
+        |native, bytes| Number::read(native, bytes).ok_or("a value that is empty or out of range");
     let (left, right) = (read(left_type, left)?, read(right_type, right)?);
     let number = match typ {
         Native::Decimal | Native::Varint => {
@@ -233,16 +243,15 @@ fn shifted(operator: Arithmetic, typ: Native, time: &[u8], duration: &[u8]) -> O
         _ => return None,
     };
     let mut rest = duration;
-    let (months, days, nanos) =
-        (read_vint(&mut rest)? * sign, read_vint(&mut rest)? * sign, read_vint(&mut rest)?);
-    let nanos = nanos.checked_mul(sign)?;
+    let mut part = || read_vint(&mut rest)?.checked_mul(sign);
+    let (months, days, nanos) = (part()?, part()?, part()?);
     if typ == Native::Date {
         let day = i64::from(u32::from_be_bytes(*time.first_chunk()?)) - (1 << 31);
         if nanos != 0 {
             return None;
         }
-        let day = super::time::add_months(day, months)? + days;
-        return Some(u32::try_from(day + (1 << 31)).ok()?.to_be_bytes().to_vec());
+        let day = super::time::add_months(day, months)?.checked_add(days)?;
+        return Some(u32::try_from(day.checked_add(1 << 31)?).ok()?.to_be_bytes().to_vec());
     }
     let at = i64::from_be_bytes(*time.first_chunk()?);
     let day = super::time::add_months(at.div_euclid(DAY_MS), months)?.checked_add(days)?;

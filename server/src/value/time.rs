@@ -175,7 +175,8 @@ fn iso_duration_parts(text: &str) -> Option<[i64; 3]> {
         let (date, clock) = text.split_once('t')?;
         let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
         let (years, months, days) = (date.next()??, date.next()??, date.next()??);
-        return Some([years * 12 + months, days, parse_time(clock)?]);
+        let months = years.checked_mul(12)?.checked_add(months)?;
+        return Some([months, days, parse_time(clock)?]);
     }
     let (date, clock) = match text.split_once('t') {
         Some((_, "")) => return None,
