@@ -362,6 +362,14 @@ impl Expression {
         Self { typ, kind: Kind::Column(position) }
     }
 
+    /// The position of the column that it is, if it is one as it stands.
+    pub(super) fn position(&self) -> Option<usize> {
+        match self.kind {
+            Kind::Column(position) => Some(position),
+            _ => None,
+        }
+    }
+
     /// Whether it is the same for all rows of a partition.
     pub(super) fn is_of_partition(&self, table: &Table) -> bool {
         match &self.kind {

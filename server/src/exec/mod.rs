@@ -19,4 +19,4 @@ pub(crate) mod view;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -566,7 +566,17 @@ impl PageReader<'_> {
     }
 
     fn emit(&mut self, row: &RowValues<'_>) -> Result<()> {
-        let values = all(&self.plan.items, self.scope(Some(row), &[]))?;
+        let plan = self.plan;
+        if plan.json.is_none() && plan.items.iter().all(|item| item.position().is_some()) {
+            // Nearly all statements ask for columns as they are: they need no copies.
+            let mut out = Writer::new(&mut self.cells);
+            for position in plan.items.iter().filter_map(Expression::position) {
+                let column = plan.table.columns.get(position);
+                out.bytes(column.and_then(|column| row.value(column)).as_deref());
+            }
+            return Ok(());
+        }
+        let values = all(&plan.items, self.scope(Some(row), &[]))?;
         self.write(&values);
         Ok(())
     }

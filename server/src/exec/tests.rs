@@ -16,6 +16,33 @@ use crate::value::types::CqlType;
 use crate::wire::frame::BODY_LEN_MAX;
 use crate::wire::read::{Reader, Value};
 
+/// A cluster of one node, without sockets.
+pub(crate) fn shared(persona: Persona, users: Users) -> Shared {
+    let location = Location { datacenter: "dc".into(), rack: "r".into() };
+    let node = NodeInfo {
+        address: [127, 0, 0, 1].into(),
+        host_id: [1; 16],
+        datacenter: "dc".into(),
+        rack: "r".into(),
+    };
+    Shared::new(Parts {
+        persona,
+        users,
+        tls: None,
+        sharding: Sharding { nr_shards: 1, ignore_msb: 12 },
+        ring: Ring::new(vec![location], 4, 1),
+        nodes: vec![node],
+        port: 1,
+        shard_aware_port: None,
+        canned: false,
+        compression: false,
+        body_len_max: BODY_LEN_MAX,
+        counters: Arc::new(Counters::new(std::iter::once("n".to_owned()), 1)),
+        faults: Arc::new(Faults::new(1)),
+    })
+    .unwrap()
+}
+
 pub(super) struct Database(pub(super) Shared);
 
 impl Database {
@@ -25,29 +52,7 @@ impl Database {
     }
 
     pub(super) fn with(persona: Persona) -> Self {
-        let location = Location { datacenter: "dc".into(), rack: "r".into() };
-        let node = NodeInfo {
-            address: [127, 0, 0, 1].into(),
-            host_id: [1; 16],
-            datacenter: "dc".into(),
-            rack: "r".into(),
-        };
-        let shared = Shared::new(Parts {
-            persona,
-            users: Users::default(),
-            tls: None,
-            sharding: Sharding { nr_shards: 1, ignore_msb: 12 },
-            ring: Ring::new(vec![location], 4, 1),
-            nodes: vec![node],
-            port: 1,
-            shard_aware_port: None,
-            canned: false,
-            compression: false,
-            body_len_max: BODY_LEN_MAX,
-            counters: Arc::new(Counters::new(std::iter::once("n".to_owned()), 1)),
-            faults: Arc::new(Faults::new(1)),
-        });
-        let database = Self(shared.unwrap());
+        let database = Self(shared(persona, Users::default()));
         database.run(
             "CREATE KEYSPACE ks WITH replication = \
              {'class': 'SimpleStrategy', 'replication_factor': 1}",

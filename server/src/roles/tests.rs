@@ -1,17 +1,11 @@
 //! Statements about roles, and what roles may do, on a cluster without sockets.
 
-use std::sync::Arc;
-
-use crate::counters::Counters;
 use crate::error::code;
 use crate::exec::result::Outcome;
-use crate::faults::Faults;
+use crate::exec::tests::shared;
 use crate::persona::Persona;
-use crate::routing::{Location, Ring, Sharding};
-use crate::schema::catalog::NodeInfo;
-use crate::state::{Bindings, Parts, Shared};
+use crate::state::{Bindings, Shared};
 use crate::users::Users;
-use crate::wire::frame::BODY_LEN_MAX;
 use crate::wire::read::Reader;
 
 struct Database(Shared);
@@ -35,31 +29,9 @@ impl Database {
     }
 
     fn with(persona: Persona, names: &[&str]) -> Self {
-        let location = Location { datacenter: "dc".into(), rack: "r".into() };
-        let node = NodeInfo {
-            address: [127, 0, 0, 1].into(),
-            host_id: [1; 16],
-            datacenter: "dc".into(),
-            rack: "r".into(),
-        };
         let mut users = Users::default();
         names.iter().for_each(|name| users.add((*name).to_owned(), "secret".to_owned()));
-        let shared = Shared::new(Parts {
-            persona,
-            users,
-            tls: None,
-            sharding: Sharding { nr_shards: 1, ignore_msb: 12 },
-            ring: Ring::new(vec![location], 4, 1),
-            nodes: vec![node],
-            port: 1,
-            shard_aware_port: None,
-            canned: false,
-            compression: false,
-            body_len_max: BODY_LEN_MAX,
-            counters: Arc::new(Counters::new(std::iter::once("n".to_owned()), 1)),
-            faults: Arc::new(Faults::new(1)),
-        });
-        Self(shared.unwrap())
+        Self(shared(persona, users))
     }
 
     fn try_run(&self, role: Option<&str>, text: &str) -> Result<Outcome, (i32, String)> {

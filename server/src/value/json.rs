@@ -7,7 +7,7 @@ use super::multi_cell::tuple;
 use super::number::write_uvint;
 use super::order::ordered;
 use super::text::scalar_text;
-use super::types::{CqlType, Native, Udt, quoted};
+use super::types::{CqlType, Native, Udt};
 use super::validate::{elements, parts, validate, vector_elements};
 use crate::cql::ast::Term;
 
@@ -46,9 +46,10 @@ pub(crate) fn write_text(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// A column's name as JSON has it: with CQL's quotes where CQL needs them.
+/// A column's name as JSON has it: in CQL's quotes where case would be lost without.
 pub(crate) fn write_name(name: &str, out: &mut String) {
-    write_text(&quoted(name), out);
+    let keeps_case = name.chars().all(|c| !c.is_ascii_uppercase());
+    if keeps_case { write_text(name, out) } else { write_text(&format!("\"{name}\""), out) }
 }
 
 /// Appends a valid value, or null.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::cql::parser::RESERVED;
 use crate::persona::Persona;
 use crate::wire::version::{Dialect, Version};
 use crate::wire::write::Writer;
@@ -301,6 +302,7 @@ pub(crate) fn quoted(name: &str) -> String {
     let mut chars = name.chars();
     let is_plain = chars.next().is_some_and(|c| c.is_ascii_lowercase())
         && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let is_plain = is_plain && !RESERVED.contains(&name);
     if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 

@@ -36,6 +36,16 @@ async fn run(context: &Context, name: &str) -> Result<()> {
     compare(script, &play(&session, context.keyspace(), script.text).await?)
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_script_has_a_case() {
+        assert_eq!(CASES.len(), SCRIPTS.len());
+    }
+}
+
 macro_rules! run {
     ($($case:ident $name:literal),* $(,)?) => {
         $(async fn $case(context: &Context) -> Result<()> {
