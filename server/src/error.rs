@@ -138,6 +138,11 @@ impl CqlError {
         Self { delay: Some(delay), ..self }
     }
 
+    /// The same, told no later and no sooner than so much, if it waits at all.
+    pub(crate) fn within(self, timeout: Duration) -> Self {
+        Self { delay: self.delay.map(|_| timeout), ..self }
+    }
+
     fn with(code: i32, message: impl Into<String>, fields: Fields) -> Self {
         Self { fields, ..Self::new(code, message) }
     }

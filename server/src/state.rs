@@ -207,7 +207,7 @@ impl Shared {
 
     /// Parses and plans a statement that is run once.
     pub(crate) fn plan(&self, text: &str, keyspace: Option<&str>) -> Result<Plan, CqlError> {
-        Plan::new(&self.schema.borrow(), &parse(text)?, text, keyspace)
+        Plan::new(&self.schema.borrow(), &parse(text, self.persona)?, text, keyspace)
     }
 
     /// Prepares a statement on a node.
@@ -226,7 +226,7 @@ impl Shared {
         let statement = match known {
             Some(statement) => statement,
             None => {
-                let parsed = parse(text)?;
+                let parsed = parse(text, self.persona)?;
                 let is_about_roles = matches!(parsed.statement, ast::Statement::Role(_));
                 let plan = Plan::new(&self.schema.borrow(), &parsed, text, keyspace)?;
                 let statement = Rc::new(Statement {
@@ -265,6 +265,19 @@ impl Shared {
 
     /// Runs a plan for a client of `node`.
     pub(crate) fn run(
+        &self,
+        node: NodeIndex,
+        plan: &Plan,
+        keyspace: Option<&str>,
+        bindings: Bindings<'_>,
+    ) -> Result<Outcome, CqlError> {
+        self.run_plan(node, plan, keyspace, bindings).map_err(|error| match plan.timeout {
+            Some(timeout) => error.within(timeout),
+            None => error,
+        })
+    }
+
+    fn run_plan(
         &self,
         node: NodeIndex,
         plan: &Plan,

@@ -112,7 +112,7 @@ pub(crate) fn without_password(text: &str) -> String {
 
 /// A statement's text as far as it can be shown. One that does not parse may be about roles.
 pub(crate) fn showable(text: &str) -> String {
-    match parse(text) {
+    match parse(text, Persona::default()) {
         Ok(parsed) if !matches!(parsed.statement, Statement::Role(_)) => text.to_owned(),
         _ => without_password(text),
     }

@@ -1,5 +1,7 @@
 //! The syntax tree of a statement.
 
+use std::time::Duration;
+
 use crate::roles::resource::{Permission, Resource};
 use crate::users::Password;
 use crate::value::types::CqlType;
@@ -236,6 +238,10 @@ pub(crate) enum Place {
 pub(crate) enum Comparison {
     With(Operator, Term),
     In(InList),
+    /// `CONTAINS value`
+    Contains(Term),
+    /// `CONTAINS KEY key`
+    ContainsKey(Term),
 }
 
 /// `IF EXISTS` or `IF column op term AND …`
@@ -328,6 +334,8 @@ pub(crate) struct AlterTable {
     pub(crate) drop: Vec<String>,
     /// Old names and new ones.
     pub(crate) rename: Vec<(String, String)>,
+    /// `ADD IF NOT EXISTS` and `DROP IF EXISTS`: what is so already is left out.
+    pub(crate) skips_done: bool,
     pub(crate) options: Vec<(String, OptionValue)>,
 }
 
@@ -346,6 +354,8 @@ pub(crate) struct AlterType {
     pub(crate) if_exists: bool,
     pub(crate) add: Vec<(String, CqlType)>,
     pub(crate) rename: Vec<(String, String)>,
+    /// `ADD IF NOT EXISTS` and `RENAME IF EXISTS`: what is so already is left out.
+    pub(crate) skips_done: bool,
 }
 
 /// CREATE INDEX.
@@ -429,7 +439,7 @@ pub(crate) enum Ddl {
     CreateIndex(CreateIndex),
     DropIndex { name: TableName, if_exists: bool },
     CreateView(CreateView),
-    AlterView { name: TableName, options: Vec<(String, OptionValue)> },
+    AlterView { name: TableName, if_exists: bool, options: Vec<(String, OptionValue)> },
     DropView { name: TableName, if_exists: bool },
     CreateFunction(CreateFunction),
     DropFunction(DropFunction),
@@ -544,4 +554,6 @@ pub(crate) enum Statement {
 pub(crate) struct Parsed {
     pub(crate) statement: Statement,
     pub(crate) markers: Vec<Option<String>>,
+    /// USING TIMEOUT, ScyllaDB's own.
+    pub(crate) timeout: Option<Duration>,
 }

@@ -78,7 +78,10 @@ impl<'a> Lexer<'a> {
         let Some(first) = rest.chars().next() else { return Ok(None) };
         let token = match first {
             '\'' => Token::Text(self.quoted('\'')?),
-            '"' => Token::Quoted(self.quoted('"')?),
+            '"' => match self.quoted('"')? {
+                name if name.is_empty() => return Err(self.error("a name without characters")),
+                name => Token::Quoted(name),
+            },
             '$' if rest.starts_with("$$") => self.dollars()?,
             '?' => {
                 self.at += 1;

@@ -1,21 +1,27 @@
 //! Recursive-descent parser: tokens to syntax tree. Data statements are here, schema statements in
 //! `parser_ddl`, those about roles in `parser_roles`, terms and types in `parser_term`.
 
+use std::time::Duration;
+
 use super::ast::*;
 use super::lexer::{Token, tokens};
 use crate::error::CqlError;
+use crate::persona::Persona;
+use crate::value::time::whole_ms;
 
 pub(super) type Result<T> = std::result::Result<T, CqlError>;
 
-/// Parses one statement; a trailing `;` is allowed.
-pub(crate) fn parse(text: &str) -> Result<Parsed> {
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, markers: Vec::new(), depth: 0 };
+/// Parses one statement as this database does; a trailing `;` is allowed.
+pub(crate) fn parse(text: &str, persona: Persona) -> Result<Parsed> {
+    let tokens = tokens(text)?;
+    let mut parser =
+        Parser { tokens, at: 0, markers: Vec::new(), depth: 0, persona, timeout: None };
     let statement = parser.statement()?;
     while parser.symbol(";") {}
     if parser.peek().is_some() {
         return Err(parser.unexpected("end of statement"));
     }
-    Ok(Parsed { statement, markers: parser.markers })
+    Ok(Parsed { statement, markers: parser.markers, timeout: parser.timeout })
 }
 
 /// Words that are names only in quotes.
@@ -87,6 +93,9 @@ pub(super) struct Parser {
     at: usize,
     pub(super) markers: Vec<Option<String>>,
     pub(super) depth: usize,
+    /// ScyllaDB's own words are none of Cassandra's.
+    pub(super) persona: Persona,
+    timeout: Option<Duration>,
 }
 
 /// The helpers that every part of the grammar uses.
@@ -220,7 +229,9 @@ impl Parser {
             "begin" => self.batch(),
             "truncate" => {
                 self.at += 1;
-                self.word("table");
+                if !self.word("table") {
+                    self.word("columnfamily");
+                }
                 let table = self.table_name()?;
                 self.using_timeout()?;
                 Ok(Statement::Truncate(table))
@@ -236,6 +247,7 @@ impl Parser {
             "create" | "alter" | "drop" if self.is_word(1, "role") || self.is_word(1, "user") => {
                 self.role_definition().map(Statement::Role)
             }
+            "add" | "drop" if self.is_word(1, "identity") => self.identity(),
             "grant" | "revoke" | "list" => self.privileges().map(Statement::Role),
             "create" | "alter" | "drop" => self.ddl().map(Statement::Ddl),
             _ => self.data_statement(),
@@ -308,9 +320,16 @@ impl Parser {
             allow_filtering: false,
         };
         if self.words(&["group", "by"]) {
-            select.group_by.push(self.name()?);
-            while self.symbol(",") {
+            loop {
+                if self.is_function() {
+                    let name = self.function_name()?.name;
+                    let message = format!("GROUP BY {name}(…) is not supported by this node");
+                    return Err(CqlError::invalid(message));
+                }
                 select.group_by.push(self.name()?);
+                if !self.symbol(",") {
+                    break;
+                }
             }
         }
         if self.words(&["order", "by"]) {
@@ -330,7 +349,9 @@ impl Parser {
             select.limit = Some(self.whole_number("[limit]")?);
         }
         select.allow_filtering = self.words(&["allow", "filtering"]);
-        self.words(&["bypass", "cache"]);
+        if self.persona == Persona::Scylla {
+            self.words(&["bypass", "cache"]);
+        }
         self.using_timeout()?;
         Ok(select)
     }
@@ -387,11 +408,18 @@ impl Parser {
         if self.symbol("[") {
             let key = self.term()?;
             self.expect_symbol("]")?;
-            self.expect_symbol("=")?;
+            if self.operator()? != Operator::Eq {
+                let message = "Only EQ relations are supported on map entries";
+                return Err(CqlError::invalid(message));
+            }
             return Ok(Relation::Entry(column, key, self.term()?));
         }
         if !self.word("in") {
             let operator = self.operator()?;
+            if operator == Operator::NotEq {
+                let message = format!("Unsupported \"!=\" relation: {column} != …");
+                return Err(CqlError::invalid(message));
+            }
             return Ok(Relation::Compare(column, operator, self.term()?));
         }
         let list = self.in_list(&column)?;
@@ -421,6 +449,9 @@ impl Parser {
             return Ok(Relation::TupleIn(columns, list));
         }
         let operator = self.operator()?;
+        if !matches!(self.peek(), Some(Token::Symbol("(" | ":") | Token::Marker)) {
+            return Err(self.unexpected("a tuple"));
+        }
         let term = self.term_as(&format!("({names})"))?;
         Ok(Relation::Tuple(columns, operator, term))
     }
@@ -554,7 +585,7 @@ impl Parser {
         }
         self.expect_word("from")?;
         let table = self.table_name()?;
-        let using = self.using()?;
+        let using = self.using_of_delete()?;
         self.expect_word("where")?;
         let relations = self.relations()?;
         let condition = self.condition()?;
@@ -571,7 +602,11 @@ impl Parser {
         let mut columns = Vec::new();
         loop {
             let place = self.place()?;
-            let comparison = if self.word("in") {
+            let comparison = if self.words(&["contains", "key"]) {
+                Comparison::ContainsKey(self.term()?)
+            } else if self.word("contains") {
+                Comparison::Contains(self.term()?)
+            } else if self.word("in") {
                 let (Place::Column(name) | Place::Element(name, _) | Place::Field(name, _)) =
                     &place;
                 Comparison::In(self.in_list(&name.clone())?)
@@ -596,15 +631,32 @@ impl Parser {
                 using.timestamp = Some(self.whole_number("[timestamp]")?);
             } else if self.word("ttl") {
                 using.ttl = Some(self.whole_number("[ttl]")?);
-            } else if self.word("timeout") {
+            } else if self.persona == Persona::Scylla && self.word("timeout") {
                 self.timeout()?;
             } else {
-                return Err(self.unexpected("TIMESTAMP, TTL or TIMEOUT"));
+                return Err(self.unexpected("TIMESTAMP or TTL"));
             }
             if !self.word("and") {
                 return Ok(using);
             }
         }
+    }
+
+    /// `USING TIMESTAMP t`; as ScyllaDB, with TIMEOUT too.
+    fn using_of_delete(&mut self) -> Result<Using> {
+        if self.persona == Persona::Scylla {
+            let using = self.using()?;
+            return match using.ttl {
+                Some(_) => Err(CqlError::syntax("a DELETE has no TTL")),
+                None => Ok(using),
+            };
+        }
+        let mut using = Using::default();
+        if self.word("using") {
+            self.expect_word("timestamp")?;
+            using.timestamp = Some(self.whole_number("[timestamp]")?);
+        }
+        Ok(using)
     }
 
     /// A number, or a marker called `name`.
@@ -617,15 +669,35 @@ impl Parser {
         }
     }
 
+    /// `USING TIMEOUT d` of ScyllaDB.
     pub(super) fn using_timeout(&mut self) -> Result<()> {
-        if self.words(&["using", "timeout"]) { self.timeout() } else { Ok(()) }
+        let is_next = self.persona == Persona::Scylla && self.words(&["using", "timeout"]);
+        if is_next { self.timeout() } else { Ok(()) }
     }
 
     fn timeout(&mut self) -> Result<()> {
-        match self.next() {
-            Some(Token::Duration(_)) => Ok(()),
-            _ => Err(self.unexpected("a duration")),
+        let Some(Token::Duration(text)) = self.peek() else {
+            return Err(self.unexpected("a duration"));
+        };
+        let ms = whole_ms(text).ok_or_else(|| {
+            CqlError::invalid(
+                "Timeout values cannot have granularity finer than milliseconds, be negative, or \
+                 hold days or months",
+            )
+        })?;
+        self.at += 1;
+        self.timeout = Some(Duration::from_millis(ms));
+        Ok(())
+    }
+
+    /// `ADD IDENTITY`, `DROP IDENTITY`: certificates in the place of passwords.
+    fn identity(&mut self) -> Result<Statement> {
+        if self.persona == Persona::Scylla {
+            return Err(self.unexpected("a statement"));
         }
+        Err(CqlError::invalid(
+            "IDENTITY is not supported by this node: nobody logs in by certificate",
+        ))
     }
 }
 

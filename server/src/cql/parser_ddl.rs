@@ -4,6 +4,7 @@ use super::ast::*;
 use super::lexer::Token;
 use super::parser::{Parser, Result};
 use crate::error::CqlError;
+use crate::persona::Persona;
 use crate::value::types::{CqlType, quoted};
 
 impl Parser {
@@ -22,7 +23,11 @@ impl Parser {
             }
             ("alter", "keyspace" | "schema") => {
                 let conditional = self.if_exists();
-                Ok(Ddl::AlterKeyspace(self.keyspace_options(conditional)?))
+                let options = self.keyspace_options(conditional)?;
+                if options.options.is_empty() {
+                    return Err(self.unexpected("WITH"));
+                }
+                Ok(Ddl::AlterKeyspace(options))
             }
             ("drop", "keyspace" | "schema") => {
                 let if_exists = self.if_exists();
@@ -52,9 +57,10 @@ impl Parser {
             ("create", "materialized") => self.create_view().map(Ddl::CreateView),
             ("alter", "materialized") => {
                 self.expect_word("view")?;
+                let if_exists = self.if_exists();
                 let name = self.table_name()?;
                 self.expect_word("with")?;
-                Ok(Ddl::AlterView { name, options: self.options()? })
+                Ok(Ddl::AlterView { name, if_exists, options: self.options()? })
             }
             ("drop", "materialized") => {
                 self.expect_word("view")?;
@@ -65,10 +71,39 @@ impl Parser {
             ("create", "aggregate") => self.create_aggregate(or_replace).map(Ddl::CreateAggregate),
             ("drop", "function") => self.drop_function().map(Ddl::DropFunction),
             ("drop", "aggregate") => self.drop_function().map(Ddl::DropAggregate),
-            ("create" | "drop", "trigger") => {
-                Err(CqlError::invalid("triggers are not supported by this node"))
-            }
+            ("create", "trigger") => self.create_trigger(),
+            ("drop", "trigger") => self.drop_trigger(),
             _ => Err(CqlError::syntax(format!("{verb} {object} is no statement"))),
+        }
+    }
+
+    /// A class that is loaded into the node; here there is none.
+    fn create_trigger(&mut self) -> Result<Ddl> {
+        self.only_of_cassandra("TRIGGER")?;
+        self.if_not_exists();
+        self.name()?;
+        self.expect_word("on")?;
+        self.table_name()?;
+        self.expect_word("using")?;
+        let Some(Token::Text(class)) = self.next() else {
+            return Err(self.unexpected("a class"));
+        };
+        Err(CqlError::invalid(format!("Trigger class '{class}' couldn't be loaded")))
+    }
+
+    fn drop_trigger(&mut self) -> Result<Ddl> {
+        self.only_of_cassandra("TRIGGER")?;
+        self.if_exists();
+        let name = self.name()?;
+        self.expect_word("on")?;
+        let table = self.table_name()?.name;
+        Err(CqlError::invalid(format!("Trigger '{name}' on '{table}' doesn't exist")))
+    }
+
+    fn only_of_cassandra(&self, what: &str) -> Result<()> {
+        match self.persona {
+            Persona::Cassandra => Ok(()),
+            Persona::Scylla => Err(CqlError::syntax(format!("{what} is no statement"))),
         }
     }
 
@@ -76,6 +111,9 @@ impl Parser {
         let if_not_exists = self.if_not_exists();
         let name = self.table_name()?;
         let fields = self.parenthesised(Self::field)?;
+        if fields.is_empty() {
+            return Err(CqlError::syntax("a type without fields"));
+        }
         Ok(CreateType { name, if_not_exists, fields })
     }
 
@@ -87,16 +125,16 @@ impl Parser {
     fn alter_type(&mut self) -> Result<AlterType> {
         let if_exists = self.if_exists();
         let name = self.table_name()?;
-        let mut alter = AlterType { name, if_exists, add: Vec::new(), rename: Vec::new() };
+        let (add, rename) = (Vec::new(), Vec::new());
+        let mut alter = AlterType { name, if_exists, add, rename, skips_done: false };
         if self.word("add") {
-            self.words(&["if", "not", "exists"]);
+            alter.skips_done = self.if_not_exists();
             alter.add.push(self.field()?);
-            while self.symbol(",") {
-                alter.add.push(self.field()?);
-            }
         } else if self.word("rename") {
-            self.words(&["if", "exists"]);
+            alter.skips_done = self.if_exists();
             alter.rename = self.renames()?;
+        } else if self.word("alter") {
+            return Err(CqlError::invalid("Altering field types is no longer supported"));
         } else {
             return Err(self.unexpected("ADD or RENAME"));
         }
@@ -129,9 +167,23 @@ impl Parser {
             self.next();
             self.expect_symbol("(")?;
         }
+        if matches!(self.peek(), Some(Token::Symbol(")"))) {
+            let message = "Only CUSTOM indexes can be created without specifying a target column";
+            return Err(CqlError::invalid(message));
+        }
+        if self.persona == Persona::Scylla && matches!(self.peek(), Some(Token::Symbol("("))) {
+            let message = "local indexes, of one partition each, are not supported by this node";
+            return Err(CqlError::invalid(message));
+        }
         let column = self.name()?;
         if part.is_some() {
             self.expect_symbol(")")?;
+        }
+        if matches!(self.peek(), Some(Token::Symbol(","))) {
+            return Err(CqlError::invalid(match is_custom {
+                true => "A storage-attached index cannot be created over multiple columns",
+                false => "Only CUSTOM indexes support multiple columns",
+            }));
         }
         self.expect_symbol(")")?;
         let mut class = None;
@@ -148,7 +200,7 @@ impl Parser {
             match self.option()? {
                 (name, OptionValue::Map(map)) if name == "options" => options = map,
                 (name, _) => {
-                    return Err(CqlError::syntax(format!("{name} is no option of an index")));
+                    return Err(CqlError::syntax(format!("Unknown property '{name}'")));
                 }
             }
         }
@@ -164,15 +216,34 @@ impl Parser {
         self.expect_word("select")?;
         let mut columns = Vec::new();
         if !self.symbol("*") {
-            columns.push(self.name()?);
-            while self.symbol(",") {
-                columns.push(self.name()?);
+            loop {
+                let name = self.name()?;
+                columns.push(name.clone());
+                if self.is_word(0, "as") {
+                    return Err(CqlError::invalid(format!(
+                        "Cannot use aliases when defining a materialized view (got {name})"
+                    )));
+                }
+                if self.symbol(",") {
+                    continue;
+                }
+                if !self.is_word(0, "from") {
+                    return Err(CqlError::invalid(format!(
+                        "Can only select columns by name when defining a materialized view (got \
+                         {name} …)"
+                    )));
+                }
+                break;
             }
         }
         self.expect_word("from")?;
         let base = self.table_name()?;
-        self.expect_word("where")?;
-        let relations = self.relations()?;
+        let relations = if self.word("where") { self.relations()? } else { Vec::new() };
+        if !self.markers.is_empty() {
+            return Err(CqlError::invalid(
+                "Bind variables are not allowed in CREATE MATERIALIZED VIEW statements",
+            ));
+        }
         let mut key = CreateTable::new(name.clone());
         if !self.words(&["primary", "key"]) {
             return Err(self.unexpected("PRIMARY KEY"));
@@ -197,8 +268,21 @@ impl Parser {
 
     fn create_function(&mut self, or_replace: bool) -> Result<CreateFunction> {
         let if_not_exists = self.if_not_exists();
+        if or_replace && if_not_exists {
+            let message = "Cannot use both 'OR REPLACE' and 'IF NOT EXISTS' directives";
+            return Err(CqlError::invalid(message));
+        }
         let name = self.function_name()?;
         let arguments = self.parenthesised(Self::field)?;
+        let again = |(position, (argument, _)): (usize, &(String, CqlType))| {
+            arguments.iter().take(position).any(|(before, _)| before == argument)
+        };
+        if arguments.iter().enumerate().any(again) {
+            return Err(CqlError::invalid(format!(
+                "Duplicate argument names for given function {}",
+                name.name
+            )));
+        }
         let called_on_null = if self.words(&["called", "on", "null", "input"]) {
             true
         } else if self.words(&["returns", "null", "on", "null", "input"]) {
@@ -336,7 +420,11 @@ impl Parser {
     fn column_definition(&mut self) -> Result<ColumnDefinition> {
         let name = self.name()?;
         let typ = self.cql_type()?;
-        Ok(ColumnDefinition { name, typ, is_static: self.word("static") })
+        let is_static = self.word("static");
+        if self.persona == Persona::Cassandra && self.is_word(0, "masked") {
+            return Err(masking());
+        }
+        Ok(ColumnDefinition { name, typ, is_static })
     }
 
     /// `(a, b)` or `((a, b), c)`
@@ -379,15 +467,29 @@ impl Parser {
             add: Vec::new(),
             drop: Vec::new(),
             rename: Vec::new(),
+            skips_done: false,
             options: Vec::new(),
         };
         if self.word("alter") {
-            let column = self.name()?;
-            let message = format!("Altering the type of column {column} is not allowed");
-            return Err(CqlError::invalid(message));
+            let if_exists = self.if_exists();
+            self.name()?;
+            if self.persona == Persona::Cassandra
+                && (self.is_word(0, "masked") || self.words(&["drop", "masked"]))
+            {
+                return Err(masking());
+            }
+            if if_exists {
+                return Err(self.unexpected("MASKED"));
+            }
+            self.expect_word("type")?;
+            self.cql_type()?;
+            return Err(CqlError::invalid("Altering column types is no longer supported"));
         } else if self.word("rename") {
+            // It is the table's name that is meant: an unknown column is an error all the same.
+            self.if_exists();
             alter.rename = self.renames()?;
         } else if self.word("add") {
+            alter.skips_done = self.if_not_exists();
             let in_parentheses = self.symbol("(");
             loop {
                 alter.add.push(self.column_definition()?);
@@ -398,12 +500,24 @@ impl Parser {
             if in_parentheses {
                 self.expect_symbol(")")?;
             }
+        } else if self.words(&["drop", "compact", "storage"]) {
+            return Err(CqlError::invalid(match self.persona {
+                Persona::Cassandra => {
+                    "DROP COMPACT STORAGE is disabled. Enable in cassandra.yaml to use."
+                }
+                Persona::Scylla => "DROP COMPACT STORAGE is not supported by this node",
+            }));
         } else if self.word("drop") {
+            alter.skips_done = self.if_exists();
             alter.drop = if matches!(self.peek(), Some(Token::Symbol("("))) {
                 self.parenthesised(Self::name)?
             } else {
                 vec![self.name()?]
             };
+            if self.is_word(0, "using") {
+                let message = "DROP … USING TIMESTAMP is not supported by this node";
+                return Err(CqlError::invalid(message));
+            }
         } else if self.word("with") {
             alter.options = self.options()?;
         } else {
@@ -443,11 +557,19 @@ fn where_text(relations: &[Relation]) -> Result<String> {
     Ok(parts.join(" AND "))
 }
 
+fn masking() -> CqlError {
+    CqlError::invalid(
+        "Cannot mask columns because dynamic data masking is not enabled. You can enable it with \
+         the dynamic_data_masking_enabled property on cassandra.yaml",
+    )
+}
+
 /// Option values are kept as the text that `system_schema` shows.
 fn plain(term: Term) -> Result<String> {
     match term {
         Term::Text(text) | Term::Integer(text) | Term::Float(text) => Ok(text),
         Term::Boolean(value) => Ok(value.to_string()),
+        Term::Uuid(id) => Ok(uuid::Uuid::from_bytes(id).to_string()),
         _ => Err(CqlError::syntax("an option's value is a text, number, boolean or map of these")),
     }
 }

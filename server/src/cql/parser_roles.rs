@@ -318,10 +318,11 @@ mod tests {
     use super::super::parser::parse;
     use super::*;
     use crate::error::code;
+    use crate::persona::Persona;
 
     #[track_caller]
     fn role(text: &str) -> RoleStatement {
-        match parse(text).unwrap().statement {
+        match parse(text, Persona::Cassandra).unwrap().statement {
             Statement::Role(statement) => statement,
             other => panic!("{text} is {other:?}"),
         }
@@ -329,7 +330,7 @@ mod tests {
 
     #[track_caller]
     fn fails(text: &str, code: i32, part: &str) {
-        let error = parse(text).unwrap_err();
+        let error = parse(text, Persona::Cassandra).unwrap_err();
         assert_eq!(error.code, code, "{text}: {}", error.message);
         assert!(error.message.contains(part), "{text}: {}", error.message);
         assert!(!error.message.contains("secret"), "{text}: {}", error.message);

@@ -208,7 +208,11 @@ impl Parser {
 
     fn cql_type_inner(&mut self) -> Result<CqlType> {
         if let Some(Token::Text(class)) = self.peek().cloned() {
-            let message = format!("types given as a class are not supported: {class}");
+            self.next();
+            if let Some(native) = Native::from_class(&class) {
+                return Ok(CqlType::Native(native));
+            }
+            let message = format!("this class is not supported as a type: {class}");
             return Err(CqlError::invalid(message));
         }
         // `set` is a reserved word, and a type all the same.

@@ -6,7 +6,7 @@ use crate::value::types::CqlType;
 
 #[track_caller]
 fn check(text: &str) -> Parsed {
-    parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}"))
+    parse(text, Persona::Scylla).unwrap_or_else(|error| panic!("{text}: {error:?}"))
 }
 
 #[test]
@@ -55,10 +55,10 @@ fn what_is_not_cql_is_a_syntax_error() {
         "DESCRIBE",
         "INSERT INTO t (a) VALUES (1) x",
     ] {
-        assert_eq!(parse(text).unwrap_err().code, code::SYNTAX, "{text}");
+        assert_eq!(parse(text, Persona::Scylla).unwrap_err().code, code::SYNTAX, "{text}");
     }
     let deep = format!("SELECT a FROM t WHERE a = {}1{}", "[".repeat(500), "]".repeat(500));
-    assert_eq!(parse(&deep).unwrap_err().code, code::SYNTAX);
+    assert_eq!(parse(&deep, Persona::Scylla).unwrap_err().code, code::SYNTAX);
 }
 
 #[test]
@@ -71,6 +71,6 @@ fn what_would_make_a_tree_too_deep_is_an_error() {
         format!("SELECT {}a{} FROM t", "(".repeat(100_000), ")".repeat(100_000)),
         format!("SELECT a FROM t WHERE {}a = 1{}", "(".repeat(100_000), ")".repeat(100_000)),
     ] {
-        assert_eq!(parse(&long).unwrap_err().code, code::SYNTAX);
+        assert_eq!(parse(&long, Persona::Scylla).unwrap_err().code, code::SYNTAX);
     }
 }

@@ -77,6 +77,14 @@ fn plan(
     };
     match comparison {
         Comparison::With(_, term) => markers.note(term, name, &typ),
+        Comparison::Contains(term) => {
+            let (_, value) = contained(&typ, false, name)?;
+            markers.note(term, &format!("value({name})"), &value);
+        }
+        Comparison::ContainsKey(term) => {
+            let (_, key) = contained(&typ, true, name)?;
+            markers.note(term, &format!("key({name})"), &key);
+        }
         Comparison::In(InList::Terms(terms)) => {
             terms.iter().for_each(|term| markers.note(term, name, &typ));
         }
@@ -118,6 +126,8 @@ impl Condition {
                 }
                 compare(&self.typ, value, *operator, term, values)
             }
+            Comparison::Contains(term) => self.contains(false, value, term, &column.name, values),
+            Comparison::ContainsKey(term) => self.contains(true, value, term, &column.name, values),
             Comparison::In(list) => {
                 let nulls = matches!(list, InList::Terms(terms) if terms.contains(&Term::Null));
                 let list = match list {
@@ -129,6 +139,45 @@ impl Condition {
                 let wanted = in_values(&column.name, &self.typ, &list, values)?;
                 Ok(value.map_or(nulls, |value| wanted.iter().any(|item| item == value)))
             }
+        }
+    }
+}
+
+impl Condition {
+    fn contains(
+        &self,
+        is_key: bool,
+        value: Option<&[u8]>,
+        term: &Term,
+        name: &str,
+        values: &[Value<'_>],
+    ) -> Result<bool> {
+        let (width, typ) = contained(&self.typ, is_key, name)?;
+        let Bound::Bytes(wanted) = evaluate(term, &typ, values)? else {
+            let operator = if is_key { "CONTAINS KEY" } else { "CONTAINS" };
+            let message = format!("Invalid comparison with null for operator \"{operator}\"");
+            return Err(CqlError::invalid(message));
+        };
+        let Some(all) = value.and_then(|value| elements(value, width).ok()) else {
+            return Ok(false);
+        };
+        // Of a map keys and values take turns.
+        let first = if width == 2 && !is_key { 1 } else { 0 };
+        Ok(all.iter().skip(first).step_by(width).any(|item| *item == &wanted[..]))
+    }
+}
+
+/// How many values an entry of the collection has, and the type of the one that is looked for.
+fn contained(typ: &CqlType, is_key: bool, name: &str) -> Result<(usize, CqlType)> {
+    match (typ.thawed(), is_key) {
+        (CqlType::Map(pair), true) => Ok((2, pair.0.clone())),
+        (CqlType::Map(pair), false) => Ok((2, pair.1.clone())),
+        (CqlType::List(element) | CqlType::Set(element), false) => Ok((1, (**element).clone())),
+        (_, true) => {
+            Err(CqlError::invalid(format!("Cannot use CONTAINS KEY on non-map column {name}")))
+        }
+        (_, false) => {
+            Err(CqlError::invalid(format!("Cannot use CONTAINS on non-collection column {name}")))
         }
     }
 }

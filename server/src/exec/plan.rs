@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::batch::BatchPlan;
 use super::bind::{Marker, Markers};
@@ -40,6 +41,8 @@ pub(crate) struct Plan {
     metadata_id: OnceCell<MetadataId>,
     /// Replicas of the rows; `None` for what every node answers alike.
     pub(crate) placement: Option<Rc<Placement>>,
+    /// How long its coordinator waits for others, if the statement says so.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Plan {
@@ -97,6 +100,7 @@ impl Plan {
             markers: markers.finish(),
             table: (String::new(), String::new()),
             placement: None,
+            timeout: parsed.timeout,
         };
         if let Some(name) = target {
             let (keyspace, table) = schema.table(name, keyspace)?;

@@ -32,11 +32,16 @@ impl Roles {
     /// Runs a statement about roles.
     pub(crate) fn run(&self, statement: &RoleStatement, asker: Asker<'_>) -> Result<Outcome> {
         let Some(role) = asker.role.filter(|_| self.is_required) else {
-            let what = operation(statement);
-            return Err(CqlError::invalid(format!(
-                "{what} operation is not supported by AllowAllAuthorizer: nobody logs in to this \
-                 cluster"
-            )));
+            let (RoleStatement::Create(definition) | RoleStatement::Alter(definition)) = statement
+            else {
+                return Err(not_logged_in());
+            };
+            return Err(match definition.options.password {
+                Some(_) => CqlError::invalid(
+                    "org.apache.cassandra.auth.CassandraRoleManager doesn't support PASSWORD",
+                ),
+                None => not_logged_in(),
+            });
         };
         match statement {
             RoleStatement::Create(definition) => self.create(role, definition)?,
@@ -370,20 +375,8 @@ impl Roles {
     }
 }
 
-/// What the statement is called where it is refused.
-fn operation(statement: &RoleStatement) -> &'static str {
-    match statement {
-        RoleStatement::Create(_) => "CREATE ROLE",
-        RoleStatement::Alter(_) => "ALTER ROLE",
-        RoleStatement::Drop { .. } => "DROP ROLE",
-        RoleStatement::GrantRole { .. } => "GRANT ROLE",
-        RoleStatement::RevokeRole { .. } => "REVOKE ROLE",
-        RoleStatement::Grant(_) => "GRANT",
-        RoleStatement::Revoke(_) => "REVOKE",
-        RoleStatement::ListRoles { .. } => "LIST ROLES",
-        RoleStatement::ListUsers => "LIST USERS",
-        RoleStatement::ListPermissions(_) => "LIST PERMISSIONS",
-    }
+fn not_logged_in() -> CqlError {
+    CqlError::unauthorized("You have to be logged in and not anonymous to perform this request")
 }
 
 fn as_resource(role: &str) -> Resource {

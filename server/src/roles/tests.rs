@@ -389,9 +389,12 @@ fn without_users_there_are_no_roles() {
         "LIST ALL PERMISSIONS",
     ] {
         let (code, message) = database.try_run(None, text).unwrap_err();
-        assert_eq!(code, code::INVALID, "{text}");
-        assert!(message.contains("not supported by AllowAllAuthorizer"), "{message}");
+        assert_eq!(code, code::UNAUTHORIZED, "{text}");
+        assert!(message.contains("You have to be logged in"), "{message}");
     }
+    let (code, message) = database.try_run(None, "CREATE USER u WITH PASSWORD 'x'").unwrap_err();
+    assert_eq!(code, code::INVALID);
+    assert!(message.contains("doesn't support PASSWORD"), "{message}");
     let rows = database.try_run(None, "SELECT * FROM system_auth.roles");
     assert!(matches!(rows, Ok(Outcome::Rows(rows)) if rows.row_count == 0));
 }

@@ -362,7 +362,10 @@ impl Options<'_> {
         };
         let is_off = entries.iter().any(|(key, value)| key == "enabled" && value == "false");
         let adds = entries.is_empty() || self.persona == Persona::Cassandra;
-        for (key, value) in default.iter().filter(|_| adds && !is_off) {
+        // The unified strategy has no thresholds.
+        let is_unified =
+            entries.iter().any(|(_, class)| class.ends_with("UnifiedCompactionStrategy"));
+        for (key, value) in default.iter().filter(|_| adds && !is_off && !is_unified) {
             if !entries.iter().any(|(known, _)| known == key) {
                 entries.push(((*key).to_owned(), (*value).to_owned()));
             }
@@ -372,6 +375,9 @@ impl Options<'_> {
             _ => "org.apache.cassandra.io.compress.",
         };
         for (key, value) in &mut entries {
+            if self.persona == Persona::Cassandra && name == "caching" {
+                value.make_ascii_uppercase();
+            }
             if self.persona == Persona::Cassandra && key == "class" && !value.contains('.') {
                 value.insert_str(0, package);
             }

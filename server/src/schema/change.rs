@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Column, Keyspace, Kind, Schema, Table, keyspace_of, objects};
+use super::{Column, Keyspace, Kind, Schema, Table, keyspace_of, objects, options};
 use crate::cql::ast::{
     AlterTable, ColumnDefinition, CreateTable, Ddl, KeyspaceOptions, OptionValue, TableName,
 };
 use crate::error::CqlError;
+use crate::persona::Persona;
 use crate::routing::{Placement, Ring, Strategy};
 use crate::store::TableData;
 use crate::value::types::{CqlType, Native};
@@ -60,7 +61,9 @@ pub(crate) fn apply(
             objects::drop_index(schema, name, *if_exists, current)?
         }
         Ddl::CreateView(create) => objects::create_view(schema, create, current)?,
-        Ddl::AlterView { name, options } => objects::alter_view(schema, name, options, current)?,
+        Ddl::AlterView { name, if_exists, options } => {
+            objects::alter_view(schema, name, *if_exists, options, current)?
+        }
         Ddl::DropView { name, if_exists } => objects::drop_view(schema, name, *if_exists, current)?,
         Ddl::CreateFunction(create) => objects::create_function(schema, create, current)?,
         Ddl::DropFunction(drop) => objects::drop_function(schema, drop, current)?,
@@ -99,28 +102,81 @@ struct KeyspaceSettings {
     durable_writes: Option<bool>,
 }
 
-fn settings_of(options: &[(String, OptionValue)]) -> Result<KeyspaceSettings, CqlError> {
+fn settings_of(
+    persona: Persona,
+    options: &[(String, OptionValue)],
+) -> Result<KeyspaceSettings, CqlError> {
+    options::check_once(options)?;
     let mut settings = KeyspaceSettings::default();
     for (name, value) in options {
         match (name.as_str(), value) {
-            ("replication", OptionValue::Map(map)) => settings.replication = Some(map.clone()),
+            ("replication", OptionValue::Map(map)) => {
+                check_strategy(persona, map)?;
+                settings.replication = Some(map.clone());
+            }
             ("durable_writes", OptionValue::Text(text)) => {
-                settings.durable_writes = Some(text == "true");
+                settings.durable_writes = Some(options::boolean(name, text)?);
+            }
+            ("tablets", _) if persona == Persona::Cassandra => {
+                return Err(options::unknown(name));
             }
             // Tablets are not served; asking for none of them is what this node does anyway.
             ("tablets", OptionValue::Map(map))
                 if map.contains(&("enabled".to_owned(), "false".to_owned())) => {}
             ("replication" | "durable_writes", _) => {
-                let message = format!("Invalid value for property '{name}'");
-                return Err(CqlError::syntax(message));
+                let wanted = if name == "replication" { "map." } else { "string" };
+                return Err(CqlError::syntax(format!(
+                    "Invalid value for property '{name}'. It should be a {wanted}"
+                )));
             }
             ("tablets", _) => {
                 return Err(CqlError::invalid("tablets are not supported by this node"));
             }
-            _ => return Err(CqlError::syntax(format!("Unknown property '{name}'"))),
+            _ => return Err(options::unknown(name)),
         }
     }
     Ok(settings)
+}
+
+/// What users may not ask for, though the node has it.
+fn check_strategy(persona: Persona, replication: &[(String, String)]) -> Result<(), CqlError> {
+    let class = replication.iter().find(|(key, _)| key == "class").map(|(_, class)| class);
+    let Some(class) = class.and_then(|class| class.rsplit('.').next()) else { return Ok(()) };
+    let others = |known: &str| {
+        replication.iter().map(|(key, _)| key).find(|key| *key != "class" && *key != known)
+    };
+    match class {
+        "LocalStrategy" => Err(CqlError::invalid(
+            "Unable to use given strategy class: LocalStrategy is reserved for internal use.",
+        )),
+        "EverywhereStrategy" if persona == Persona::Cassandra => Err(CqlError::configuration(
+            "Unable to find replication strategy class \
+             'org.apache.cassandra.locator.EverywhereStrategy'",
+        )),
+        "SimpleStrategy" => match others("replication_factor") {
+            Some(key) => Err(CqlError::configuration(format!(
+                "Unrecognized strategy option {{{key}}} passed to SimpleStrategy"
+            ))),
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// As many copies as `NetworkTopologyStrategy` has datacenters for.
+fn check_datacenters(replication: &[(String, String)], ring: &Ring) -> Result<(), CqlError> {
+    let is_network = replication.iter().any(|(key, value)| {
+        key == "class" && value.rsplit('.').next() == Some("NetworkTopologyStrategy")
+    });
+    let known = ring.datacenters();
+    let is_unknown =
+        |key: &&String| *key != "class" && *key != "replication_factor" && !known.contains(*key);
+    match replication.iter().map(|(key, _)| key).find(is_unknown).filter(|_| is_network) {
+        Some(key) => Err(CqlError::configuration(format!(
+            "Unrecognized strategy option {{{key}}} passed to NetworkTopologyStrategy"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn create_keyspace(
@@ -128,7 +184,7 @@ fn create_keyspace(
     ring: &Ring,
     options: &KeyspaceOptions,
 ) -> Result<Option<Change>, CqlError> {
-    let settings = settings_of(&options.options)?;
+    let settings = settings_of(schema.persona, &options.options)?;
     let replication = settings
         .replication
         .ok_or_else(|| CqlError::invalid("Missing mandatory option 'replication'"))?;
@@ -140,6 +196,8 @@ fn create_keyspace(
             Err(CqlError::already_exists(&name, ""))
         };
     }
+    check_keyspace_name(&name)?;
+    check_datacenters(&replication, ring)?;
     let keyspace =
         keyspace(name.clone(), replication, settings.durable_writes.unwrap_or(true), ring)?;
     schema.keyspaces.insert(name.clone(), keyspace);
@@ -198,8 +256,11 @@ fn alter_keyspace(
     if options.conditional && !schema.keyspaces.contains_key(&options.name) {
         return Ok(None);
     }
-    let settings = settings_of(&options.options)?;
+    let settings = settings_of(schema.persona, &options.options)?;
     let old = user_keyspace(schema, &options.name)?;
+    if let Some(replication) = &settings.replication {
+        check_datacenters(replication, ring)?;
+    }
     let replication = settings.replication.unwrap_or_else(|| old.replication.clone());
     let durable = settings.durable_writes.unwrap_or(old.durable_writes);
     let mut new = keyspace(options.name.clone(), replication, durable, ring)?;
@@ -261,6 +322,7 @@ fn create_table(
     create: &CreateTable,
     current: Option<&str>,
 ) -> Result<Option<Change>, CqlError> {
+    let persona = schema.persona;
     let keyspace_name = keyspace_of(&create.table, current)?.to_owned();
     let keyspace = user_keyspace(schema, &keyspace_name)?;
     let name = create.table.name.clone();
@@ -275,54 +337,26 @@ fn create_table(
     for definition in &mut create.columns {
         definition.typ = objects::resolve(keyspace, &definition.typ)?;
     }
-    let table = table(&keyspace_name, &create)?;
+    let table = table(persona, &keyspace_name, &create)?;
     keyspace.tables.insert(name.clone(), Rc::new(table));
     Ok(Some(Change { what: "CREATED", keyspace: keyspace_name, target: Target::Table(name) }))
 }
 
-/// Options of tables that either database knows; those that have no effect here are kept and shown.
-const TABLE_OPTIONS: [&str; 26] = [
-    "additional_write_policy",
-    "allow_auto_snapshot",
-    "bloom_filter_fp_chance",
-    "caching",
-    "cdc",
-    "comment",
-    "compaction",
-    "compression",
-    "crc_check_chance",
-    "dclocal_read_repair_chance",
-    "default_time_to_live",
-    "extensions",
-    "gc_grace_seconds",
-    "id",
-    "in_memory",
-    "incremental_backups",
-    "max_index_interval",
-    "memtable",
-    "memtable_flush_period_in_ms",
-    "min_index_interval",
-    "paxos_grace_seconds",
-    "per_partition_rate_limit",
-    "read_repair",
-    "read_repair_chance",
-    "speculative_retry",
-    "tombstone_gc",
-];
-
-pub(super) fn check_options(options: &[(String, OptionValue)]) -> Result<(), CqlError> {
-    match options.iter().find(|(name, _)| !TABLE_OPTIONS.contains(&name.as_str())) {
-        Some((name, _)) => Err(CqlError::syntax(format!("Unknown property '{name}'"))),
-        None => Ok(()),
-    }
-}
-
 /// A new, empty table.
-pub(crate) fn table(keyspace: &str, create: &CreateTable) -> Result<Table, CqlError> {
+pub(crate) fn table(
+    persona: Persona,
+    keyspace: &str,
+    create: &CreateTable,
+) -> Result<Table, CqlError> {
     if create.partition_key.is_empty() {
         return Err(CqlError::invalid("No PRIMARY KEY specified (exactly one required)"));
     }
-    check_options(&create.options)?;
+    check_table_name(keyspace, &create.table.name)?;
+    let given = options::check(persona, &create.options)?;
+    let id = match create.options.iter().find(|(name, _)| name == "id") {
+        Some((_, OptionValue::Text(text))) => options::uuid(text)?,
+        _ => fresh_uuid(),
+    };
     if create.columns.len() > COLUMNS_MAX {
         return Err(CqlError::invalid(format!("more than {COLUMNS_MAX} columns")));
     }
@@ -355,10 +389,10 @@ pub(crate) fn table(keyspace: &str, create: &CreateTable) -> Result<Table, CqlEr
     let mut table = Table {
         keyspace: keyspace.to_owned(),
         name: create.table.name.clone(),
-        id: fresh_uuid(),
+        id,
         partition_key_len: create.partition_key.len(),
         clustering_desc: directions(create)?,
-        options: create.options.iter().cloned().collect(),
+        options: given.into_iter().filter(|(name, _)| name != "id").collect(),
         columns,
         next_column_id,
         indexes: Vec::new(),
@@ -368,6 +402,7 @@ pub(crate) fn table(keyspace: &str, create: &CreateTable) -> Result<Table, CqlEr
     sort_regular(&mut table);
     check_names(&table)?;
     check_counters(&table)?;
+    options::check_all(|name| table.options.get(name), table.is_counter())?;
     Ok(table)
 }
 
@@ -392,18 +427,70 @@ fn other_column(definition: &ColumnDefinition) -> Column {
     Column { id: 0, name: name.clone(), typ: typ.clone(), kind }
 }
 
+/// Which clustering columns go down: CLUSTERING ORDER BY names the first so many of them, in order.
 fn directions(create: &CreateTable) -> Result<Vec<bool>, CqlError> {
-    let order = &create.clustering_order;
-    let in_order =
-        order.iter().map(|(name, _)| name).eq(create.clustering_key.iter().take(order.len()));
-    if !in_order || (!order.is_empty() && order.len() != create.clustering_key.len()) {
-        return Err(CqlError::invalid(
-            "CLUSTERING ORDER BY must name the clustering columns in order",
-        ));
+    let (order, key) = (&create.clustering_order, &create.clustering_key);
+    for (position, (name, _)) in order.iter().enumerate() {
+        if !key.contains(name) {
+            return Err(CqlError::invalid(format!(
+                "Only clustering key columns can be defined in CLUSTERING ORDER directive: [{name}] \
+                 are not clustering columns"
+            )));
+        }
+        if order.iter().take(position).any(|(before, _)| before == name) {
+            return Err(CqlError::invalid(format!(
+                "Duplicate column '{name}' in CLUSTERING ORDER BY clause for table '{}'",
+                create.table.name
+            )));
+        }
+        match key.get(position) {
+            Some(expected) if expected != name => {
+                return Err(CqlError::invalid(format!(
+                    "The order of columns in the CLUSTERING ORDER directive must match that of \
+                     the clustering columns ({expected} must appear before {name})"
+                )));
+            }
+            _ => {}
+        }
     }
     let mut desc: Vec<bool> = order.iter().map(|(_, desc)| *desc).collect();
-    desc.resize(create.clustering_key.len(), false);
+    desc.resize(key.len(), false);
     Ok(desc)
+}
+
+/// Names of keyspaces and tables are names of folders.
+fn is_folder_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Longest name of a keyspace, in characters.
+const KEYSPACE_NAME_MAX: usize = 48;
+
+fn check_keyspace_name(name: &str) -> Result<(), CqlError> {
+    if !is_folder_name(name) {
+        return Err(CqlError::invalid(format!(
+            "Keyspace name must not be empty and must contain alphanumeric or underscore \
+             characters only (got \"{name}\")"
+        )));
+    }
+    if name.len() > KEYSPACE_NAME_MAX {
+        return Err(CqlError::invalid(format!(
+            "Keyspace name must not be more than {KEYSPACE_NAME_MAX} characters long (got {} \
+             characters for \"{name}\")",
+            name.len()
+        )));
+    }
+    Ok(())
+}
+
+fn check_table_name(keyspace: &str, name: &str) -> Result<(), CqlError> {
+    if is_folder_name(name) {
+        return Ok(());
+    }
+    Err(CqlError::configuration(format!(
+        "{keyspace}.{name}: Table name must not be empty or not contain \
+         non-alphanumeric-underscore characters (got \"{name}\")"
+    )))
 }
 
 pub(super) fn sort_regular(table: &mut Table) {
@@ -444,6 +531,7 @@ fn alter_table(
     alter: &AlterTable,
     current: Option<&str>,
 ) -> Result<Option<Change>, CqlError> {
+    let persona = schema.persona;
     let keyspace_name = keyspace_of(&alter.table, current)?.to_owned();
     let keyspace = user_keyspace(schema, &keyspace_name)?;
     let name = &alter.table.name;
@@ -471,6 +559,9 @@ fn alter_table(
         data: Rc::clone(&old.data),
     };
     for definition in &alter.add {
+        if alter.skips_done && new.column(&definition.name).is_ok() {
+            continue;
+        }
         let typ = objects::resolve(keyspace, &definition.typ)?;
         let definition = ColumnDefinition { typ, ..definition.clone() };
         if definition.is_static && new.clustering_desc.is_empty() {
@@ -485,6 +576,9 @@ fn alter_table(
         new.columns.push(column);
     }
     for column in &alter.drop {
+        if alter.skips_done && new.column(column).is_err() {
+            continue;
+        }
         let (position, definition) = new.column(column)?;
         if definition.kind.is_key() {
             return Err(CqlError::invalid(format!("Cannot drop PRIMARY KEY column {column}")));
@@ -501,6 +595,12 @@ fn alter_table(
         if !definition.kind.is_key() {
             return Err(CqlError::invalid(format!("Cannot rename non PRIMARY KEY column {from}")));
         }
+        if new.column(to).is_ok() {
+            return Err(CqlError::invalid(format!(
+                "Cannot rename column {from} to {to} in table '{keyspace_name}.{name}'; another \
+                 column with that name already exists"
+            )));
+        }
         if let Some(column) = new.columns.get_mut(position) {
             column.name.clone_from(to);
         }
@@ -508,11 +608,15 @@ fn alter_table(
     if new.columns.len() > COLUMNS_MAX {
         return Err(CqlError::invalid(format!("more than {COLUMNS_MAX} columns")));
     }
-    check_options(&alter.options)?;
-    new.options.extend(alter.options.iter().cloned());
+    let given = options::check(persona, &alter.options)?;
+    if alter.options.iter().any(|(name, _)| name == "id") {
+        return Err(CqlError::configuration("Cannot alter table id."));
+    }
+    new.options.extend(given);
     sort_regular(&mut new);
     check_names(&new)?;
-    check_counters(&new)?;
+    check_counters(&new).map_err(|error| CqlError::configuration(error.message))?;
+    options::check_all(|name| new.options.get(name), new.is_counter())?;
     objects::follow(keyspace, &new, alter)?;
     keyspace.tables.insert(name.clone(), Rc::new(new));
     Ok(Some(Change {

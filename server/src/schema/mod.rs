@@ -3,6 +3,7 @@
 pub(crate) mod catalog;
 pub(crate) mod change;
 mod objects;
+mod options;
 pub(crate) mod system;
 
 use std::cell::RefCell;

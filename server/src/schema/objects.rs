@@ -10,6 +10,7 @@ use crate::cql::ast::{
 };
 use crate::error::CqlError;
 use crate::exec::user_function::{UserAggregate, UserFunction};
+use crate::persona::Persona;
 use crate::value::literal::{Bound, evaluate};
 use crate::value::types::{CqlType, Native, Udt};
 
@@ -213,6 +214,9 @@ pub(super) fn alter_type(schema: &mut Schema, alter: &AlterType, current: Option
         )));
     }
     for (field, typ) in &alter.add {
+        if alter.skips_done && new.field(field).is_some() {
+            continue;
+        }
         if new.field(field).is_some() {
             let message = format!(
                 "Cannot add field {field} to type {home}.{name}: a field with \
@@ -230,6 +234,9 @@ pub(super) fn alter_type(schema: &mut Schema, alter: &AlterType, current: Option
         new.fields.push((field.clone(), typ));
     }
     for (from, to) in &alter.rename {
+        if alter.skips_done && new.field(from).is_none() {
+            continue;
+        }
         let (at, _) = new.field(from).ok_or_else(|| {
             CqlError::invalid(format!("Unkown field {from} in user type {home}.{name}"))
         })?;
@@ -349,6 +356,12 @@ pub(super) fn create_index(
     if table.is_counter() {
         return Err(CqlError::invalid("Secondary indexes on counter tables aren't supported"));
     }
+    if table.view.is_some() {
+        let message = "Secondary indexes on materialized views aren't supported";
+        return Err(CqlError::invalid(message));
+    }
+    check_index_target(create, &column.typ)?;
+    check_index_class(create)?;
     let target = match &create.part {
         Some(part) => format!("{part}({})", column.name),
         None if column.typ.is_multi_cell() => format!("values({})", column.name),
@@ -369,6 +382,83 @@ pub(super) fn create_index(
     new.indexes.push(index);
     *table = Rc::new(new);
     changed("UPDATED", &home, Target::Table(create.table.name.clone()))
+}
+
+/// `keys`, `values`, `entries` and `full` are of collections, each of some.
+fn check_index_target(create: &CreateIndex, typ: &CqlType) -> Result<()> {
+    let (column, Some(part)) = (&create.column, create.part.as_deref()) else { return Ok(()) };
+    let is_map = matches!(typ.thawed(), CqlType::Map(_));
+    let is_collection = is_map || matches!(typ.thawed(), CqlType::List(_) | CqlType::Set(_));
+    let message = if !is_collection {
+        format!(
+            "Cannot create {part}() index on {column}. Non-collection columns only support simple \
+             indexes"
+        )
+    } else if part == "full" && typ.is_multi_cell() {
+        "full() indexes can only be created on frozen collections".to_owned()
+    } else if part != "full" && !typ.is_multi_cell() {
+        format!(
+            "Cannot create {part}() index on frozen column {column}. Frozen collections are \
+             immutable and must be fully indexed"
+        )
+    } else if matches!(part, "keys" | "entries") && !is_map {
+        format!("Cannot create index on {part} of column {column} with non-map type")
+    } else {
+        return Ok(());
+    };
+    Err(CqlError::invalid(message))
+}
+
+/// What an index with a class knows, in Cassandra and, for vectors, in ScyllaDB.
+const INDEX_OPTIONS: [&str; 13] = [
+    "ascii",
+    "case_sensitive",
+    "class_name",
+    "construction_beam_width",
+    "index_version",
+    "maximum_node_connections",
+    "normalize",
+    "optimize_for",
+    "oversampling",
+    "quantization",
+    "rescoring",
+    "similarity_function",
+    "target",
+];
+
+fn check_index_class(create: &CreateIndex) -> Result<()> {
+    let Some(class) = &create.class else {
+        return match create.options.is_empty() {
+            true => Ok(()),
+            false => Err(CqlError::invalid("Cannot specify options for a non-CUSTOM index")),
+        };
+    };
+    let short = class.rsplit('.').next().unwrap_or(class).to_ascii_lowercase();
+    match short.as_str() {
+        "sai" | "storageattachedindex" | "vector_index" => {}
+        "legacy_local_table" if create.options.is_empty() => return Ok(()),
+        "sasiindex" => {
+            let message = "SASI indexes are disabled. Enable in cassandra.yaml to use.";
+            return Err(CqlError::invalid(message));
+        }
+        _ => {
+            let message = format!("Unable to find custom indexer class '{class}'");
+            return Err(CqlError::configuration(message));
+        }
+    }
+    for (name, value) in &create.options {
+        if !INDEX_OPTIONS.contains(&name.as_str()) {
+            return Err(CqlError::configuration(format!(
+                "Properties specified [{name}] are not understood by StorageAttachedIndex"
+            )));
+        }
+        let is_flag = matches!(name.as_str(), "ascii" | "case_sensitive" | "normalize");
+        if is_flag && !["true", "false"].contains(&value.to_ascii_lowercase().as_str()) {
+            let message = format!("Illegal value for boolean option '{name}': {value}");
+            return Err(CqlError::invalid(message));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn drop_index(
@@ -403,6 +493,7 @@ pub(super) fn create_view(
         let message = "Cannot create a materialized view on a table in a different keyspace";
         return Err(CqlError::invalid(message));
     }
+    let persona = schema.persona;
     let keyspace = user_keyspace(schema, &home)?;
     let name = create.name.name.clone();
     if keyspace.tables.contains_key(&name) {
@@ -415,12 +506,22 @@ pub(super) fn create_view(
     let base = keyspace.tables.get(&create.base.name).ok_or_else(|| {
         CqlError::invalid(format!("Base table '{}' doesn't exist", create.base.name))
     })?;
-    let view = view_of(base, create)?;
+    let view = view_of(persona, base, create)?;
     keyspace.tables.insert(name.clone(), Rc::new(view));
     changed("CREATED", &home, Target::Table(name))
 }
 
-fn view_of(base: &Table, create: &CreateView) -> Result<Table> {
+fn view_time_to_live() -> CqlError {
+    CqlError::invalid(
+        "Cannot set default_time_to_live for a materialized view. Data in a materialized view \
+         always expire at the same time than the corresponding data in the parent table.",
+    )
+}
+
+fn view_of(persona: Persona, base: &Table, create: &CreateView) -> Result<Table> {
+    if create.options.iter().any(|(name, _)| name == "default_time_to_live") {
+        return Err(view_time_to_live());
+    }
     if base.is_counter() {
         return Err(CqlError::invalid("Materialized views are not supported on counter tables"));
     }
@@ -458,7 +559,10 @@ fn view_of(base: &Table, create: &CreateView) -> Result<Table> {
     for name in names {
         let (_, column) = base.column(name)?;
         if column.kind == Kind::Static {
-            let message = format!("Unable to include static column '{name}' in a view");
+            let message = format!(
+                "Cannot include static column '{name}' in materialized view '{}'",
+                create.name.name
+            );
             return Err(CqlError::invalid(message));
         }
         if !columns.iter().any(|other: &ColumnDefinition| other.name == *name) {
@@ -467,6 +571,7 @@ fn view_of(base: &Table, create: &CreateView) -> Result<Table> {
         }
     }
     let mut view = table(
+        persona,
         &base.keyspace,
         &CreateTable {
             table: create.name.clone(),
@@ -526,17 +631,23 @@ pub(super) fn follow(
 pub(super) fn alter_view(
     schema: &mut Schema,
     name: &TableName,
+    if_exists: bool,
     options: &[(String, OptionValue)],
     current: Option<&str>,
 ) -> Changed {
     let home = keyspace_of(name, current)?.to_owned();
+    let persona = schema.persona;
     let view = view_mut(user_keyspace(schema, &home)?, &name.name);
-    let view = view.ok_or_else(|| {
-        CqlError::invalid(format!("Materialized view '{home}.{}' doesn't exist", name.name))
-    })?;
+    let Some(view) = view else {
+        let message = format!("Materialized view '{home}.{}' doesn't exist", name.name);
+        return if if_exists { Ok(None) } else { Err(CqlError::invalid(message)) };
+    };
     let mut new = copy(view);
-    super::change::check_options(options)?;
-    new.options.extend(options.iter().cloned());
+    let given = super::options::check(persona, options)?;
+    if options.iter().any(|(name, _)| name == "default_time_to_live") {
+        return Err(view_time_to_live());
+    }
+    new.options.extend(given);
     *view = Rc::new(new);
     changed("UPDATED", &home, Target::Table(name.name.clone()))
 }

@@ -161,9 +161,9 @@ pub(crate) fn schema(ring: &Ring, persona: Persona) -> Result<Schema, CqlError> 
             system.replication = shown.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         }
         for text in tables.iter().copied().flatten() {
-            let parsed = parse(&text.replace("{}", options))?;
+            let parsed = parse(&text.replace("{}", options), persona)?;
             if let Statement::Ddl(Ddl::CreateTable(create)) = parsed.statement {
-                let table = table(name, &create)?;
+                let table = table(persona, name, &create)?;
                 system.tables.insert(table.name.clone(), Rc::new(table));
             }
         }

@@ -153,20 +153,32 @@ fn parse_offset(text: &str) -> Option<i64> {
 /// The three vints of a duration literal such as `1mo2d3h`, `89h4m48s` or, as ISO 8601 has it,
 /// `p1y2m3dt4h`; in lower case.
 pub(crate) fn parse_duration(text: &str) -> Option<Vec<u8>> {
-    let (negative, rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
+    let mut bytes = Vec::new();
+    for part in signed_duration_parts(text)? {
+        write_vint(part, &mut bytes);
+    }
+    Some(bytes)
+}
+
+/// Months, days and nanoseconds of such a literal.
+fn signed_duration_parts(text: &str) -> Option<[i64; 3]> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
     };
     let parts = match rest.strip_prefix('p') {
         Some(rest) => iso_duration_parts(rest)?,
         None => duration_parts(rest)?,
     };
-    let sign = if negative { -1 } else { 1 };
-    let mut bytes = Vec::new();
-    for part in parts {
-        write_vint(part * sign, &mut bytes);
+    Some(parts.map(|part| part * sign))
+}
+
+/// The milliseconds of such a literal, if it has nothing smaller and neither days nor months.
+pub(crate) fn whole_ms(text: &str) -> Option<u64> {
+    match signed_duration_parts(text)? {
+        [0, 0, nanos] if nanos % 1_000_000 == 0 => u64::try_from(nanos / 1_000_000).ok(),
+        _ => None,
     }
-    Some(bytes)
 }
 
 /// Months, days and nanoseconds of what follows the `p`.

@@ -64,6 +64,12 @@ impl Native {
         NATIVES.iter().find(|(_, n, _)| *n == name).map(|&(native, ..)| native)
     }
 
+    /// The type that Cassandra has this class for, given with or without its package.
+    pub(crate) fn from_class(class: &str) -> Option<Self> {
+        let class = class.strip_prefix("org.apache.cassandra.db.marshal.").unwrap_or(class);
+        NATIVES.iter().map(|&(native, ..)| native).find(|native| native.class() == class)
+    }
+
     fn row(self) -> (&'static str, u16) {
         NATIVES
             .iter()
