@@ -104,6 +104,11 @@ impl Parser {
         self.tokens.get(self.at)
     }
 
+    /// The token before the next one.
+    pub(super) fn taken(&self) -> Option<&Token> {
+        self.tokens.get(self.at.checked_sub(1)?)
+    }
+
     pub(super) fn peek_at(&self, ahead: usize) -> Option<&Token> {
         self.tokens.get(self.at + ahead)
     }

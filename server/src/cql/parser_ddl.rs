@@ -193,7 +193,8 @@ impl Parser {
             };
             class = Some(text);
         } else if is_custom {
-            return Err(CqlError::invalid("CUSTOM index requires specifying the index class"));
+            let message = "CUSTOM index requires specifying the index class";
+            return Err(CqlError::configuration(message));
         }
         let mut options = Vec::new();
         if self.word("with") {
@@ -445,7 +446,7 @@ impl Parser {
         loop {
             if self.words(&["clustering", "order", "by"]) {
                 self.expect_symbol("(")?;
-                create.clustering_order = self.order_items()?;
+                create.clustering_order.extend(self.order_items()?);
                 self.expect_symbol(")")?;
             } else if self.words(&["compact", "storage"]) {
                 return Err(CqlError::invalid("COMPACT STORAGE is not supported"));

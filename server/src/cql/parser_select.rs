@@ -95,7 +95,23 @@ impl Parser {
                 self.expect_symbol(")")?;
                 Ok(Selected::Bracketed(Box::new(inner)))
             }
-            _ => self.factor().map(Selected::Term),
+            _ => self.literal().map(Selected::Term),
+        }
+    }
+
+    /// A literal, whose parts are literals here: real nodes take columns in them too.
+    fn literal(&mut self) -> Result<Term> {
+        let starts = matches!(self.peek(), Some(Token::Symbol("-" | "[" | "{" | "(")));
+        let result = self.factor();
+        // What was expected to be a value has been taken.
+        let at = self.taken();
+        match (result, at) {
+            (Err(_), Some(Token::Word(name) | Token::Quoted(name))) if starts => {
+                Err(CqlError::invalid(format!(
+                    "{name} in a literal or after a minus sign is not supported by this node"
+                )))
+            }
+            (result, _) => result,
         }
     }
 
@@ -140,6 +156,12 @@ impl Parser {
         if let Some(stamped) = stamped {
             self.expect_symbol("(")?;
             let column = self.name()?;
+            if matches!(self.peek(), Some(Token::Symbol("[" | "."))) {
+                return Err(CqlError::invalid(format!(
+                    "{} of a part of a column is not supported by this node: {column}",
+                    function.name
+                )));
+            }
             self.expect_symbol(")")?;
             return Ok(Selected::Stamped(stamped, column));
         }

@@ -213,7 +213,7 @@ impl Parser {
                 return Ok(CqlType::Native(native));
             }
             let message = format!("this class is not supported as a type: {class}");
-            return Err(CqlError::invalid(message));
+            return Err(CqlError::syntax(message));
         }
         // `set` is a reserved word, and a type all the same.
         let name = if self.word("set") { "set".to_owned() } else { self.name()? };

@@ -47,6 +47,8 @@ pub(crate) struct SelectPlan {
     pub(crate) columns: Rc<ResultColumns>,
     pub(crate) restrictions: Restrictions,
     reversed: bool,
+    /// Whether rows of several partitions are put in one order.
+    merges: bool,
     nearest: Option<Nearest>,
     limit: Option<Term>,
     per_partition_limit: Option<Term>,
@@ -111,8 +113,13 @@ impl SelectPlan {
                 )));
             }
         }
+        let merges = !select.order_by.is_empty()
+            && !restrictions.has_one_partition()
+            && aggregates.is_empty()
+            && select.group_by.is_empty();
         Ok(Self {
             persona,
+            merges,
             table: Rc::clone(table),
             items,
             aggregates,
@@ -158,6 +165,13 @@ impl SelectPlan {
             None => limit_of(self.limit.as_ref(), values)?,
         };
         let per_partition = limit_of(self.per_partition_limit.as_ref(), values)?;
+        if self.merges && page.size.is_some_and(|size| limit > size as u64) {
+            return Err(CqlError::invalid(
+                "Cannot page queries with both ORDER BY and a IN restriction on the partition \
+                 key; you must either remove the ORDER BY or the IN and sort client side, or \
+                 disable paging for this query",
+            ));
+        }
         let mut reader = PageReader {
             plan: self,
             values,
@@ -165,7 +179,7 @@ impl SelectPlan {
             met,
             page_size: page
                 .size
-                .filter(|_| !self.is_grouped() && self.nearest.is_none())
+                .filter(|_| !self.is_grouped() && self.nearest.is_none() && !self.merges)
                 .unwrap_or(usize::MAX),
             limit,
             per_partition: if self.distinct { 1 } else { per_partition },
@@ -177,6 +191,7 @@ impl SelectPlan {
             group: None,
             scored: Vec::new(),
             nearest: None,
+            merged: Vec::new(),
         };
         if let Some(nearest) = &self.nearest {
             reader.nearest = Some(nearest.vector(&self.table, values)?);
@@ -312,9 +327,9 @@ fn reversed(
     restrictions: &Restrictions,
 ) -> Result<bool> {
     let Some((_, first_desc)) = order_by.first() else { return Ok(false) };
-    if !restrictions.has_one_partition() {
+    if !restrictions.has_partitions() {
         return Err(CqlError::invalid(
-            "ORDER BY is only supported when the partition key is restricted by an EQ",
+            "ORDER BY is only supported when the partition key is restricted by an EQ or an IN.",
         ));
     }
     let is_reversed = table.clustering_desc.first() != Some(first_desc);
@@ -350,6 +365,9 @@ struct PageReader<'a> {
     /// How alike each row is, and its cells: of statements that ask for the nearest.
     scored: Vec<(f32, Vec<u8>)>,
     nearest: Option<Vec<f32>>,
+    /// Where in its partition each row stands, and its cells: of statements that order the rows of
+    /// several partitions.
+    merged: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Rows with the same values of GROUP BY.
@@ -466,6 +484,13 @@ impl PageReader<'_> {
         }
         if self.plan.is_grouped() {
             return self.add_to_group(row);
+        }
+        if self.plan.merges {
+            self.in_partition += 1;
+            self.emit(row)?;
+            let cells = std::mem::take(&mut self.cells);
+            self.merged.push((row_key.to_vec(), cells));
+            return Ok(ControlFlow::Continue(()));
         }
         if self.limit == 0 {
             return Ok(ControlFlow::Break(()));
@@ -621,7 +646,22 @@ impl PageReader<'_> {
     fn show_nearest(&mut self) {
         let mut scored = std::mem::take(&mut self.scored);
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        for (_, cells) in scored {
+        self.show_rows(scored.into_iter().map(|(_, cells)| cells));
+    }
+
+    /// Shows the rows of several partitions, in the order of ORDER BY.
+    fn show_merged(&mut self) {
+        let mut merged = std::mem::take(&mut self.merged);
+        match self.plan.reversed {
+            true => merged.sort_by(|a, b| b.0.cmp(&a.0)),
+            false => merged.sort_by(|a, b| a.0.cmp(&b.0)),
+        }
+        self.show_rows(merged.into_iter().map(|(_, cells)| cells));
+    }
+
+    /// Appends rows, as many as may still be shown.
+    fn show_rows(&mut self, rows: impl Iterator<Item = Vec<u8>>) {
+        for cells in rows {
             if self.limit == 0 {
                 return;
             }
@@ -634,6 +674,7 @@ impl PageReader<'_> {
     fn finish(mut self) -> Result<Rows> {
         self.end_groups()?;
         self.show_nearest();
+        self.show_merged();
         let state = self.last.filter(|_| self.has_more).map(|(partition, row, in_partition)| {
             PagingState {
                 statement: self.plan.fingerprint,

@@ -131,6 +131,8 @@ fn clustering_order_slices_and_in() {
     db.check("SELECT v FROM t WHERE p IN (1, 2) PER PARTITION LIMIT 1", "14;20");
     db.check("SELECT p FROM t WHERE token(p) > 9223372036854775807", "");
     db.check("SELECT p, a AS first FROM t WHERE p = 2 USING TIMEOUT 5ms;", "2|9");
+    db.check("SELECT p, a FROM t WHERE p IN (1, 2) ORDER BY a DESC", "2|9;1|3;1|2;1|1;1|1");
+    db.check("SELECT v FROM t WHERE p IN (1, 2) ORDER BY a ASC, b DESC LIMIT 2", "12;11");
 }
 
 #[test]
@@ -143,7 +145,8 @@ fn what_makes_no_sense_is_invalid() {
         "SELECT * FROM t WHERE p = 1 AND a = 1 AND a > 0",
         "SELECT * FROM t WHERE p = 1 ORDER BY b",
         "SELECT * FROM t WHERE p = 1 ORDER BY a ASC, b ASC",
-        "SELECT * FROM t WHERE p IN (1, 2) ORDER BY a ASC",
+        "SELECT * FROM t WHERE p > 0 ORDER BY a ASC",
+        "SELECT * FROM t ORDER BY a ASC",
         "SELECT * FROM t LIMIT 0",
         "SELECT DISTINCT v FROM t",
         "UPDATE t SET v = 1 WHERE p = 1 AND a = 1",

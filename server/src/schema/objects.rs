@@ -503,7 +503,8 @@ pub(super) fn create_view(
             Err(CqlError::already_exists(&home, &name))
         };
     }
-    let base = keyspace.tables.get(&create.base.name).ok_or_else(|| {
+    let base = keyspace.tables.get(&create.base.name).filter(|base| base.view.is_none());
+    let base = base.ok_or_else(|| {
         CqlError::invalid(format!("Base table '{}' doesn't exist", create.base.name))
     })?;
     let view = view_of(persona, base, create)?;

@@ -38,6 +38,7 @@ pub const SCRIPTS: &[Script] = scripts![
     "conditions",
     "describe",
     "functions",
+    "options",
     "select",
     "static",
     "syntax",
@@ -45,6 +46,7 @@ pub const SCRIPTS: &[Script] = scripts![
     "times",
     "types",
     "udts",
+    "unusual",
 ];
 
 /// The statements of a script.

@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case] = &[
     case!(scripts::conditions).cassandra().one_node(),
     case!(scripts::describe).cassandra().one_node(),
     case!(scripts::functions).cassandra().one_node(),
+    case!(scripts::options).cassandra().one_node(),
     case!(scripts::select).cassandra().one_node(),
     case!(scripts::of_statics).cassandra().one_node(),
     case!(scripts::syntax).cassandra().one_node(),
@@ -22,6 +23,7 @@ pub(super) const CASES: &[Case] = &[
     case!(scripts::times).cassandra().one_node(),
     case!(scripts::types).cassandra().one_node(),
     case!(scripts::udts).cassandra().one_node(),
+    case!(scripts::unusual).cassandra().one_node(),
 ];
 
 /// Three nodes that compile a function at once, on a busy machine, take half a minute.
@@ -60,6 +62,7 @@ run! {
     conditions "conditions",
     describe "describe",
     functions "functions",
+    options "options",
     select "select",
     of_statics "static",
     syntax "syntax",
@@ -67,4 +70,5 @@ run! {
     times "times",
     types "types",
     udts "udts",
+    unusual "unusual",
 }
