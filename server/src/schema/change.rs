@@ -311,8 +311,19 @@ const TABLE_OPTIONS: [&str; 26] = [
 ];
 
 pub(super) fn check_options(options: &[(String, OptionValue)]) -> Result<(), CqlError> {
-    match options.iter().find(|(name, _)| !TABLE_OPTIONS.contains(&name.as_str())) {
-        Some((name, _)) => Err(CqlError::syntax(format!("Unknown property '{name}'"))),
+    if let Some((name, _)) =
+        options.iter().find(|(name, _)| !TABLE_OPTIONS.contains(&name.as_str()))
+    {
+        return Err(CqlError::syntax(format!("Unknown property '{name}'")));
+    }
+    let is_known = |value: &OptionValue| match value {
+        OptionValue::Text(text) => {
+            ["NONE", "BLOCKING"].iter().any(|known| text.eq_ignore_ascii_case(known))
+        }
+        OptionValue::Map(_) => false,
+    };
+    match options.iter().find(|(name, value)| name == "read_repair" && !is_known(value)) {
+        Some(_) => Err(CqlError::configuration("read_repair must be NONE or BLOCKING")),
         None => Ok(()),
     }
 }
