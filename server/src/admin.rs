@@ -30,6 +30,7 @@ enum Request {
     EnableBinary { node: usize },
     AddNode { node: usize },
     RemoveNode { node: usize },
+    Repair { keyspace: String },
     Quit,
 }
 
@@ -102,6 +103,9 @@ async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<C
         Request::AddNode { node } => command(commands, |done| Command::AddNode(node, done)).await,
         Request::RemoveNode { node } => {
             command(commands, |done| Command::RemoveNode(node, done)).await
+        }
+        Request::Repair { keyspace } => {
+            command(commands, |done| Command::Repair(keyspace, done)).await
         }
         Request::Quit => match commands.upgrade() {
             Some(commands) => commands.send(Command::Quit).await.map_err(|e| e.to_string()),

@@ -230,6 +230,19 @@ impl ClusterBuilder {
         self
     }
 
+    /// Whether nodes keep what others miss while these are down, and deliver it when they are up
+    /// again; they do unless set to false.
+    pub fn hinted_handoff_enabled(mut self, enabled: bool) -> Self {
+        self.limits.hinted_handoff_enabled = enabled;
+        self
+    }
+
+    /// For how long after a node went down the others keep what it misses; 3 h unless set.
+    pub fn max_hint_window(mut self, window: Duration) -> Self {
+        self.limits.max_hint_window = window;
+        self
+    }
+
     /// Address of the admin port (see `README.md`), port 0 for any. There is none unless set.
     pub fn admin(mut self, address: SocketAddr) -> Self {
         self.admin = Some(address);
@@ -369,6 +382,8 @@ pub(crate) enum Command {
     RemoveNode(NodeIndex, oneshot::Sender<io::Result<()>>),
     /// Keyspace, table and key.
     Endpoints([String; 3], oneshot::Sender<io::Result<Vec<IpAddr>>>),
+    /// Of a keyspace.
+    Repair(String, oneshot::Sender<io::Result<()>>),
     Quit,
 }
 
@@ -465,6 +480,10 @@ impl Nodes {
                     let found = endpoints(&self.shared, &keyspace, &table, &key);
                     let _ = done.send(found.map_err(|error| io::Error::other(error.message)));
                 }
+                Command::Repair(keyspace, done) => {
+                    let repaired = self.shared.repair(&keyspace);
+                    let _ = done.send(repaired.map_err(|error| io::Error::other(error.message)));
+                }
                 Command::Quit => return,
             }
         }
@@ -478,6 +497,7 @@ impl Nodes {
     fn set_health(&self, node: NodeIndex, health: Health) {
         if let Some(state) = self.shared.node_states.get(node) {
             state.pulse.set(health);
+            self.shared.health_changed(node, health);
         }
     }
 
@@ -816,6 +836,20 @@ impl Cluster {
     ) -> io::Result<Vec<IpAddr>> {
         let names = [keyspace, table, key].map(str::to_owned);
         self.command(|done| Command::Endpoints(names, done)).await
+    }
+
+    /// Gives every replica of the tables of a keyspace what any of them has, as `nodetool repair`
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such keyspace, or a node is stopped or paused.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again at any time.
+    pub async fn repair(&self, keyspace: &str) -> io::Result<()> {
+        self.command(|done| Command::Repair(keyspace.to_owned(), done)).await
     }
 
     async fn command<T>(

@@ -1,8 +1,9 @@
 //! What a node does for its client beyond running the statement: it asks the replicas.
 //!
-//! Rows are stored once, so asking them is counting them: those that are up answer. A request that
-//! too few answer is carried out like one that is answered, as the others have done their part by
-//! then; a request that can't find enough to begin with is not.
+//! Those that are up answer. A request that too few answer is carried out like one that is
+//! answered, as the others have done their part by then; a request that can't find enough to begin
+//! with is not. Which replica has what is in `store/copies.rs`; as long as all have the same, those
+//! that answer are only counted.
 
 use std::cell::RefCell;
 use std::collections::btree_map::Entry;
@@ -18,7 +19,7 @@ use crate::replicas::{Consistency, Group, Health, Levels, Replica, Shortage};
 use crate::routing::{NodeIndex, NodeSet, Placement};
 use crate::schema::Table;
 use crate::state::Shared;
-use crate::store::{PartitionKey, Tombstones};
+use crate::store::{Delivery, Fate, PartitionKey, Range, Seen, TableData, Tombstones, View};
 use crate::wire::read::Value;
 
 type Result<T> = std::result::Result<T, CqlError>;
@@ -99,16 +100,30 @@ impl Coordinator<'_> {
             strategy: &placement.strategy,
             replicas: replicas.iter().map(replica).collect(),
             local: self.datacenter(self.node),
+            has_hints: self.shared.limits.hinted_handoff_enabled,
         }
     }
 
-    /// Checks that the replicas of all rows that are to be read answer.
+    /// The replicas of a row that is to be written: one that misses the write doesn't answer.
+    fn writers<'a>(&'a self, placement: &'a Placement, replicas: NodeSet) -> Group<'a> {
+        let mut group = self.group(placement, replicas);
+        let misses = self.shared.misses.get();
+        for replica in &mut group.replicas {
+            if replica.health == Health::Up && misses.contains(replica.node) {
+                replica.health = Health::Paused;
+            }
+        }
+        group
+    }
+
+    /// Checks that the replicas of all rows that are to be read answer, and asks them where they
+    /// may differ.
     pub(crate) fn check_read(
         &self,
         select: &SelectPlan,
         placement: &Placement,
         values: &[Value<'_>],
-    ) -> Result<()> {
+    ) -> Result<Seen> {
         let consistency = self.levels.consistency;
         let timeout = self.shared.limits.read_request_timeout;
         if consistency == Consistency::Any {
@@ -117,27 +132,108 @@ impl Coordinator<'_> {
         }
         if consistency.is_serial() && select.restrictions.has_partitions() {
             let keys = select.restrictions.partitions(&select.table, values)?;
-            return self.check_serial_read(&keys, placement);
+            return self.check_serial_read(&select.table, &keys, placement);
         }
         let checks = replicas_of(select, placement, values)?
             .into_iter()
             .map(|set| self.group(placement, set).check(consistency));
         match worst(checks) {
             Some(shortage) => Err(CqlError::read_shortage(shortage, timeout)),
-            None => Ok(()),
+            None if select.table.data.borrow().has_copies() => self.see(select, placement, values),
+            None => Ok(Seen::default()),
         }
+    }
+
+    /// Asks the replicas of partitions of which there are several copies.
+    fn see(
+        &self,
+        select: &SelectPlan,
+        placement: &Placement,
+        values: &[Value<'_>],
+    ) -> Result<Seen> {
+        let data = select.table.data.borrow();
+        let keys: Vec<PartitionKey> = if select.restrictions.has_partitions() {
+            let keys = select.restrictions.partitions(&select.table, values)?;
+            keys.into_iter().map(|(key, _)| key).collect()
+        } else {
+            let (low, high) = select.restrictions.token_range(&select.table, values)?;
+            let tokens = low..=high;
+            data.apart().filter(|key| tokens.contains(&key.token)).cloned().collect()
+        };
+        let ranges = select.restrictions.ranges(&select.table, values)?;
+        Ok(data.see(self.askings(keys, placement), &ranges))
+    }
+
+    /// Asks the replicas of all partitions of a table of which there are several copies.
+    pub(crate) fn see_all(&self, table: &Table, placement: &Placement) -> Seen {
+        let data = table.data.borrow();
+        data.see(self.askings(data.apart().cloned(), placement), &[Range::all()])
+    }
+
+    fn askings(
+        &self,
+        keys: impl IntoIterator<Item = PartitionKey>,
+        placement: &Placement,
+    ) -> impl Iterator<Item = (PartitionKey, Vec<NodeIndex>)> {
+        keys.into_iter().map(|key| {
+            let group = self.group(placement, placement.replicas(key.token));
+            let asked = group.asked(self.node, self.levels.consistency);
+            (key, asked)
+        })
+    }
+
+    /// Gives the replicas that a read has asked what they have together, before it is answered.
+    pub(crate) fn repair_read(
+        &self,
+        select: &SelectPlan,
+        placement: &Placement,
+        values: &[Value<'_>],
+        seen: &Seen,
+    ) -> Result<()> {
+        if !repairs_reads(&select.table) {
+            return Ok(());
+        }
+        let ranges = select.restrictions.ranges(&select.table, values)?;
+        let mut data = select.table.data.borrow_mut();
+        for (key, asked) in seen.differing() {
+            data.repair(&key, &asked, &ranges, placement.replicas(key.token));
+        }
+        Ok(())
+    }
+
+    /// A round of Paxos: those that take part get to know what was decided without them, and a
+    /// majority is asked.
+    fn paxos_round(&self, table: &Table, key: &PartitionKey, group: &Group<'_>) -> Seen {
+        let mut data = table.data.borrow_mut();
+        if !data.is_apart(key) {
+            return Seen::default();
+        }
+        let serial = match self.levels.consistency.is_serial() {
+            true => self.levels.consistency,
+            false => self.levels.serial,
+        };
+        let all = NodeSet::of(group.replicas.iter().map(|replica| replica.node));
+        data.catch_up(key, &group.participants(serial), all);
+        let asked = group.asked(self.node, serial);
+        let ranges = [Range::all()];
+        if repairs_reads(table) {
+            data.repair(key, &asked, &ranges, all);
+        }
+        data.see([(key.clone(), asked)], &ranges)
     }
 
     /// A read that goes through Paxos first. If that fails nothing is read, whoever has answered.
     fn check_serial_read<T>(
         &self,
+        table: &Table,
         keys: &[(PartitionKey, T)],
         placement: &Placement,
-    ) -> Result<()> {
+    ) -> Result<Seen> {
         let [(key, _)] = keys else {
             let message =
                 "SERIAL/LOCAL_SERIAL consistency may only be requested for one partition at a time";
-            return if keys.is_empty() { Ok(()) } else { Err(CqlError::invalid(message)) };
+            let is_none = keys.is_empty();
+            return if is_none { Ok(Seen::default()) } else { Err(CqlError::invalid(message)) };
         };
         let timeout = self.shared.limits.read_request_timeout;
         let group = self.group(placement, placement.replicas(key.token));
@@ -149,7 +245,8 @@ impl Coordinator<'_> {
                 alive @ Shortage::Alive { .. } => alive,
             };
             CqlError::read_shortage(shortage, timeout)
-        })
+        })?;
+        Ok(self.paxos_round(table, key, &group))
     }
 
     /// Warns of tombstones, or fails, once a read has met too many.
@@ -191,8 +288,9 @@ impl Coordinator<'_> {
         Failures { nodes: nodes.into_iter().take(count).filter_map(address).collect(), reason }
     }
 
-    /// Checks that Paxos can decide on a conditional statement.
-    pub(crate) fn check_paxos(&self, plan: &ModifyPlan, values: &[Value<'_>]) -> Result<()> {
+    /// Checks that Paxos can decide on a conditional statement, and asks those that take part where
+    /// they may differ.
+    pub(crate) fn check_paxos(&self, plan: &ModifyPlan, values: &[Value<'_>]) -> Result<Seen> {
         let Levels { consistency, serial } = self.levels;
         if consistency.is_serial() {
             return Err(CqlError::invalid(format!(
@@ -203,13 +301,16 @@ impl Coordinator<'_> {
         }
         let timeout = self.shared.limits.write_request_timeout;
         let placement = self.placement(&plan.table)?;
+        let mut seen = Seen::default();
         for (key, _) in plan.restrictions.partitions(&plan.table, values)? {
             let group = self.group(&placement, placement.replicas(key.token));
             group
                 .check_paxos(serial)
                 .map_err(|shortage| CqlError::write_shortage(shortage, WriteType::Cas, timeout))?;
+            // There is one partition.
+            seen = self.paxos_round(&plan.table, &key, &group);
         }
-        Ok(())
+        Ok(seen)
     }
 
     fn placement(&self, table: &Table) -> Result<Rc<Placement>> {
@@ -219,12 +320,19 @@ impl Coordinator<'_> {
 
     /// Writes, if there are enough replicas to begin; fails all the same if too few answer.
     pub(crate) fn write(&self, writer: Writer, mutations: Vec<Mutation>) -> Result<()> {
+        for mutation in mutations.iter().filter(|mutation| mutation.reads_lists()) {
+            let (data, key) = (mutation.table().data.borrow(), mutation.key());
+            let seen = self.see_one(&data, mutation.table(), &key)?;
+            mutation.check_lists(View::new(&data, &seen).find(&key))?;
+        }
         let parts = self.parts(&mutations)?;
         self.check_sizes(writer, &parts)?;
         let timeout = self.shared.limits.write_request_timeout;
         let typ = write_type(writer, &parts);
+        let mut is_whole = true;
         let checks = parts.iter().map(|((_, key), part)| {
-            let group = self.group(&part.placement, part.placement.replicas(key.token));
+            let group = self.writers(&part.placement, part.placement.replicas(key.token));
+            is_whole &= group.replicas.iter().all(|replica| replica.health == Health::Up);
             group.check(self.levels.consistency)
         });
         let shortage = worst(checks);
@@ -235,11 +343,80 @@ impl Coordinator<'_> {
         if typ == WriteType::Batch {
             self.write_batch_log()?;
         }
-        mutations.into_iter().for_each(Mutation::apply);
+        for mutation in mutations {
+            if is_whole && !mutation.table().data.borrow().has_copies() {
+                let leader = self.leader(&mutation, typ)?;
+                mutation.apply(leader);
+            } else {
+                self.write_apart(writer, mutation)?;
+            }
+        }
         match shortage {
             Some(shortage) => Err(CqlError::write_shortage(shortage, typ, timeout)),
             None => Ok(()),
         }
+    }
+
+    /// The replica that counts; any where nothing is counted.
+    fn leader(&self, mutation: &Mutation, typ: WriteType) -> Result<NodeIndex> {
+        if typ != WriteType::Counter {
+            return Ok(self.node);
+        }
+        let replicas = self.placement(mutation.table())?.replicas(mutation.key().token);
+        Ok(match replicas.contains(self.node) {
+            true => self.node,
+            false => replicas.iter().next().unwrap_or(self.node),
+        })
+    }
+
+    /// Asks for a partition that a write depends on.
+    fn see_one(&self, data: &TableData, table: &Table, key: &PartitionKey) -> Result<Seen> {
+        if !data.is_apart(key) {
+            return Ok(Seen::default());
+        }
+        let placement = self.placement(table)?;
+        Ok(data.see(self.askings([key.clone()], &placement), &[Range::all()]))
+    }
+
+    /// Brings a write to each replica by itself, now or later.
+    fn write_apart(&self, writer: Writer, mutation: Mutation) -> Result<()> {
+        let (table, key) = (mutation.table(), mutation.key());
+        let placement = self.placement(table)?;
+        let group = self.writers(&placement, placement.replicas(key.token));
+        let leader = group.leader(self.node);
+        let data = Rc::clone(&table.data);
+        let old = if table.is_counter() {
+            data.borrow().expected_of(&key, leader)
+        } else if mutation.reads_lists() {
+            let data = data.borrow();
+            let seen = self.see_one(&data, table, &key)?;
+            View::new(&data, &seen).find(&key).cloned()
+        } else {
+            None
+        };
+        let delta = mutation.into_delta(old.as_ref(), leader);
+        let misses = self.shared.misses.get();
+        let delivery = |replica: &Replica<'_>| {
+            let fate = match replica.health {
+                Health::Up => Fate::Taken,
+                Health::Paused if misses.contains(replica.node) => Fate::Missed,
+                Health::Paused => Fate::Queued,
+                Health::Down => Fate::Missed,
+            };
+            let is_hinted = fate != Fate::Taken
+                && !misses.contains(replica.node)
+                && self.shared.keeps_hint_for(replica.node);
+            Delivery {
+                delta: &delta,
+                replica: replica.node,
+                fate,
+                hinted_by: is_hinted.then_some(self.node),
+                is_commit: writer == Writer::Paxos,
+            }
+        };
+        let deliveries: Vec<_> = group.replicas.iter().map(delivery).collect();
+        data.borrow_mut().write_apart(&key, &deliveries);
+        Ok(())
     }
 
     /// Partitions that are written to, each once whatever the number of its tables.
@@ -350,14 +527,17 @@ impl Coordinator<'_> {
         let health: Vec<_> = {
             let ring = self.shared.ring.borrow();
             let members = (0..self.shared.nodes.len()).filter(|node| ring.is_member(*node));
-            members.map(|node| self.health(node)).collect()
+            members.map(|node| (node, self.health(node))).collect()
         };
-        if health.contains(&Health::Down) {
+        let with = |wanted| health.iter().filter(move |(_, health)| *health == wanted);
+        if with(Health::Down).count() > 0 {
             let message = "Error during truncate: Cannot achieve consistency level ALL";
             return Err(CqlError::new(code::TRUNCATE, message));
         }
-        table.data.borrow_mut().truncate();
-        let received = health.iter().filter(|health| **health == Health::Up).count();
+        let paused: Vec<_> = with(Health::Paused).map(|(node, _)| *node).collect();
+        let placement = self.placement(table)?;
+        table.data.borrow_mut().truncate(&paused, |token| placement.replicas(token));
+        let received = with(Health::Up).count();
         if received == health.len() {
             return Ok(());
         }
@@ -380,6 +560,14 @@ fn replicas_of(
     }
     let keys = select.restrictions.partitions(&select.table, values)?;
     Ok(keys.iter().map(|(key, _)| placement.replicas(key.token)).collect())
+}
+
+/// Whether reads of a table repair what they find missing.
+fn repairs_reads(table: &Table) -> bool {
+    !matches!(
+        table.options.get("read_repair"),
+        Some(OptionValue::Text(text)) if text.eq_ignore_ascii_case("none")
+    )
 }
 
 /// What keeps a request from being begun, or else from being answered.

@@ -36,6 +36,12 @@ pub enum FaultAction {
         /// Its text.
         message: String,
     },
+    /// The request is executed, but these nodes do not get what it writes: they neither answer nor
+    /// are hints kept for them.
+    MissWrites {
+        /// Indexes of the nodes, from 0.
+        nodes: Vec<usize>,
+    },
     /// The request is not executed and answered as if the statement were not prepared.
     Unprepared,
 }

@@ -28,6 +28,7 @@ mod endpoints;
 mod error;
 mod exec;
 mod faults;
+mod healing;
 mod limits;
 mod node;
 mod persona;

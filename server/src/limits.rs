@@ -17,6 +17,9 @@ pub(crate) struct Limits {
     pub(crate) max_mutation_size: usize,
     /// Nothing is written to tables of which changes are captured.
     pub(crate) cdc_has_no_room: bool,
+    /// Whether nodes keep what others miss, and for how long after these went down.
+    pub(crate) hinted_handoff_enabled: bool,
+    pub(crate) max_hint_window: Duration,
 }
 
 impl Default for Limits {
@@ -30,6 +33,8 @@ impl Default for Limits {
             batch_size_warn_threshold: 5 << 10,
             max_mutation_size: 16 << 20,
             cdc_has_no_room: false,
+            hinted_handoff_enabled: true,
+            max_hint_window: Duration::from_secs(3 * 60 * 60),
         }
     }
 }

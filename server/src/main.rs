@@ -102,6 +102,12 @@ struct Limits {
     /// Let writes to tables `WITH cdc = true` fail.
     #[arg(long)]
     cdc_has_no_room: bool,
+    /// Whether nodes keep writes for nodes that are down.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    hinted_handoff_enabled: bool,
+    /// Milliseconds after which they keep no more for one that is down.
+    #[arg(long, value_name = "MS", default_value_t = 3 * 60 * 60 * 1000)]
+    max_hint_window: u64,
 }
 
 impl Limits {
@@ -115,6 +121,8 @@ impl Limits {
             .batch_size_warn_threshold(self.batch_size_warn_threshold)
             .max_mutation_size(self.max_mutation_size)
             .cdc_has_no_room(self.cdc_has_no_room)
+            .hinted_handoff_enabled(self.hinted_handoff_enabled)
+            .max_hint_window(Duration::from_millis(self.max_hint_window))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How many replicas a request needs, and how many there are: consistency levels.
 //!
-//! As Apache Cassandra reckons. Rows are stored once, so this decides only whether a request goes
-//! through, never what it sees.
+//! As Apache Cassandra reckons. This decides whether a request goes through, and which replicas a
+//! read asks; what they have is in `store/copies.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -116,6 +116,8 @@ pub(crate) struct Group<'a> {
     pub(crate) replicas: Vec<Replica<'a>>,
     /// The coordinator's datacenter.
     pub(crate) local: &'a str,
+    /// Whether the coordinator keeps hints for replicas that are down.
+    pub(crate) has_hints: bool,
 }
 
 /// What is missing.
@@ -142,6 +144,48 @@ impl Group<'_> {
     pub(crate) fn check_paxos(&self, serial: Consistency) -> Result<(), Shortage> {
         let participants = self.counted(serial).count();
         self.check_counts(serial, quorum(participants))
+    }
+
+    /// Whom a read asks: as many as the level needs of those that answer, the coordinator before
+    /// its datacenter, that before the others, and then in the order of their numbers.
+    pub(crate) fn asked(&self, me: NodeIndex, consistency: Consistency) -> Vec<NodeIndex> {
+        let answering = self.counted(consistency).filter(|replica| replica.health == Health::Up);
+        let mut answering: Vec<_> = answering.collect();
+        answering.sort_by_key(|r| (r.node != me, r.datacenter != self.local, r.node));
+        let first = |of: &mut dyn Iterator<Item = &Replica<'_>>, count: usize| -> Vec<_> {
+            of.take(count).map(|replica| replica.node).collect()
+        };
+        match (consistency, self.strategy) {
+            (Consistency::EachQuorum, Strategy::NetworkTopology { factors }) => {
+                let of_each = factors.iter().flat_map(|(datacenter, factor)| {
+                    let here = |r: &&&Replica<'_>| r.datacenter == datacenter.as_str();
+                    first(&mut answering.iter().filter(here).copied(), quorum(*factor))
+                });
+                of_each.collect()
+            }
+            _ => {
+                let count = match consistency.is_serial() {
+                    true => quorum(self.counted(consistency).count()),
+                    false => self.required(consistency),
+                };
+                first(&mut answering.into_iter(), count)
+            }
+        }
+    }
+
+    /// Those that take part in Paxos and answer.
+    pub(crate) fn participants(&self, serial: Consistency) -> Vec<NodeIndex> {
+        let answering = self.counted(serial).filter(|replica| replica.health == Health::Up);
+        answering.map(|replica| replica.node).collect()
+    }
+
+    /// Who counts for the others: as a read chooses, but any replica rather than none.
+    pub(crate) fn leader(&self, me: NodeIndex) -> NodeIndex {
+        let rank = |r: &&Replica<'_>| {
+            let is_late = (r.health != Health::Up, r.health == Health::Down);
+            (is_late, r.node != me, r.datacenter != self.local, r.node)
+        };
+        self.replicas.iter().min_by_key(rank).map_or(me, |replica| replica.node)
     }
 
     /// How many replicas have to answer.
@@ -194,7 +238,10 @@ impl Group<'_> {
         let mut received = count(|health| health == Health::Up);
         if consistency == Consistency::Any {
             // The coordinator keeps a hint for each that is down, and a hint will do.
-            received = self.replicas.len() - count(|health| health == Health::Paused);
+            received = match self.has_hints {
+                true => self.replicas.len() - count(|health| health == Health::Paused),
+                false => received,
+            };
             if self.replicas.is_empty() {
                 return Ok(());
             }
@@ -251,7 +298,7 @@ mod tests {
             Replica { node, datacenter, health }
         };
         let replicas = replicas.split_whitespace().enumerate().map(replica).collect();
-        Group { strategy, replicas, local: "a" }
+        Group { strategy, replicas, local: "a", has_hints: true }
     }
 
     fn topology(factors: &[(&str, usize)]) -> Strategy {
@@ -308,6 +355,39 @@ mod tests {
         let everywhere = Strategy::Everywhere;
         assert_eq!(short(self::group(&everywhere, "a+ a+").check(C::All)), None);
         assert_eq!(short(self::group(&everywhere, "a+").check(C::Two)), Some(("alive", 2, 1)));
+    }
+
+    #[test]
+    fn without_hints_any_takes_a_replica() {
+        let one = Strategy::Simple { factor: 1 };
+        let mut group = group(&one, "a-");
+        assert_eq!(short(group.check(Consistency::Any)), None);
+        group.has_hints = false;
+        assert_eq!(short(group.check(Consistency::Any)), Some(("answers", 1, 0)));
+    }
+
+    #[test]
+    fn reads_ask_the_nearest_that_answer() {
+        use Consistency as C;
+        let both = topology(&[("a", 3), ("b", 3)]);
+        for (replicas, me, level, expect) in [
+            ("a+ a+ a+ b+ b+ b+", 0, C::One, &[0][..]),
+            ("a+ a+ a+ b+ b+ b+", 2, C::One, &[2]),
+            ("a+ a+ a+ b+ b+ b+", 9, C::One, &[0]),
+            ("a- a~ a+ b+ b+ b+", 0, C::One, &[2]),
+            ("a- a- a- b+ b+ b+", 0, C::Two, &[3, 4]),
+            ("a+ a+ a+ b+ b+ b+", 1, C::LocalQuorum, &[1, 0]),
+            ("a+ a- a+ b+ b+ b+", 2, C::Quorum, &[2, 0, 3, 4]),
+            ("a+ a- a+ b+ b~ b+", 2, C::EachQuorum, &[2, 0, 3, 5]),
+            ("a+ a+ a+ b+ b+ b+", 1, C::All, &[1, 0, 2, 3, 4, 5]),
+            ("a+ a+ a- b+ b+ b-", 1, C::Serial, &[1, 0, 3, 4]),
+            ("a+ a+ a- b+ b+ b-", 1, C::LocalSerial, &[1, 0]),
+        ] {
+            let asked = group(&both, replicas).asked(me, level);
+            assert_eq!(asked, expect, "{replicas} {me} {level}");
+        }
+        assert_eq!(group(&both, "a~ a+ a+ b+ b+ b+").leader(0), 1);
+        assert_eq!(group(&both, "a- a- a~ b- b- b-").leader(0), 2);
     }
 
     #[test]

@@ -108,6 +108,12 @@ impl NodeSet {
         }
     }
 
+    pub(crate) fn of(nodes: impl IntoIterator<Item = NodeIndex>) -> Self {
+        let mut set = Self::default();
+        nodes.into_iter().for_each(|node| set.insert(node));
+        set
+    }
+
     /// The nodes, ascending.
     pub(crate) fn iter(self) -> impl Iterator<Item = NodeIndex> {
         (0..NODES_MAX).filter(move |node| self.contains(*node))

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use md5::{Digest, Md5};
 use tokio::sync::mpsc;
@@ -32,11 +33,11 @@ use crate::replicas::Levels;
 use crate::roles::Roles;
 use crate::roles::access::{created, is_dropped, needs};
 use crate::roles::statement::Asker;
-use crate::routing::{NodeIndex, Ring, Sharding, token_of, write_composite};
+use crate::routing::{NodeIndex, NodeSet, Ring, Sharding, token_of, write_composite};
 use crate::schema::catalog::{Catalog, NodeInfo};
 use crate::schema::change::apply;
 use crate::schema::{Schema, Table};
-use crate::store::Tombstones;
+use crate::store::{Seen, Tombstones, View};
 use crate::users::{Users, without_password};
 use crate::value::time::now_us;
 use crate::wire::read::Value;
@@ -98,6 +99,7 @@ pub(crate) struct NodeState {
     pub(crate) listeners: RefCell<Vec<(EventKinds, mpsc::Sender<EventFrame>)>>,
     /// Shard of the next connection to the plain port.
     pub(crate) next_shard: Cell<u16>,
+    pub(crate) down_since: Cell<Option<Instant>>,
 }
 
 /// The state of a cluster.
@@ -121,6 +123,8 @@ pub(crate) struct Shared {
     statements: RefCell<Statements>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) faults: Arc<Faults>,
+    /// Nodes that do not get what the request that is being run writes.
+    pub(crate) misses: Cell<NodeSet>,
     last_us: Cell<i64>,
 }
 
@@ -189,6 +193,7 @@ impl Shared {
             statements: RefCell::default(),
             counters: parts.counters,
             faults: parts.faults,
+            misses: Cell::default(),
             last_us: Cell::new(0),
         })
     }
@@ -302,30 +307,37 @@ impl Shared {
                 let met = Tombstones::default();
                 let Some(placement) = &plan.placement else {
                     let data = self.catalog(node, &select.table);
-                    let rows = select.run(&data, values, page, when.now_s, &met)?;
+                    let rows = select.run(View::whole(&data), values, page, when.now_s, &met)?;
                     return Ok(Outcome::Rows(rows));
                 };
-                coordinator.check_read(select, placement, values)?;
+                let seen = coordinator.check_read(select, placement, values)?;
                 if let Some(view) = &select.table.view {
                     let schema = self.schema.borrow();
                     let (keyspace, name) = (&select.table.keyspace, view.base.clone());
                     let base = TableName { keyspace: Some(keyspace.clone()), name };
                     let (_, base) = schema.table(&base, None)?;
-                    let data = view_data(&select.table, base, when.now_s);
-                    let rows = select.run(&data, values, page, when.now_s, &met)?;
+                    let seen = coordinator.see_all(base, placement);
+                    let data = view_data(&select.table, base, &seen, when.now_s);
+                    let rows = select.run(View::whole(&data), values, page, when.now_s, &met)?;
                     return Ok(Outcome::Rows(rows));
                 }
                 let data = select.table.data.borrow();
-                let rows = select.run(&data, values, page, when.now_s, &met)?;
+                let rows = View::new(&data, &seen);
+                let rows = select.run(rows, values, page, when.now_s, &met)?;
+                drop(data);
+                if !seen.is_empty() {
+                    coordinator.repair_read(select, placement, values, &seen)?;
+                }
                 coordinator.check_tombstones(select, placement, values, rows.row_count, &met)?;
                 Ok(Outcome::Rows(rows))
             }
             Action::Modify(modify) => {
                 let is_conditional = modify.is_conditional();
-                if is_conditional {
-                    coordinator.check_paxos(modify, values)?;
-                }
-                let (applies, outcome) = modify.check(values, when.now_s, self.persona)?;
+                let seen = match is_conditional {
+                    true => coordinator.check_paxos(modify, values)?,
+                    false => Seen::default(),
+                };
+                let (applies, outcome) = modify.check(values, when.now_s, self.persona, &seen)?;
                 if applies {
                     let writer = if is_conditional { Writing::Paxos } else { Writing::Statement };
                     coordinator.write(writer, modify.mutations(values, when)?)?;
@@ -334,10 +346,11 @@ impl Shared {
             }
             Action::Batch(batch) => {
                 let conditional = batch.plans.iter().find(|modify| modify.is_conditional());
-                if let Some(modify) = conditional {
-                    coordinator.check_paxos(modify, values)?;
-                }
-                let (mutations, outcome) = batch.run(values, when, self.persona)?;
+                let seen = match conditional {
+                    Some(modify) => coordinator.check_paxos(modify, values)?,
+                    None => Seen::default(),
+                };
+                let (mutations, outcome) = batch.run(values, when, self.persona, &seen)?;
                 let batch = Writing::Batch(batch.kind);
                 let writer = if conditional.is_some() { Writing::Paxos } else { batch };
                 coordinator.write(writer, mutations)?;
@@ -351,8 +364,10 @@ impl Shared {
             Action::Use(name) => Ok(Outcome::SetKeyspace(name.clone())),
             Action::Ddl(ddl) => {
                 let ring = self.ring.borrow();
+                let old = self.altered(ddl);
                 let change = apply(&mut self.schema.borrow_mut(), &ring, ddl, keyspace)?;
                 let Some(change) = change else { return Ok(Outcome::Void) };
+                old.inspect(|(name, old)| self.spread(name, old));
                 self.epoch.set(self.epoch.get() + 1);
                 self.roles.dropped(|resource| is_dropped(resource, &change));
                 for resource in created(ddl, &change, &self.schema.borrow()) {
@@ -392,7 +407,9 @@ impl Shared {
     pub(crate) fn set_member(&self, node: NodeIndex, is_member: bool) {
         let mut ring = self.ring.borrow_mut();
         ring.set_member(node, is_member);
+        let old = self.placements();
         self.schema.borrow_mut().place(&ring);
+        self.stream(&old);
         self.epoch.set(self.epoch.get() + 1); // plans know the replicas
     }
 

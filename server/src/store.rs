@@ -1,13 +1,20 @@
 //! Rows in memory: partitions by token, rows by clustering key, cells with timestamps.
 //!
-//! One copy for the whole cluster. Volatile: nothing outlives the process.
+//! One copy for all replicas as long as they have seen the same; `store/copies.rs` has what single
+//! ones have instead, `store/merge.rs` makes one of several. Volatile: nothing outlives the
+//! process.
+
+mod copies;
+mod merge;
 
 use std::cell::Cell as Shared;
 use std::collections::BTreeMap;
 use std::collections::btree_map::{self, Entry};
 use std::ops::Bound;
 
-use crate::routing::{token_of, write_composite};
+use self::copies::Copies;
+pub(crate) use self::copies::{Delivery, Fate, Seen, View};
+use crate::routing::{NodeIndex, token_of, write_composite};
 
 /// Timestamp (microseconds) below all that a client can write.
 const NEVER: i64 = i64::MIN;
@@ -65,7 +72,9 @@ impl Cell {
             let end = cell.stamp.expires.map(|(expires_s, _)| expires_s);
             (cell.stamp.at, cell.value.is_none(), end)
         };
-        (rank(self), &self.value) >= (rank(other), &other.value)
+        // The time to live comes last: without it, which one wins would depend on the order.
+        let ttl = |cell: &Self| cell.stamp.expires.map(|(_, ttl_s)| ttl_s);
+        (rank(self), &self.value, ttl(self)) >= (rank(other), &other.value, ttl(other))
     }
 }
 
@@ -78,23 +87,78 @@ pub(crate) struct Element {
 }
 
 /// A value that is made of elements, each with a time of its own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Elements {
     /// When all that was there before was replaced or deleted.
     deleted_at: i64,
     by_path: BTreeMap<Vec<u8>, Element>,
 }
 
+/// What one replica has counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Shard {
+    pub(crate) node: NodeIndex,
+    /// Grows with each change; of two states the one with the greater clock is the later.
+    pub(crate) clock: i64,
+    pub(crate) count: i64,
+}
+
+impl Shard {
+    /// After one more change, or the first, at a time in microseconds.
+    pub(crate) fn next(node: NodeIndex, old: Option<Self>, by: i64, at: i64) -> Self {
+        let (clock, count) = old.map_or((at, 0), |old| (at.max(old.clock + 1), old.count));
+        Self { node, clock, count: count.wrapping_add(by) }
+    }
+}
+
+/// A counter: the sum of what replicas have counted, each for itself, so that none is lost or
+/// counted twice when copies are made one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Counter {
+    /// By node, ascending.
+    shards: Vec<Shard>,
+    sum: Cell,
+}
+
+impl Counter {
+    fn new(shard: Shard, stamp: Stamp) -> Self {
+        let value = Some(shard.count.to_be_bytes().to_vec());
+        Self { shards: vec![shard], sum: Cell { stamp, value } }
+    }
+
+    fn take(&mut self, shard: Shard, stamp: Stamp) {
+        match self.shards.binary_search_by_key(&shard.node, |shard| shard.node) {
+            Ok(at) => match self.shards.get_mut(at) {
+                Some(old) if old.clock < shard.clock => *old = shard,
+                _ => {}
+            },
+            Err(at) => self.shards.insert(at, shard),
+        }
+        self.sum.stamp.at = self.sum.stamp.at.max(stamp.at);
+        self.add_up();
+    }
+
+    fn add_up(&mut self) {
+        let counts = self.shards.iter().map(|shard| shard.count);
+        let sum = counts.fold(0_i64, i64::wrapping_add).to_be_bytes();
+        match &mut self.sum.value {
+            Some(value) if value.len() == sum.len() => value.copy_from_slice(&sum),
+            value => *value = Some(sum.to_vec()),
+        }
+    }
+}
+
 /// What a row has for a column.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Stored {
     /// A value that is replaced as a whole.
     Whole(Cell),
     Elements(Elements),
+    Counter(Counter),
 }
 
 /// One row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Row {
     /// Values of the clustering columns.
     pub(crate) clustering: Vec<Vec<u8>>,
@@ -124,6 +188,7 @@ impl Row {
         match self.columns.binary_search_by_key(&column, |(id, _)| *id) {
             Ok(at) => match self.columns.get_mut(at) {
                 Some((_, Stored::Whole(old))) if !cell.wins_over(old) => {}
+                Some((_, Stored::Counter(old))) if cell.stamp.at < old.sum.stamp.at => {}
                 Some((_, stored)) => *stored = Stored::Whole(cell),
                 None => {}
             },
@@ -144,6 +209,29 @@ impl Row {
                 }
             }
         }
+    }
+
+    /// Counts, unless the counter was deleted later.
+    pub(crate) fn count(&mut self, column: u16, shard: Shard, stamp: Stamp) {
+        match self.columns.binary_search_by_key(&column, |(id, _)| *id) {
+            Ok(at) => match self.columns.get_mut(at) {
+                Some((_, Stored::Counter(counter))) => counter.take(shard, stamp),
+                Some((_, Stored::Whole(deleted))) if deleted.stamp.at >= stamp.at => {}
+                Some((_, stored)) => *stored = Stored::Counter(Counter::new(shard, stamp)),
+                None => {}
+            },
+            Err(at) => {
+                self.columns.insert(at, (column, Stored::Counter(Counter::new(shard, stamp))));
+            }
+        }
+    }
+
+    /// Counts from 0, where all that was counted before is deleted.
+    pub(crate) fn count_anew(&mut self, column: u16, shard: Shard, stamp: Stamp) {
+        if let Ok(at) = self.columns.binary_search_by_key(&column, |(id, _)| *id) {
+            self.columns.remove(at);
+        }
+        self.count(column, shard, stamp);
     }
 
     /// Takes over what another row has in a column, with its times.
@@ -177,12 +265,12 @@ impl Row {
             }
         };
         let (_, stored) = self.columns.get_mut(at)?;
-        if matches!(stored, Stored::Whole(_)) {
+        if !matches!(stored, Stored::Elements(_)) {
             *stored = new();
         }
         match stored {
             Stored::Elements(elements) => Some(elements),
-            Stored::Whole(_) => None,
+            Stored::Whole(_) | Stored::Counter(_) => None,
         }
     }
 
@@ -207,9 +295,17 @@ impl<'a> RowView<'a> {
     /// The live cell of a column whose value is one.
     pub(crate) fn cell(&self, column: u16) -> Option<&'a Cell> {
         match self.stored(column)? {
-            Stored::Whole(cell) => self.is_live(cell, NEVER).then_some(cell),
+            Stored::Whole(cell) | Stored::Counter(Counter { sum: cell, .. }) => {
+                self.is_live(cell, NEVER).then_some(cell)
+            }
             Stored::Elements(_) => None,
         }
+    }
+
+    /// What a node has counted, of a counter that is live.
+    pub(crate) fn shard(&self, column: u16, node: NodeIndex) -> Option<Shard> {
+        let Stored::Counter(counter) = self.stored(column)? else { return None };
+        counter.shards.iter().find(|shard| shard.node == node).copied()
     }
 
     /// The live elements of a column, in order, each with its path.
@@ -244,7 +340,9 @@ impl<'a> RowView<'a> {
             cell.stamp.at > self.deleted_at.max(deleted_at) && !self.is_live(cell, deleted_at)
         };
         let in_column = |stored: &Stored| match stored {
-            Stored::Whole(cell) => usize::from(is_dead(cell, NEVER)),
+            Stored::Whole(cell) | Stored::Counter(Counter { sum: cell, .. }) => {
+                usize::from(is_dead(cell, NEVER))
+            }
             Stored::Elements(elements) => {
                 let all = elements.by_path.values();
                 all.filter(|element| is_dead(&element.cell, elements.deleted_at)).count()
@@ -261,7 +359,9 @@ impl<'a> RowView<'a> {
     fn exists(&self) -> bool {
         self.row.marker.is_some_and(|marker| marker.is_live(self.now_s, self.deleted_at))
             || self.row.columns.iter().any(|(_, stored)| match stored {
-                Stored::Whole(cell) => self.is_live(cell, NEVER),
+                Stored::Whole(cell) | Stored::Counter(Counter { sum: cell, .. }) => {
+                    self.is_live(cell, NEVER)
+                }
                 Stored::Elements(elements) => {
                     let mut all = elements.by_path.values();
                     all.any(|element| self.is_live(&element.cell, elements.deleted_at))
@@ -309,6 +409,10 @@ impl Range {
         Self { from: prefix, to }
     }
 
+    pub(crate) fn all() -> Self {
+        Self { from: Vec::new(), to: None }
+    }
+
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         key >= self.from.as_slice() && self.to.as_deref().is_none_or(|to| key < to)
     }
@@ -334,7 +438,7 @@ pub(crate) fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// One partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Partition {
     /// Values of the partition key's columns.
     pub(crate) key: Vec<Vec<u8>>,
@@ -347,7 +451,7 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    fn new(key: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn new(key: Vec<Vec<u8>>) -> Self {
         Self {
             key,
             deleted_at: NEVER,
@@ -392,10 +496,13 @@ impl Partition {
 
     /// The row as it is, whether it exists or not.
     fn view<'a>(&'a self, key: &[u8], row: &'a Row, now_s: i64) -> RowView<'a> {
+        RowView { row, deleted_at: self.deleted_at_of(key).max(row.deleted_at), now_s }
+    }
+
+    /// When what is around a row was last deleted.
+    fn deleted_at_of(&self, key: &[u8]) -> i64 {
         let ranges = self.deleted_ranges.iter().filter(|(range, _)| range.contains(key));
-        let deleted_at =
-            ranges.map(|(_, at)| *at).fold(self.deleted_at.max(row.deleted_at), i64::max);
-        RowView { row, deleted_at, now_s }
+        ranges.map(|(_, at)| *at).fold(self.deleted_at, i64::max)
     }
 
     /// The row with this key, if it exists.
@@ -448,7 +555,9 @@ impl Row {
         self.marker.is_some_and(|marker| marker.at > at)
             || self.deleted_at > at
             || self.columns.iter().any(|(_, stored)| match stored {
-                Stored::Whole(cell) => cell.stamp.at > at,
+                Stored::Whole(cell) | Stored::Counter(Counter { sum: cell, .. }) => {
+                    cell.stamp.at > at
+                }
                 Stored::Elements(elements) => {
                     let mut all = elements.by_path.values();
                     elements.deleted_at > at || all.any(|element| element.cell.stamp.at > at)
@@ -460,7 +569,9 @@ impl Row {
 /// All rows of a table.
 #[derive(Debug, Default)]
 pub(crate) struct TableData {
+    /// As those replicas have them that have no copy of their own.
     partitions: BTreeMap<PartitionKey, Partition>,
+    copies: Copies,
 }
 
 impl TableData {
@@ -474,21 +585,9 @@ impl TableData {
         self.partitions.get(key)
     }
 
-    /// All partitions, in token order.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&PartitionKey, &Partition)> {
-        self.partitions.iter()
-    }
-
     /// Partitions from `from` on (or all), in token order.
-    pub(crate) fn from(
-        &self,
-        from: Bound<PartitionKey>,
-    ) -> impl Iterator<Item = (&PartitionKey, &Partition)> {
+    fn from(&self, from: Bound<PartitionKey>) -> btree_map::Range<'_, PartitionKey, Partition> {
         self.partitions.range((from, Bound::Unbounded))
-    }
-
-    pub(crate) fn truncate(&mut self) {
-        self.partitions.clear();
     }
 }
 
@@ -512,7 +611,7 @@ mod tests {
         row.write(1, cell(4, Some("z")));
         let stored = |row: &Row| match &row.columns[0].1 {
             Stored::Whole(cell) => cell.clone(),
-            Stored::Elements(_) => unreachable!("only whole values were written"),
+            other => unreachable!("only whole values were written, not {other:?}"),
         };
         assert_eq!(stored(&row), cell(5, Some("b")));
         row.write(1, cell(5, None));

@@ -13,6 +13,7 @@ use crate::exec::result::{
 };
 use crate::persona::Persona;
 use crate::state::{Bindings, Statement};
+use crate::store::Seen;
 use crate::wire::frame::opcode;
 use crate::wire::read::{Reader, Value};
 
@@ -174,10 +175,12 @@ impl Connection {
         let coordinator =
             Coordinator { shared: &shared, node, levels: tail.levels, warnings: &warnings };
         let conditional = modifications.iter().find(|(modify, _)| modify.is_conditional());
-        if let Some((modify, values)) = conditional {
-            coordinator.check_paxos(modify, values)?;
-        }
-        let (mutations, outcome) = batch::run(kind, &modifications, when, false, persona)?;
+        let seen = match conditional {
+            Some((modify, values)) => coordinator.check_paxos(modify, values)?,
+            None => Seen::default(),
+        };
+        let when = (when, false);
+        let (mutations, outcome) = batch::run(kind, &modifications, when, persona, &seen)?;
         let writer = if conditional.is_some() { Writer::Paxos } else { Writer::Batch(kind) };
         let written = coordinator.write(writer, mutations);
         self.warn(warnings.into_inner());

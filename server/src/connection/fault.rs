@@ -11,6 +11,7 @@ use super::params::batch_head;
 use super::{Connection, Flow};
 use crate::error::CqlError;
 use crate::faults::{FaultAction, Subject};
+use crate::routing::NodeSet;
 use crate::wire::frame::{FLAG_CUSTOM_PAYLOAD, Header, opcode};
 use crate::wire::read::Reader;
 
@@ -84,6 +85,12 @@ impl Connection {
                 let id = id.unwrap_or_default();
                 self.reply_error(header.stream, &CqlError::unprepared(id));
                 return Flow::Continue;
+            }
+            FaultAction::MissWrites { nodes } => {
+                self.shared.misses.set(NodeSet::of(nodes));
+                let flow = self.handle_normally(header, body);
+                self.shared.misses.set(NodeSet::default());
+                return flow;
             }
             FaultAction::Annotate { warnings } => {
                 self.annotate(&warnings, header, body);

@@ -9,6 +9,7 @@ use crate::cql::ast::{BatchKind, Term};
 use crate::error::CqlError;
 use crate::persona::Persona;
 use crate::schema::Column;
+use crate::store::{Seen, View};
 use crate::value::literal::evaluate;
 use crate::value::types::CqlType;
 use crate::wire::read::Value;
@@ -35,6 +36,7 @@ impl BatchPlan {
         values: &[Value<'_>],
         when: When,
         persona: Persona,
+        seen: &Seen,
     ) -> Result<(Vec<Mutation>, Outcome)> {
         let items: Vec<Item<'_>> = self.plans.iter().map(|plan| (plan, values)).collect();
         let mut when = when;
@@ -49,20 +51,22 @@ impl BatchPlan {
                 ));
             }
         }
-        run(self.kind, &items, when, self.timestamp.is_some(), persona)
+        let when = (when, self.timestamp.is_some());
+        run(self.kind, &items, when, persona, seen)
     }
 }
 
-/// Checks a batch and says what it changes and what it answers.
+/// Checks a batch and says what it changes and what it answers. With the time goes whether the
+/// batch says itself when it was made; `seen` is what its conditions see.
 pub(crate) fn run(
     kind: BatchKind,
     items: &[Item<'_>],
-    when: When,
-    has_timestamp: bool,
+    (when, has_timestamp): (When, bool),
     persona: Persona,
+    seen: &Seen,
 ) -> Result<(Vec<Mutation>, Outcome)> {
     check_kind(kind, items)?;
-    let (applies, outcome) = check(items, when.now_s, has_timestamp, persona)?;
+    let (applies, outcome) = check(items, (when.now_s, has_timestamp), persona, seen)?;
     let mut mutations = Vec::new();
     for (plan, values) in items {
         mutations.extend(plan.mutations(values, when)?);
@@ -92,9 +96,9 @@ fn check_kind(kind: BatchKind, items: &[Item<'_>]) -> Result<()> {
 /// Whether all conditions hold, and what a conditional batch answers.
 fn check(
     items: &[Item<'_>],
-    now_s: i64,
-    has_timestamp: bool,
+    (now_s, has_timestamp): (i64, bool),
     persona: Persona,
+    seen: &Seen,
 ) -> Result<(bool, Outcome)> {
     if !items.iter().any(|(plan, _)| plan.is_conditional()) {
         return Ok((true, Outcome::Void));
@@ -115,12 +119,13 @@ fn check(
         places.push(if plan.is_conditional() { Some(plan.place(values)?.2) } else { None });
     }
     let data = first.table.data.borrow();
+    let view = View::new(&data, seen);
     let mut applies = true;
     let mut rows = Vec::new();
     for ((plan, values), place) in items.iter().zip(&places) {
         let row = place
             .as_ref()
-            .and_then(|clustering| plan.row(&data, &key, &partition, clustering, now_s));
+            .and_then(|clustering| plan.row(view, &key, &partition, clustering, now_s));
         applies &= plan.holds(row.as_ref(), values)?;
         rows.push(row);
     }

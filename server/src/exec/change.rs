@@ -3,8 +3,9 @@
 use super::modify::{Action, taken_type};
 use crate::cql::ast::Term;
 use crate::error::CqlError;
+use crate::routing::NodeIndex;
 use crate::schema::Column;
-use crate::store::{Cell, Element, Row, RowView, Stamp};
+use crate::store::{Cell, Element, Row, RowView, Shard, Stamp};
 use crate::value::literal::{Bound, evaluate};
 use crate::value::multi_cell::{End, NewElement, field, keyed, list_elements, split};
 use crate::value::types::CqlType;
@@ -43,6 +44,10 @@ pub(super) enum Write {
     },
     /// Deletes all elements.
     Clear,
+    /// What one replica has counted by now.
+    Count(Shard),
+    /// The same, where nothing is left of what was counted before.
+    CountAnew(Shard),
 }
 
 /// The change that an action makes; `None` if its value is not set.
@@ -176,9 +181,9 @@ impl CellChange {
         }
     }
 
-    /// Whether the change is to a place that has to be there.
-    pub(super) fn needs_place(&self) -> bool {
-        matches!(self, Self::Place(..))
+    /// Whether what is written depends on the elements that a list has.
+    pub(super) fn reads_list(&self) -> bool {
+        matches!(self, Self::Place(..) | Self::TakeValues(_))
     }
 
     /// The place that is changed is there.
@@ -196,8 +201,15 @@ impl CellChange {
         Err(CqlError::invalid(message))
     }
 
-    /// What is written, where the row was this one.
-    pub(super) fn write(&self, id: u16, old: Option<RowView<'_>>) -> Write {
+    /// What is written at a time in microseconds, where the row was this one; `leader` is the
+    /// replica that counts.
+    pub(super) fn write(
+        &self,
+        id: u16,
+        old: Option<RowView<'_>>,
+        leader: NodeIndex,
+        at: i64,
+    ) -> Write {
         let some = |elements| Write::Elements { replaces: false, elements };
         match self {
             Self::Put(value) => Write::Cell(value.clone()),
@@ -206,11 +218,10 @@ impl CellChange {
                 Write::Elements { replaces: true, elements: elements.clone() }
             }
             Self::Elements(elements) => some(elements.clone()),
-            Self::Count(by) => {
-                let old = old.and_then(|row| row.cell(id)?.value.as_deref()?.first_chunk());
-                let count = old.map_or(0, |old| i64::from_be_bytes(*old)).wrapping_add(*by);
-                Write::Cell(Some(count.to_be_bytes().to_vec()))
-            }
+            Self::Count(by) => match old.filter(|row| row.cell(id).is_some()) {
+                Some(row) => Write::Count(Shard::next(leader, row.shard(id, leader), *by, at)),
+                None => Write::CountAnew(Shard::next(leader, None, *by, at)),
+            },
             Self::TakeValues(taken) => some(existing(id, old, None, |_, element| {
                 element.cell.value.as_ref().is_some_and(|value| taken.contains(value))
             })),
@@ -245,6 +256,8 @@ impl Write {
         match self {
             Self::Cell(value) => row.write(id, cell(stamp, value)),
             Self::Clear => row.delete_elements(id, stamp.at),
+            Self::Count(shard) => row.count(id, shard, stamp),
+            Self::CountAnew(shard) => row.count_anew(id, shard, stamp),
             Self::Elements { replaces, elements } => {
                 if replaces {
                     // Before them in time, or it would delete them too.

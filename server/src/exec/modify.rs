@@ -12,8 +12,9 @@ use crate::cql::ast::{
 };
 use crate::error::CqlError;
 use crate::persona::Persona;
+use crate::routing::NodeIndex;
 use crate::schema::{Column, Kind, Table};
-use crate::store::{Partition, PartitionKey, Range, Row, RowView, Stamp, TableData};
+use crate::store::{Partition, PartitionKey, Range, Row, RowView, Seen, Stamp, View};
 use crate::value::literal::{Bound, evaluate, json_fields};
 use crate::value::types::{CqlType, Native};
 use crate::wire::read::Value;
@@ -103,11 +104,25 @@ enum RowChange {
 pub(crate) struct Mutation {
     table: Rc<Table>,
     partition: Vec<Vec<u8>>,
+    changes: Changes,
+}
+
+/// What a mutation does in its partition.
+#[derive(Debug)]
+struct Changes {
     targets: Vec<Target>,
     change: RowChange,
     statics: Cells,
     stamp: Stamp,
     now_s: i64,
+}
+
+/// The partition before a mutation.
+#[derive(Clone, Copy, Debug)]
+enum Old<'a> {
+    /// The one that is written to.
+    Same,
+    Other(Option<&'a Partition>),
 }
 
 impl ModifyPlan {
@@ -332,17 +347,9 @@ impl ModifyPlan {
         let mut mutations = Vec::new();
         for (_, partition) in self.restrictions.partitions(&self.table, values)? {
             let (change, statics) = self.change(values)?;
-            let mutation = Mutation {
-                table: Rc::clone(&self.table),
-                partition,
-                targets: self.targets(values)?,
-                change,
-                statics,
-                stamp,
-                now_s: when.now_s,
-            };
-            mutation.check_lists()?;
-            mutations.push(mutation);
+            let (targets, now_s) = (self.targets(values)?, when.now_s);
+            let changes = Changes { targets, change, statics, stamp, now_s };
+            mutations.push(Mutation { table: Rc::clone(&self.table), partition, changes });
         }
         Ok(mutations)
     }
@@ -424,7 +431,7 @@ impl ModifyPlan {
     /// The row that the condition is about; `None` if it does not exist.
     pub(super) fn row<'d>(
         &self,
-        data: &'d TableData,
+        data: View<'d>,
         key: &PartitionKey,
         partition: &'d [Vec<u8>],
         clustering: &[Vec<u8>],
@@ -473,11 +480,13 @@ impl ModifyPlan {
         values: &[Value<'_>],
         now_s: i64,
         persona: Persona,
+        seen: &Seen,
     ) -> Result<(bool, Outcome)> {
         let Some(columns) = &self.columns else { return Ok((true, Outcome::Void)) };
         let (key, partition, clustering) = self.place(values)?;
         let data = self.table.data.borrow();
-        let row = self.row(&data, &key, &partition, &clustering, now_s);
+        let view = View::new(&data, seen);
+        let row = self.row(view, &key, &partition, &clustering, now_s);
         let applied = self.holds(row.as_ref(), values)?;
         let mut cells = Vec::new();
         let mut out = Writer::new(&mut cells);
@@ -688,9 +697,10 @@ impl Mutation {
 
     /// Bytes of its keys and values.
     pub(crate) fn size(&self) -> usize {
+        let Changes { targets, change, statics, .. } = &self.changes;
         let of_all = |parts: &[Vec<u8>]| parts.iter().map(Vec::len).sum::<usize>();
         let of_cells = |cells: &Cells| cells.iter().map(|(_, cell)| cell.size()).sum::<usize>();
-        let in_row = match &self.change {
+        let in_row = match change {
             RowChange::Delete => 0,
             RowChange::Write { cells, .. } => of_cells(cells),
         };
@@ -699,9 +709,7 @@ impl Mutation {
             Target::Range(range) => range.from.len() + range.to.as_ref().map_or(0, Vec::len),
             Target::Row { clustering, .. } => of_all(clustering) + in_row,
         };
-        of_all(&self.partition)
-            + of_cells(&self.statics)
-            + self.targets.iter().map(of_target).sum::<usize>()
+        of_all(&self.partition) + of_cells(statics) + targets.iter().map(of_target).sum::<usize>()
     }
 
     /// The partition that changes.
@@ -709,33 +717,50 @@ impl Mutation {
         PartitionKey::new(&self.partition)
     }
 
+    /// Whether what it writes depends on the elements of a list.
+    pub(crate) fn reads_lists(&self) -> bool {
+        let Changes { change, statics, .. } = &self.changes;
+        let RowChange::Write { cells, .. } = change else { return false };
+        cells.iter().chain(statics).any(|(_, change)| change.reads_list())
+    }
+
     /// Places in lists that are written to are there.
-    fn check_lists(&self) -> Result<()> {
-        let RowChange::Write { cells, .. } = &self.change else { return Ok(()) };
-        if !cells.iter().chain(&self.statics).any(|(_, change)| change.needs_place()) {
-            return Ok(());
-        }
-        let data = self.table.data.borrow();
-        let partition = data.find(&PartitionKey::new(&self.partition));
+    pub(crate) fn check_lists(&self, partition: Option<&Partition>) -> Result<()> {
+        let Changes { targets, change, statics, now_s, .. } = &self.changes;
+        let RowChange::Write { cells, .. } = change else { return Ok(()) };
         let check = |cells: &Cells, row: Option<RowView<'_>>| {
             cells.iter().try_for_each(|(id, change)| change.check_place(*id, row))
         };
-        check(&self.statics, partition.and_then(|partition| partition.statics(self.now_s)))?;
-        for target in &self.targets {
+        check(statics, partition.and_then(|partition| partition.statics(*now_s)))?;
+        for target in targets {
             if let Target::Row { key, .. } = target {
-                check(cells, partition.and_then(|partition| partition.find(key, self.now_s)))?;
+                check(cells, partition.and_then(|partition| partition.find(key, *now_s)))?;
             }
         }
         Ok(())
     }
 
-    /// Changes the rows. Cannot fail: everything was checked before.
-    pub(crate) fn apply(self) {
-        let Self { table, partition, targets, change, statics, stamp, now_s } = self;
-        let mut data = table.data.borrow_mut();
-        let partition = data.partition(partition);
+    /// Changes the rows, of all replicas alike; `leader` is the one that counts. Cannot fail:
+    /// everything was checked before.
+    pub(crate) fn apply(self, leader: NodeIndex) {
+        let mut data = self.table.data.borrow_mut();
+        self.changes.make(data.partition(self.partition), Old::Same, leader);
+    }
+
+    /// What is written by itself, where the partition was `old`.
+    pub(crate) fn into_delta(self, old: Option<&Partition>, leader: NodeIndex) -> Partition {
+        let mut delta = Partition::new(self.partition);
+        self.changes.make(&mut delta, Old::Other(old), leader);
+        delta
+    }
+}
+
+impl Changes {
+    fn make(self, partition: &mut Partition, old: Old<'_>, leader: NodeIndex) {
+        let Self { targets, change, statics, stamp, now_s } = self;
         if !statics.is_empty() {
-            let writes = writes(&statics, partition.statics(now_s));
+            let old = old.or(partition).and_then(|old| old.statics(now_s));
+            let writes = writes(&statics, old, leader, stamp);
             write_all(partition.statics_mut(), writes, stamp);
         }
         for target in targets {
@@ -746,32 +771,37 @@ impl Mutation {
                     partition.row(key, clustering).delete(stamp.at);
                 }
                 (Target::Row { key, clustering }, RowChange::Write { marks, cells }) => {
-                    write_row(partition, key, clustering, *marks, cells, (stamp, now_s));
+                    let old = old.or(partition).and_then(|old| old.find(&key, now_s));
+                    let writes = writes(cells, old, leader, stamp);
+                    let row = partition.row(key, clustering);
+                    if *marks {
+                        row.mark(stamp);
+                    }
+                    write_all(row, writes, stamp);
                 }
             }
         }
     }
 }
 
-fn write_row(
-    partition: &mut Partition,
-    key: Vec<u8>,
-    clustering: Vec<Vec<u8>>,
-    marks: bool,
-    cells: &Cells,
-    (stamp, now_s): (Stamp, i64),
-) {
-    let writes = writes(cells, partition.find(&key, now_s));
-    let row = partition.row(key, clustering);
-    if marks {
-        row.mark(stamp);
+impl<'a> Old<'a> {
+    fn or(self, same: &'a Partition) -> Option<&'a Partition> {
+        match self {
+            Self::Same => Some(same),
+            Self::Other(other) => other,
+        }
     }
-    write_all(row, writes, stamp);
 }
 
 /// What is written, now that the row is known.
-fn writes(cells: &Cells, old: Option<RowView<'_>>) -> Vec<(u16, super::change::Write)> {
-    cells.iter().map(|(id, change)| (*id, change.write(*id, old))).collect()
+fn writes(
+    cells: &Cells,
+    old: Option<RowView<'_>>,
+    leader: NodeIndex,
+    stamp: Stamp,
+) -> Vec<(u16, super::change::Write)> {
+    let write = |change: &CellChange, id| change.write(id, old, leader, stamp.at);
+    cells.iter().map(|(id, change)| (*id, write(change, *id))).collect()
 }
 
 fn write_all(row: &mut Row, writes: Vec<(u16, super::change::Write)>, stamp: Stamp) {

@@ -14,7 +14,7 @@ use crate::error::CqlError;
 use crate::persona::Persona;
 use crate::routing::murmur3;
 use crate::schema::{Column, Keyspace, Table};
-use crate::store::{Partition, PartitionKey, Range, RowView, TableData, Tombstones};
+use crate::store::{Partition, PartitionKey, Range, RowView, Tombstones, View};
 use crate::value::functions::{Similarity, floats};
 use crate::value::json::{write_json, write_name};
 use crate::value::literal::{Bound as BoundValue, evaluate};
@@ -150,7 +150,7 @@ impl SelectPlan {
     /// Reads one page; `met` counts the tombstones on the way.
     pub(crate) fn run(
         &self,
-        data: &TableData,
+        data: View<'_>,
         values: &[Value<'_>],
         page: Page<'_>,
         now_s: i64,
@@ -379,7 +379,7 @@ struct Group {
 }
 
 impl PageReader<'_> {
-    fn read(&mut self, data: &TableData, resume: Option<&PagingState>) -> Result<()> {
+    fn read(&mut self, data: View<'_>, resume: Option<&PagingState>) -> Result<()> {
         let plan = self.plan;
         let ranges = plan.restrictions.ranges(&plan.table, self.values)?;
         if plan.restrictions.has_partitions() {
