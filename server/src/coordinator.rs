@@ -214,7 +214,7 @@ impl Coordinator<'_> {
 
     fn placement(&self, table: &Table) -> Result<Rc<Placement>> {
         let schema = self.shared.schema.borrow();
-        schema.keyspace(&table.keyspace).map(|keyspace| Rc::clone(&keyspace.placement))
+        schema.keyspace(&table.keyspace).map(|keyspace| Rc::clone(keyspace.placement(&table.name)))
     }
 
     /// Writes, if there are enough replicas to begin; fails all the same if too few answer.

@@ -65,6 +65,9 @@ struct Options {
     /// Let in only clients with a certificate that one of these (PEM) has signed.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
+    /// Give tablets to keyspaces that don't say whether they have any.
+    #[arg(long)]
+    tablets: bool,
     #[command(flatten)]
     limits: Limits,
     /// Seed of tokens and faults.
@@ -202,6 +205,7 @@ async fn run(options: Options) -> std::io::Result<()> {
         .compression(options.compression == Compression::All)
         .datacenters(options.datacenter.split(','))
         .racks(options.racks)
+        .tablets(options.tablets)
         .seed(options.seed);
     builder = options.limits.apply(builder);
     for Login(login) in &options.user {

@@ -120,6 +120,9 @@ impl Connection {
             return Ok(false);
         }
         let Some(sketch) = self.sketch::<IS_5>(plan, &mut reader)? else { return Ok(false) };
+        if sketch.arrival != Arrival::Right && self.asked.tablets && plan.has_tablets() {
+            return Ok(false); // the reply tells of the tablet
+        }
         let reply = match sketch.state {
             None => replies.first.iter().find(|(form, _)| *form == sketch.form).map(|(_, r)| r),
             Some(state) => {

@@ -13,6 +13,7 @@ use crate::exec::result::{
 };
 use crate::persona::Persona;
 use crate::state::{Bindings, Statement};
+use crate::tablets::PAYLOAD_KEY;
 use crate::wire::frame::opcode;
 use crate::wire::read::{Reader, Value};
 
@@ -77,6 +78,10 @@ impl Connection {
         params.arrange(&plan.markers)?;
         self.count(&plan, &params.values);
         let outcome = self.run_plan(&plan, &params)?;
+        if self.asked.tablets {
+            let told = self.shared.tablet_payload(&plan, &params.values, self.node, self.shard);
+            told.iter().for_each(|content| self.add_payload(PAYLOAD_KEY, content));
+        }
         let at = self.out.len();
         self.reply_outcome(stream, &outcome, params.metadata);
         if self.shared.canned && self.extras.flags == 0 {

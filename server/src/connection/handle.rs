@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::extras::Extras;
-use super::{Connection, Flow, Stage};
+use super::{Asked, Connection, Flow, Stage};
 use crate::error::CqlError;
 use crate::persona::Persona;
 use crate::routing::Sharding;
@@ -156,6 +156,9 @@ impl Connection {
         let Sharding { nr_shards, ignore_msb } = self.shared.sharding;
         let lwt_mark = "LWT_OPTIMIZATION_META_BIT_MASK=2147483648".to_owned();
         let mut add = |key, value| keys.push((key, vec![value]));
+        if let Some(node) = self.shared.nodes.get(self.node) {
+            add("SCYLLA_HOST_ID", uuid::Uuid::from_bytes(node.host_id).to_string());
+        }
         add("SCYLLA_LWT_ADD_METADATA_MARK", lwt_mark);
         add("SCYLLA_NR_SHARDS", nr_shards.to_string());
         add("SCYLLA_PARTITIONER", PARTITIONER.to_owned());
@@ -168,6 +171,7 @@ impl Connection {
                 if is_tls { "SCYLLA_SHARD_AWARE_PORT_SSL" } else { "SCYLLA_SHARD_AWARE_PORT" };
             add(key, port.to_string());
         }
+        add("TABLETS_ROUTING_V1", String::new());
     }
 
     fn startup(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<Flow> {
@@ -190,6 +194,9 @@ impl Connection {
                 return Err(CqlError::protocol(message));
             }
         };
+        if self.shared.persona == Persona::Scylla {
+            self.asked = Asked { tablets: option("TABLETS_ROUTING_V1").is_some() };
+        }
         if self.shared.roles.is_required() {
             self.stage = Stage::Authenticating;
             self.reply(stream, opcode::AUTHENTICATE, |out| {

@@ -90,6 +90,12 @@ impl Segments {
     }
 }
 
+/// Extensions of ScyllaDB that STARTUP has asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Asked {
+    tablets: bool,
+}
+
 /// State of one connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -98,6 +104,7 @@ pub(crate) struct Connection {
     shard: u16,
     client: IpAddr,
     version: Version,
+    asked: Asked,
     stage: Stage,
     /// The role that has logged in; none where nobody has to.
     role: Option<String>,
@@ -141,6 +148,7 @@ impl Connection {
             shard,
             client,
             version,
+            asked: Asked::default(),
             stage: Stage::New,
             role: None,
             pass: None,
