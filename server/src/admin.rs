@@ -16,12 +16,12 @@ use crate::state::Shared;
 const LINE_LEN_MAX: u64 = 64 * 1024;
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "cmd", rename_all = "snake_case")]
+#[serde(tag = "cmd", rename_all = "snake_case", deny_unknown_fields)]
 enum Request {
     Counters,
     Reset,
     Fault {
-        rule: FaultRule,
+        rule: Value,
     },
     ClearFaults,
     StopNode {
@@ -114,10 +114,7 @@ async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<C
             shared.counters.reset();
             Ok(())
         }
-        Request::Fault { rule } => {
-            shared.faults.add(rule);
-            Ok(())
-        }
+        Request::Fault { rule } => FaultRule::from_json(rule).map(|rule| shared.faults.add(rule)),
         Request::ClearFaults => {
             shared.faults.clear();
             Ok(())
