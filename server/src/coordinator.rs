@@ -212,7 +212,7 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    fn placement(&self, table: &Table) -> Result<Rc<Placement>> {
+    pub(crate) fn placement(&self, table: &Table) -> Result<Rc<Placement>> {
         let schema = self.shared.schema.borrow();
         schema.keyspace(&table.keyspace).map(|keyspace| Rc::clone(keyspace.placement(&table.name)))
     }
@@ -232,6 +232,7 @@ impl Coordinator<'_> {
             return Err(CqlError::write_shortage(alive, typ, timeout));
         }
         self.check_capture(&parts, typ)?;
+        self.check_write_rate(writer, &mutations)?;
         if typ == WriteType::Batch {
             self.write_batch_log()?;
         }

@@ -32,6 +32,7 @@ mod growing;
 mod limits;
 mod node;
 mod persona;
+mod rate;
 mod replicas;
 mod roles;
 mod routing;

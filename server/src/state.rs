@@ -30,6 +30,7 @@ use crate::growing::Growing;
 use crate::limits::Limits;
 use crate::node::Pulse;
 use crate::persona::Persona;
+use crate::rate::Rates;
 use crate::replicas::{Health, Levels};
 use crate::roles::Roles;
 use crate::roles::access::{created, is_dropped, needs};
@@ -124,6 +125,7 @@ pub(crate) struct Shared {
     statements: RefCell<Statements>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) rates: Rates,
     last_us: Cell<i64>,
 }
 
@@ -192,6 +194,7 @@ impl Shared {
             statements: RefCell::default(),
             counters: parts.counters,
             faults: parts.faults,
+            rates: Rates::default(),
             last_us: Cell::new(0),
         })
     }
@@ -296,6 +299,7 @@ impl Shared {
                     return Ok(Outcome::Rows(rows));
                 };
                 coordinator.check_read(select, placement, values)?;
+                coordinator.check_read_rate(select, placement, values)?;
                 if let Some(view) = &select.table.view {
                     let schema = self.schema.borrow();
                     let (keyspace, name) = (&select.table.keyspace, view.base.clone());

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::extras::Extras;
 use super::{Asked, Connection, Flow, Stage};
-use crate::error::CqlError;
+use crate::error::{CqlError, code};
 use crate::persona::Persona;
 use crate::routing::Sharding;
 use crate::schema::catalog::PARTITIONER;
@@ -37,6 +37,8 @@ impl Connection {
             Ok(flow) => flow,
             Err(error) => {
                 let at = self.out.len();
+                let error =
+                    if self.asked.rate_limit_error { error } else { error.without_extensions() };
                 self.reply_error(header.stream, &error);
                 if let Some(delay) = error.delay {
                     let reply = self.out.split_off(at);
@@ -162,6 +164,7 @@ impl Connection {
         add("SCYLLA_LWT_ADD_METADATA_MARK", lwt_mark);
         add("SCYLLA_NR_SHARDS", nr_shards.to_string());
         add("SCYLLA_PARTITIONER", PARTITIONER.to_owned());
+        add("SCYLLA_RATE_LIMIT_ERROR", format!("ERROR_CODE={}", code::RATE_LIMIT));
         add("SCYLLA_SHARD", self.shard.to_string());
         add("SCYLLA_SHARDING_ALGORITHM", "biased-token-round-robin".to_owned());
         add("SCYLLA_SHARDING_IGNORE_MSB", ignore_msb.to_string());
@@ -171,6 +174,7 @@ impl Connection {
                 if is_tls { "SCYLLA_SHARD_AWARE_PORT_SSL" } else { "SCYLLA_SHARD_AWARE_PORT" };
             add(key, port.to_string());
         }
+        add("SCYLLA_USE_METADATA_ID", String::new());
         add("TABLETS_ROUTING_V1", String::new());
     }
 
@@ -195,7 +199,13 @@ impl Connection {
             }
         };
         if self.shared.persona == Persona::Scylla {
-            self.asked = Asked { tablets: option("TABLETS_ROUTING_V1").is_some() };
+            self.asked = Asked {
+                tablets: option("TABLETS_ROUTING_V1").is_some(),
+                // Version 3 has no place for them.
+                metadata_ids: self.version != Version::V3
+                    && option("SCYLLA_USE_METADATA_ID").is_some(),
+                rate_limit_error: option("SCYLLA_RATE_LIMIT_ERROR").is_some(),
+            };
         }
         if self.shared.roles.is_required() {
             self.stage = Stage::Authenticating;

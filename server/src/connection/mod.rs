@@ -98,6 +98,9 @@ impl Segments {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Asked {
     tablets: bool,
+    /// Ids of result metadata, as v5 has them.
+    metadata_ids: bool,
+    rate_limit_error: bool,
 }
 
 /// State of one connection.
@@ -170,6 +173,12 @@ impl Connection {
             extras: Extras::default(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Whether PREPARED and EXECUTE carry the id of the result's columns.
+    #[inline]
+    fn has_metadata_ids(&self) -> bool {
+        self.version.is_5() || self.asked.metadata_ids
     }
 
     fn is_ready(&self) -> bool {
@@ -339,13 +348,11 @@ impl Connection {
                 return Stop::Output;
             }
             match reader.envelope(self.version, self.body_len_max) {
-                Envelope::Whole(header, body) => {
-                    match self.dispatch(header, body) {
-                        Flow::Continue | Flow::Segments => continue,
-                        Flow::Stall => return Stop::Stall,
-                        Flow::Close => return Stop::Close,
-                    }
-                }
+                Envelope::Whole(header, body) => match self.dispatch(header, body) {
+                    Flow::Continue | Flow::Segments => continue,
+                    Flow::Stall => return Stop::Stall,
+                    Flow::Close => return Stop::Close,
+                },
                 Envelope::None => {}
                 Envelope::Refused(stream, error) => {
                     self.reply_error(stream, &error);

@@ -9,6 +9,7 @@ use crate::cql::ast::{
     AlterTable, ColumnDefinition, CreateTable, Ddl, KeyspaceOptions, OptionValue, TableName,
 };
 use crate::error::CqlError;
+use crate::rate;
 use crate::routing::{Placement, Ring, Strategy};
 use crate::store::TableData;
 use crate::tablets::{self, KeyspaceTablets, Settling, TabletsOption, TooFewNodes};
@@ -345,7 +346,10 @@ const TABLE_OPTIONS: [&str; 26] = [
 pub(super) fn check_options(options: &[(String, OptionValue)]) -> Result<(), CqlError> {
     match options.iter().find(|(name, _)| !TABLE_OPTIONS.contains(&name.as_str())) {
         Some((name, _)) => Err(CqlError::syntax(format!("Unknown property '{name}'"))),
-        None => Ok(()),
+        None => options
+            .iter()
+            .filter(|(name, _)| name == rate::OPTION)
+            .try_for_each(|(_, value)| rate::check_option(value)),
     }
 }
 
