@@ -8,9 +8,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::cluster::{Command, NewNode, TabletHome, TabletsChange};
+use crate::cluster::Command;
 use crate::faults::FaultRule;
 use crate::state::Shared;
+use crate::topology::{NewNode, TabletHome, TabletsChange};
 
 /// Longest line, in bytes.
 const LINE_LEN_MAX: u64 = 64 * 1024;
@@ -142,7 +143,9 @@ async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<C
             Err("datacenter, rack: they are those that the node had".to_owned())
         }
         Request::AddNode { node: None, datacenter, rack } => {
-            match command(commands, |done| Command::AddNewNode(new(datacenter, rack), done)).await {
+            match command(commands, |done| Command::AddNewNode(NewNode { datacenter, rack }, done))
+                .await
+            {
                 Ok(node) => {
                     return json!({ "ok": true, "node": node, "address": address(shared, node) });
                 }
@@ -174,17 +177,6 @@ async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<C
         Ok(()) => json!({ "ok": true }),
         Err(error) => json!({ "error": error }),
     }
-}
-
-fn new(datacenter: Option<String>, rack: Option<String>) -> NewNode {
-    let mut new = NewNode::default();
-    if let Some(name) = datacenter {
-        new = new.datacenter(name);
-    }
-    if let Some(name) = rack {
-        new = new.rack(name);
-    }
-    new
 }
 
 fn address(shared: &Shared, node: usize) -> Option<String> {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,8 +23,9 @@ use crate::replicas::Health;
 use crate::routing::{Location, NODES_MAX, NodeIndex, Ring, Sharding};
 use crate::schema::catalog::NodeInfo;
 use crate::state::{EventKinds, Parts, Shared};
-use crate::tablets::{Home, moved};
+use crate::tablets::moved;
 use crate::tls::Tls;
+use crate::topology::{NewNode, TabletsChange};
 use crate::users::Users;
 use crate::wire::frame::BODY_LEN_MAX;
 use crate::wire::write::Writer;
@@ -361,53 +361,6 @@ fn host_id(address: Ipv4Addr) -> [u8; 16] {
         *tail = address.octets();
     }
     uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes()
-}
-
-/// A node that is added to a cluster at run time. Unless set, its datacenter and rack are those
-/// that it would have had at the start.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[must_use = "this only describes a node"]
-pub struct NewNode {
-    datacenter: Option<String>,
-    rack: Option<String>,
-}
-
-impl NewNode {
-    /// The datacenter that it stands in.
-    pub fn datacenter(mut self, name: impl Into<String>) -> Self {
-        self.datacenter = Some(name.into());
-        self
-    }
-
-    /// The rack that it stands in.
-    pub fn rack(mut self, name: impl Into<String>) -> Self {
-        self.rack = Some(name.into());
-        self
-    }
-}
-
-/// A shard that has a tablet.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct TabletHome {
-    /// Index of the node, from 0.
-    pub node: usize,
-    /// Its shard.
-    pub shard: u16,
-}
-
-impl From<TabletHome> for Home {
-    fn from(TabletHome { node, shard }: TabletHome) -> Self {
-        Self { node, shard }
-    }
-}
-
-/// What is done to a table's tablets.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum TabletsChange {
-    Split,
-    Merge,
-    Move { token: i64, from: TabletHome, to: TabletHome },
 }
 
 /// What the caller of [`ClusterBuilder::start`] gets to know.
@@ -965,93 +918,6 @@ impl Cluster {
         self.command(|done| Command::AddNode(node, done)).await
     }
 
-    /// Adds a node that there was not before, on the next address: it has tokens, ranges and
-    /// tablets of its own when this returns, and the clients of the other nodes are told that it
-    /// is new and up. Gives its index.
-    ///
-    /// # Errors
-    ///
-    /// If there are 254 nodes, or the address can't be listened on.
-    ///
-    /// # Cancel safety
-    ///
-    /// The node is added even if the future is dropped after its first poll.
-    pub async fn add_new_node(&self, node: NewNode) -> io::Result<usize> {
-        self.command(|done| Command::AddNewNode(node, done)).await
-    }
-
-    /// Lets a node leave the cluster, as `nodetool decommission` does: what it has goes to the
-    /// others, then it closes its ports and connections, for which clients have half a second, and
-    /// is gone. Does nothing if it was removed before.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such node or no other, it is stopped or paused, or too few would be left for
-    /// a keyspace's tablets.
-    ///
-    /// # Cancel safety
-    ///
-    /// The node leaves even if the future is dropped after its first poll.
-    pub async fn decommission_node(&self, node: usize) -> io::Result<()> {
-        self.command(|done| Command::DecommissionNode(node, done)).await
-    }
-
-    /// Cuts each tablet of a table in two, which stay where it was.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such table, it has no tablets, or there are 8,192 of them.
-    ///
-    /// # Cancel safety
-    ///
-    /// They are cut even if the future is dropped after its first poll.
-    pub async fn split_tablets(&self, keyspace: &str, table: &str) -> io::Result<()> {
-        self.change_tablets(keyspace, table, TabletsChange::Split).await
-    }
-
-    /// Puts each two tablets of a table together, where the first of them is.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such table, it has no tablets, or there is one alone.
-    ///
-    /// # Cancel safety
-    ///
-    /// They are put together even if the future is dropped after its first poll.
-    pub async fn merge_tablets(&self, keyspace: &str, table: &str) -> io::Result<()> {
-        self.change_tablets(keyspace, table, TabletsChange::Merge).await
-    }
-
-    /// Moves the tablet that has a token from one shard to another of the same datacenter.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such table, it has no tablets, the tablet is not there, or it can't go there.
-    ///
-    /// # Cancel safety
-    ///
-    /// It is moved even if the future is dropped after its first poll.
-    pub async fn move_tablet(
-        &self,
-        keyspace: &str,
-        table: &str,
-        token: i64,
-        from: TabletHome,
-        to: TabletHome,
-    ) -> io::Result<()> {
-        self.change_tablets(keyspace, table, TabletsChange::Move { token, from, to }).await
-    }
-
-    async fn change_tablets(
-        &self,
-        keyspace: &str,
-        table: &str,
-        change: TabletsChange,
-    ) -> io::Result<()> {
-        let names = [keyspace, table].map(str::to_owned);
-        self.command(|done| Command::ChangeTablets(names, change, done)).await
-    }
-
     /// The addresses of the nodes that hold a partition, as `nodetool getendpoints` tells; `key`
     /// has the columns of the partition key as text, with colons between them.
     ///
@@ -1072,7 +938,7 @@ impl Cluster {
         self.command(|done| Command::Endpoints(names, done)).await
     }
 
-    async fn command<T>(
+    pub(crate) async fn command<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<io::Result<T>>) -> Command,
     ) -> io::Result<T> {

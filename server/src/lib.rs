@@ -41,16 +41,18 @@ mod state;
 mod store;
 mod tablets;
 mod tls;
+mod topology;
 mod users;
 mod value;
 mod wire;
 
 pub use address::Addresses;
-pub use cluster::{Cluster, ClusterBuilder, NewNode, TabletHome};
+pub use cluster::{Cluster, ClusterBuilder};
 pub use counters::{ClusterCounters, NodeCounters, ShardCounters};
 pub use faults::{FaultAction, FaultRule};
 pub use persona::Persona;
 pub use tls::Tls;
+pub use topology::{NewNode, TabletHome};
 
 /// Compiles the example of `README.md`.
 #[cfg(doctest)]

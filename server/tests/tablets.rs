@@ -65,6 +65,19 @@ async fn keyspaces_say_whether_their_tables_have_tablets() {
         [i64::MIN / 2 - 1, -1, i64::MAX / 2, i64::MAX]
     );
     assert_eq!((int(&lasts[1]), lasts.len()), (4, 8));
+    // A view has its own, and a table keeps those that it has when it is altered.
+    client
+        .run(
+            "CREATE MATERIALIZED VIEW ks.by_v AS SELECT * FROM ks.t WHERE v IS NOT NULL AND \
+             k IS NOT NULL PRIMARY KEY (v, k)",
+        )
+        .await;
+    cluster.split_tablets("ks", "t").await.unwrap();
+    client.run("ALTER TABLE ks.t ADD w int").await;
+    client.run("INSERT INTO ks.t (k, v) VALUES (1, 2)").await;
+    assert_eq!(cells(&mut client, "SELECT k FROM ks.by_v WHERE v = 2").await.len(), 1);
+    assert_eq!(cells(&mut client, all).await.len(), 2 * (8 + 4));
+    client.run("DROP MATERIALIZED VIEW ks.by_v").await;
     // Other keyspaces have none, and no tablet of a dropped table is left.
     client
         .run(

@@ -144,14 +144,16 @@ async fn the_official_driver_uses_a_new_node_and_misses_none_that_leaves() {
     let load = tokio::spawn(load(Arc::clone(&session), insert.clone(), Arc::clone(&ends)));
     let node = cluster.add_new_node(NewNode::default()).await.unwrap();
     let is_right = async |what: &str| {
+        cluster.reset_counters();
         let mut total = cluster.counters().total();
-        for _ in 0..400 {
-            cluster.reset_counters();
-            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        for _ in 0..4000 {
             total = cluster.counters().total();
-            if total.right > 50 && total.wrong_node + total.wrong_shard == 0 {
+            if total.wrong_node + total.wrong_shard > 0 {
+                cluster.reset_counters();
+            } else if total.right > 100 {
                 return;
             }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         panic!("{what}: {total:?}");
     };
