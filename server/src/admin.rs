@@ -11,26 +11,68 @@ use tokio::sync::{mpsc, oneshot};
 use crate::cluster::Command;
 use crate::faults::FaultRule;
 use crate::state::Shared;
+use crate::topology::{NewNode, TabletHome, TabletsChange};
 
 /// Longest line, in bytes.
 const LINE_LEN_MAX: u64 = 64 * 1024;
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "cmd", rename_all = "snake_case")]
+#[serde(tag = "cmd", rename_all = "snake_case", deny_unknown_fields)]
 enum Request {
     Counters,
     Reset,
-    Fault { rule: FaultRule },
+    Fault {
+        rule: Value,
+    },
     ClearFaults,
-    StopNode { node: usize },
-    StartNode { node: usize },
-    PauseNode { node: usize },
-    ResumeNode { node: usize },
-    DisableBinary { node: usize },
-    EnableBinary { node: usize },
-    AddNode { node: usize },
-    RemoveNode { node: usize },
-    Repair { keyspace: String },
+    StopNode {
+        node: usize,
+    },
+    StartNode {
+        node: usize,
+    },
+    PauseNode {
+        node: usize,
+    },
+    ResumeNode {
+        node: usize,
+    },
+    DisableBinary {
+        node: usize,
+    },
+    EnableBinary {
+        node: usize,
+    },
+    /// A removed one, or a new one if there is no `node`.
+    AddNode {
+        node: Option<usize>,
+        datacenter: Option<String>,
+        rack: Option<String>,
+    },
+    RemoveNode {
+        node: usize,
+    },
+    DecommissionNode {
+        node: usize,
+    },
+    SplitTablets {
+        keyspace: String,
+        table: String,
+    },
+    MergeTablets {
+        keyspace: String,
+        table: String,
+    },
+    MoveTablet {
+        keyspace: String,
+        table: String,
+        token: i64,
+        from: TabletHome,
+        to: TabletHome,
+    },
+    Repair {
+        keyspace: String,
+    },
     Quit,
 }
 
@@ -76,10 +118,7 @@ async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<C
             shared.counters.reset();
             Ok(())
         }
-        Request::Fault { rule } => {
-            shared.faults.add(rule);
-            Ok(())
-        }
+        Request::Fault { rule } => FaultRule::from_json(rule).map(|rule| shared.faults.add(rule)),
         Request::ClearFaults => {
             shared.faults.clear();
             Ok(())
@@ -100,7 +139,35 @@ async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<C
         Request::EnableBinary { node } => {
             command(commands, |done| Command::EnableBinary(node, done)).await
         }
-        Request::AddNode { node } => command(commands, |done| Command::AddNode(node, done)).await,
+        Request::AddNode { node: Some(node), datacenter: None, rack: None } => {
+            command(commands, |done| Command::AddNode(node, done)).await
+        }
+        Request::AddNode { node: Some(_), .. } => {
+            Err("datacenter, rack: they are those that the node had".to_owned())
+        }
+        Request::AddNode { node: None, datacenter, rack } => {
+            match command(commands, |done| Command::AddNewNode(NewNode { datacenter, rack }, done))
+                .await
+            {
+                Ok(node) => {
+                    return json!({ "ok": true, "node": node, "address": address(shared, node) });
+                }
+                Err(error) => Err(error),
+            }
+        }
+        Request::DecommissionNode { node } => {
+            command(commands, |done| Command::DecommissionNode(node, done)).await
+        }
+        Request::SplitTablets { keyspace, table } => {
+            change_tablets(commands, [keyspace, table], TabletsChange::Split).await
+        }
+        Request::MergeTablets { keyspace, table } => {
+            change_tablets(commands, [keyspace, table], TabletsChange::Merge).await
+        }
+        Request::MoveTablet { keyspace, table, token, from, to } => {
+            let change = TabletsChange::Move { token, from, to };
+            change_tablets(commands, [keyspace, table], change).await
+        }
         Request::RemoveNode { node } => {
             command(commands, |done| Command::RemoveNode(node, done)).await
         }
@@ -118,10 +185,22 @@ async fn answer(request: Request, shared: &Shared, commands: &mpsc::WeakSender<C
     }
 }
 
-async fn command(
+fn address(shared: &Shared, node: usize) -> Option<String> {
+    shared.nodes.get(node).map(|node| node.address.to_string())
+}
+
+async fn change_tablets(
     commands: &mpsc::WeakSender<Command>,
-    command: impl FnOnce(oneshot::Sender<std::io::Result<()>>) -> Command,
+    table: [String; 2],
+    change: TabletsChange,
 ) -> Result<(), String> {
+    command(commands, |done| Command::ChangeTablets(table, change, done)).await
+}
+
+async fn command<T>(
+    commands: &mpsc::WeakSender<Command>,
+    command: impl FnOnce(oneshot::Sender<std::io::Result<T>>) -> Command,
+) -> Result<T, String> {
     let commands = commands.upgrade().ok_or("the cluster is stopping")?;
     let (done, is_done) = oneshot::channel();
     commands.send(command(done)).await.map_err(|error| error.to_string())?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::address::{Addresses, Listeners, ShardAware, Wanted, bind, bind_all};
 use crate::admin;
 use crate::counters::{ClusterCounters, Counters};
 use crate::endpoints::endpoints;
+use crate::error::CqlError;
 use crate::faults::{FaultRule, Faults};
 use crate::limits::Limits;
 use crate::node::{Ending, RunningNode};
@@ -22,7 +23,9 @@ use crate::replicas::Health;
 use crate::routing::{Location, NODES_MAX, NodeIndex, Ring, Sharding};
 use crate::schema::catalog::NodeInfo;
 use crate::state::{EventKinds, Parts, Shared};
+use crate::tablets::moved;
 use crate::tls::Tls;
+use crate::topology::{NewNode, TabletsChange};
 use crate::users::Users;
 use crate::wire::frame::BODY_LEN_MAX;
 use crate::wire::write::Writer;
@@ -53,6 +56,7 @@ pub struct ClusterBuilder {
     racks: usize,
     body_len_max: usize,
     limits: Limits,
+    tablets: bool,
     admin: Option<SocketAddr>,
 }
 
@@ -74,6 +78,7 @@ impl Default for ClusterBuilder {
             racks: 1,
             body_len_max: BODY_LEN_MAX,
             limits: Limits::default(),
+            tablets: false,
             admin: None,
         }
     }
@@ -243,6 +248,14 @@ impl ClusterBuilder {
         self
     }
 
+    /// Whether keyspaces with NetworkTopologyStrategy have tablets unless they say `tablets =
+    /// {'enabled': false}`; otherwise those have that say `{'enabled': true}`, which is so unless
+    /// set. Cassandra has no tablets.
+    pub fn tablets(mut self, tablets: bool) -> Self {
+        self.tablets = tablets;
+        self
+    }
+
     /// Address of the admin port (see `README.md`), port 0 for any. There is none unless set.
     pub fn admin(mut self, address: SocketAddr) -> Self {
         self.admin = Some(address);
@@ -284,6 +297,9 @@ impl ClusterBuilder {
             () if self.persona == Persona::Cassandra && self.shards > 1 => {
                 bad("Cassandra has no shards: shards must be 1")
             }
+            () if self.persona == Persona::Cassandra && self.tablets => {
+                bad("Cassandra has no tablets")
+            }
             () if self.persona == Persona::Cassandra
                 && matches!(self.shard_aware, ShardAware::Port(_)) =>
             {
@@ -293,15 +309,11 @@ impl ClusterBuilder {
         }
     }
 
-    fn locations(&self) -> Vec<Location> {
-        let datacenters = self.datacenters.iter().cycle();
-        (0..self.nodes)
-            .zip(datacenters)
-            .map(|(node, datacenter)| Location {
-                datacenter: datacenter.clone(),
-                rack: format!("rack{}", node / self.datacenters.len() % self.racks + 1),
-            })
-            .collect()
+    /// Where a node stands: they are dealt to datacenters and racks in turn.
+    fn location(&self, node: NodeIndex) -> Location {
+        let count = self.datacenters.len().max(1);
+        let datacenter = self.datacenters.get(node % count).cloned().unwrap_or_default();
+        Location { datacenter, rack: format!("rack{}", node / count % self.racks + 1) }
     }
 
     /// Binds the listeners and builds the state behind them.
@@ -321,7 +333,7 @@ impl ClusterBuilder {
             Some(listener) => Some(listener.local_addr()?.port()),
             None => None,
         };
-        let locations = self.locations();
+        let locations: Vec<_> = (0..self.nodes).map(|node| self.location(node)).collect();
         let nodes = listeners.iter().zip(&locations).map(|(node, location)| NodeInfo {
             address: node.address,
             host_id: host_id(node.address),
@@ -335,7 +347,7 @@ impl ClusterBuilder {
             tls: self.tls.as_ref().map(Tls::acceptor).transpose()?,
             sharding: Sharding { nr_shards: self.shards, ignore_msb: IGNORE_MSB },
             nodes: nodes.collect(),
-            ring: Ring::new(locations.clone(), TOKENS_PER_NODE, self.seed),
+            ring: Ring::new(locations.clone(), TOKENS_PER_NODE, self.seed).with_shards(self.shards),
             port,
             shard_aware_port,
             canned: self.canned,
@@ -346,8 +358,13 @@ impl ClusterBuilder {
         });
         let mut shared = shared.map_err(|error| io::Error::other(error.message))?;
         shared.limits = self.limits;
+        shared.schema.get_mut().tablets_by_default = self.tablets;
         Ok((listeners, Rc::new(shared)))
     }
+}
+
+fn invalid_input(error: CqlError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error.message)
 }
 
 /// A version 4 UUID that says which address it belongs to.
@@ -362,7 +379,8 @@ fn host_id(address: Ipv4Addr) -> [u8; 16] {
 /// What the caller of [`ClusterBuilder::start`] gets to know.
 #[derive(Clone, Debug)]
 struct Ready {
-    contact_points: Vec<SocketAddr>,
+    /// Grows as nodes are added.
+    contact_points: Arc<Mutex<Vec<SocketAddr>>>,
     shard_aware_port: Option<u16>,
     admin: Option<SocketAddr>,
     counters: Arc<Counters>,
@@ -379,7 +397,11 @@ pub(crate) enum Command {
     DisableBinary(NodeIndex, oneshot::Sender<io::Result<()>>),
     EnableBinary(NodeIndex, oneshot::Sender<io::Result<()>>),
     AddNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    AddNewNode(NewNode, oneshot::Sender<io::Result<NodeIndex>>),
     RemoveNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    DecommissionNode(NodeIndex, oneshot::Sender<io::Result<()>>),
+    /// Keyspace and table.
+    ChangeTablets([String; 2], TabletsChange, oneshot::Sender<io::Result<()>>),
     /// Keyspace, table and key.
     Endpoints([String; 3], oneshot::Sender<io::Result<Vec<IpAddr>>>),
     /// Of a keyspace.
@@ -417,6 +439,8 @@ fn run_thread(
 struct Nodes {
     shared: Rc<Shared>,
     running: Vec<Option<RunningNode>>,
+    builder: ClusterBuilder,
+    contact_points: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
 impl Nodes {
@@ -439,14 +463,16 @@ impl Nodes {
             running.push(Some(RunningNode::start(&shared, node, listeners)?));
         }
         let point = |node: &NodeInfo| SocketAddr::from((node.address, shared.port));
+        let contact_points: Vec<_> = shared.nodes.iter().map(point).collect();
+        let contact_points = Arc::new(Mutex::new(contact_points));
         let ready = Ready {
-            contact_points: shared.nodes.iter().map(point).collect(),
+            contact_points: Arc::clone(&contact_points),
             shard_aware_port: shared.shard_aware_port,
             admin: admin_address,
             counters: Arc::clone(&shared.counters),
             faults: Arc::clone(&shared.faults),
         };
-        Ok((Self { shared, running }, ready))
+        Ok((Self { shared, running, builder: builder.clone(), contact_points }, ready))
     }
 
     async fn serve(&mut self, mut commands: mpsc::Receiver<Command>) {
@@ -473,8 +499,17 @@ impl Nodes {
                 Command::RemoveNode(node, done) => {
                     let _ = done.send(self.remove_node(node).await);
                 }
+                Command::DecommissionNode(node, done) => {
+                    let _ = done.send(self.decommission_node(node).await);
+                }
                 Command::AddNode(node, done) => {
                     let _ = done.send(self.add_node(node));
+                }
+                Command::AddNewNode(new, done) => {
+                    let _ = done.send(self.add_new_node(new));
+                }
+                Command::ChangeTablets([keyspace, table], change, done) => {
+                    let _ = done.send(self.change_tablets(&keyspace, &table, change));
                 }
                 Command::Endpoints([keyspace, table, key], done) => {
                     let found = endpoints(&self.shared, &keyspace, &table, &key);
@@ -587,7 +622,8 @@ impl Nodes {
         self.open(node)
     }
 
-    async fn remove_node(&mut self, node: NodeIndex) -> io::Result<()> {
+    /// Gives what the node has to the others; false if it is no member.
+    fn leave(&self, node: NodeIndex) -> io::Result<bool> {
         let (is_member, count) = {
             let ring = self.shared.ring.borrow();
             (ring.is_member(node), ring.member_count())
@@ -595,10 +631,18 @@ impl Nodes {
         if is_member && count == 1 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is the last node"));
         }
+        if is_member {
+            self.shared.set_member(node, false).map_err(invalid_input)?;
+        }
+        Ok(is_member)
+    }
+
+    async fn remove_node(&mut self, node: NodeIndex) -> io::Result<()> {
+        self.health(node)?;
+        let is_member = self.leave(node)?;
         let was_running = self.close(node, Ending::Crash).await?;
         self.end(node);
         if is_member {
-            self.shared.set_member(node, false);
             self.node_event("TOPOLOGY_CHANGE", "REMOVED_NODE", node);
         }
         if was_running {
@@ -607,14 +651,89 @@ impl Nodes {
         Ok(())
     }
 
+    async fn decommission_node(&mut self, node: NodeIndex) -> io::Result<()> {
+        self.check_started(node)?;
+        if self.health(node)? == Health::Paused {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the node is paused"));
+        }
+        if !self.leave(node)? {
+            return Ok(());
+        }
+        // What has come by then is answered: it coordinates although it has no rows any more.
+        let was_running = self.close(node, Ending::Farewell).await?;
+        self.end(node);
+        if was_running {
+            self.node_event("STATUS_CHANGE", "DOWN", node);
+        }
+        self.node_event("TOPOLOGY_CHANGE", "REMOVED_NODE", node);
+        Ok(())
+    }
+
+    fn add_new_node(&mut self, new: NewNode) -> io::Result<NodeIndex> {
+        let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what);
+        let node = self.shared.nodes.len();
+        let Location { datacenter, rack } = self.builder.location(node);
+        let datacenter = new.datacenter.unwrap_or(datacenter);
+        let rack = new.rack.unwrap_or(rack);
+        if datacenter.is_empty() || rack.is_empty() {
+            return Err(wrong("datacenter and rack must not be empty"));
+        }
+        if node >= NODES_MAX {
+            return Err(wrong("nodes must be 1 to 254"));
+        }
+        let first = self.shared.nodes.get(0).map(|first| first.address.to_bits());
+        let next = |first: u32| first.checked_add(u32::try_from(node).ok()?);
+        let address = first.and_then(next).map(Ipv4Addr::from_bits);
+        let address = address.ok_or_else(|| wrong("the addresses end before the nodes do"))?;
+        // First of all, so that nothing is left behind if its ports are taken.
+        let listeners = Listeners {
+            address,
+            plain: bind(address, self.shared.port)?,
+            shard_aware: self
+                .shared
+                .shard_aware_port
+                .map(|port| bind(address, port))
+                .transpose()?,
+        };
+        let info = NodeInfo { address, host_id: host_id(address), datacenter, rack };
+        let added = self.shared.add_node(info, TOKENS_PER_NODE, self.builder.seed);
+        let node = added.ok_or_else(|| wrong("nodes must be 1 to 254"))?;
+        self.running.push(Some(RunningNode::start(&self.shared, node, listeners)?));
+        let mut points = self.contact_points.lock().unwrap_or_else(PoisonError::into_inner);
+        points.push(SocketAddr::from((address, self.shared.port)));
+        drop(points);
+        self.join(node)?;
+        Ok(node)
+    }
+
+    fn change_tablets(&self, keyspace: &str, table: &str, change: TabletsChange) -> io::Result<()> {
+        let changed = self.shared.change_tablets(keyspace, table, |tablets, ring| match change {
+            TabletsChange::Split => {
+                tablets.split().ok_or_else(|| format!("there are {} tablets", tablets.len()))
+            }
+            TabletsChange::Merge => {
+                tablets.merged().ok_or_else(|| "there is one tablet alone".to_owned())
+            }
+            TabletsChange::Move { token, from, to } => {
+                moved(tablets, token, [from.into(), to.into()], ring)
+            }
+        });
+        changed.map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))
+    }
+
     fn add_node(&mut self, node: NodeIndex) -> io::Result<()> {
         let slot = self.running.get_mut(node).ok_or(io::ErrorKind::NotFound)?;
         if self.shared.ring.borrow().is_member(node) {
             return Ok(());
         }
         *slot = Some(RunningNode::restart(&self.shared, node)?);
+        self.join(node)
+    }
+
+    /// Makes a node that accepts connections a member.
+    fn join(&self, node: NodeIndex) -> io::Result<()> {
         self.set_health(node, Health::Up);
-        self.shared.set_member(node, true);
+        self.shared.set_member(node, true).map_err(invalid_input)?;
         self.node_event("TOPOLOGY_CHANGE", "NEW_NODE", node);
         self.node_event("STATUS_CHANGE", "UP", node);
         Ok(())
@@ -658,7 +777,8 @@ impl Cluster {
     /// Address and plain port of every node.
     #[must_use]
     pub fn contact_points(&self) -> Vec<SocketAddr> {
-        self.ready.as_ref().map(|ready| ready.contact_points.clone()).unwrap_or_default()
+        let Some(ready) = &self.ready else { return Vec::new() };
+        ready.contact_points.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Shard-aware port of every node, if they have one.
@@ -795,7 +915,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// If there is no such node, or no other.
+    /// If there is no such node or no other, or too few would be left for a keyspace's tablets.
     ///
     /// # Cancel safety
     ///
@@ -852,7 +972,7 @@ impl Cluster {
         self.command(|done| Command::Repair(keyspace.to_owned(), done)).await
     }
 
-    async fn command<T>(
+    pub(crate) async fn command<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<io::Result<T>>) -> Command,
     ) -> io::Result<T> {

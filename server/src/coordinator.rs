@@ -313,9 +313,9 @@ impl Coordinator<'_> {
         Ok(seen)
     }
 
-    fn placement(&self, table: &Table) -> Result<Rc<Placement>> {
+    pub(crate) fn placement(&self, table: &Table) -> Result<Rc<Placement>> {
         let schema = self.shared.schema.borrow();
-        schema.keyspace(&table.keyspace).map(|keyspace| Rc::clone(&keyspace.placement))
+        schema.keyspace(&table.keyspace).map(|keyspace| Rc::clone(keyspace.placement(&table.name)))
     }
 
     /// Writes, if there are enough replicas to begin; fails all the same if too few answer.
@@ -340,6 +340,7 @@ impl Coordinator<'_> {
             return Err(CqlError::write_shortage(alive, typ, timeout));
         }
         self.check_capture(&parts, typ)?;
+        self.check_write_rate(writer, &mutations)?;
         if typ == WriteType::Batch {
             self.write_batch_log()?;
         }

@@ -1,8 +1,11 @@
 //! Where requests arrived: per node and shard.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
+
+use crate::routing::NODES_MAX;
 
 /// Counts of one shard since the start or the last reset.
 ///
@@ -87,33 +90,50 @@ impl ShardCount {
     }
 }
 
-/// Live counts of a cluster.
+/// Live counts of one node, by shard, and its address.
+type NodeCount = (String, Vec<ShardCount>);
+
+/// Live counts of a cluster. There is room for all nodes from the start, since other threads read
+/// while some are added.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    nodes: Vec<(String, Vec<ShardCount>)>,
+    nodes: Box<[OnceLock<NodeCount>]>,
 }
 
 impl Counters {
     pub(crate) fn new(addresses: impl Iterator<Item = String>, shards: u16) -> Self {
-        let shards = || (0..shards).map(|_| ShardCount::default()).collect();
-        Self { nodes: addresses.map(|address| (address, shards())).collect() }
+        let counters = Self { nodes: (0..NODES_MAX).map(|_| OnceLock::new()).collect() };
+        for address in addresses {
+            counters.add(address, shards);
+        }
+        counters
+    }
+
+    /// Adds a node; `None` if there is no room.
+    pub(crate) fn add(&self, address: String, shards: u16) -> Option<()> {
+        let slot = self.nodes.get(self.all().count())?;
+        slot.set((address, (0..shards).map(|_| ShardCount::default()).collect())).ok()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &NodeCount> {
+        self.nodes.iter().map_while(OnceLock::get)
     }
 
     #[inline]
     pub(crate) fn shard(&self, node: usize, shard: u16) -> Option<&ShardCount> {
-        self.nodes.get(node)?.1.get(usize::from(shard))
+        self.nodes.get(node)?.get()?.1.get(usize::from(shard))
     }
 
     pub(crate) fn read(&self) -> ClusterCounters {
-        let node = |(address, shards): &(String, Vec<ShardCount>)| NodeCounters {
+        let node = |(address, shards): &NodeCount| NodeCounters {
             address: address.clone(),
             shards: shards.iter().map(ShardCount::read).collect(),
         };
-        ClusterCounters { nodes: self.nodes.iter().map(node).collect() }
+        ClusterCounters { nodes: self.all().map(node).collect() }
     }
 
     pub(crate) fn reset(&self) {
-        let shards = self.nodes.iter().flat_map(|(_, shards)| shards);
+        let shards = self.all().flat_map(|(_, shards)| shards);
         shards
             .flat_map(|shard| &shard.arrivals)
             .for_each(|count| count.store(0, Ordering::Relaxed));

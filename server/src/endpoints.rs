@@ -33,7 +33,8 @@ pub(crate) fn endpoints(
     let values = columns.iter().zip(parts).map(|(column, text)| value_of(column, text));
     let token = PartitionKey::new(&values.collect::<Result<Vec<_>, _>>()?).token;
     let nodes = shared.nodes.iter().enumerate();
-    let holders = nodes.filter(|(node, _)| keyspace.placement.is_replica(token, *node));
+    let placement = keyspace.placement(&table.name);
+    let holders = nodes.filter(|(node, _)| placement.is_replica(token, *node));
     Ok(holders.map(|(_, node)| node.address.into()).collect())
 }
 

@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::rate::{Operation, Rejecter};
 use crate::replicas::{Consistency, Shortage};
 use crate::wire::version::Version;
 use crate::wire::write::Writer;
@@ -39,6 +40,8 @@ pub(crate) mod code {
     pub(crate) const ALREADY_EXISTS: i32 = 0x2400;
     /// EXECUTE of an id this node has not prepared.
     pub(crate) const UNPREPARED: i32 = 0x2500;
+    /// A partition is read or written too often: ScyllaDB's, for clients that have asked for it.
+    pub(crate) const RATE_LIMIT: i32 = 0xF000;
 }
 
 /// What was written when a write went wrong.
@@ -204,6 +207,26 @@ impl CqlError {
         Self::with(code::UNPREPARED, message, Fields::Encoded(extra))
     }
 
+    /// A partition of a table has had enough; `what` is what it has had enough of.
+    pub(crate) fn rate_limit(what: Operation, table: &str, by: Rejecter) -> Self {
+        let (by_coordinator, name) = match by {
+            Rejecter::Coordinator => (1, "coordinator"),
+            Rejecter::Replicas => (0, "replicas"),
+        };
+        let message = format!(
+            "Per-partition rate limit reached for {what} in table {table}, rejected by {name}"
+        );
+        Self::with(code::RATE_LIMIT, message, Fields::Encoded(vec![what as u8, by_coordinator]))
+    }
+
+    /// The same for a client that does not know ScyllaDB's code.
+    pub(crate) fn without_extensions(self) -> Self {
+        match self.code {
+            code::RATE_LIMIT => Self::configuration(self.message),
+            _ => self,
+        }
+    }
+
     /// Too few replicas for a read, which waits for `timeout`.
     pub(crate) fn read_shortage(shortage: Shortage, timeout: Duration) -> Self {
         Self::shortage(shortage, code::READ_TIMEOUT, timeout, Fields::Read)
@@ -352,7 +375,7 @@ fn default_fields(code: i32, version: Version, out: &mut Writer<'_>) {
             out.string("");
         }
         code::UNPREPARED => out.short_bytes(&[]),
-        0xF000 => {
+        code::RATE_LIMIT => {
             out.byte(1);
             out.byte(1);
         }

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::wire::frame::opcode;
 
 /// What happens to a request that a rule picks.
 #[non_exhaustive]
@@ -42,8 +45,19 @@ pub enum FaultAction {
         /// Indexes of the nodes, from 0.
         nodes: Vec<usize>,
     },
+    /// The node forgets all statements that were prepared on it; then the request is executed.
+    ForgetPrepared,
+    /// The connection stops: the reply and everything behind it, events too, wait this long, and
+    /// nothing is read.
+    Stall {
+        /// Milliseconds.
+        ms: u64,
+    },
     /// The request is not executed and answered as if the statement were not prepared.
     Unprepared,
+    /// Of a new connection to the shard-aware port, not of a request: it gets another shard than
+    /// its source port asks for, as behind a NAT that changes ports. SUPPORTED tells which.
+    WrongShard,
 }
 
 /// Which requests a fault happens to. Conditions that are not given match everything.
@@ -132,6 +146,58 @@ impl FaultRule {
         self.limit = Some(limit);
         self
     }
+
+    /// Reads rules from a text, one JSON object per line; empty lines are skipped.
+    ///
+    /// # Errors
+    ///
+    /// Says which line is no rule, and what is wrong with it.
+    ///
+    /// ```
+    /// use shardwire_server::FaultRule;
+    ///
+    /// let good = r#"{"opcode":"EXECUTE","action":{"stall":{"ms":5}}}"#;
+    /// let rules = format!("{good}\n\n{{\"action\":\"dorp\"}}");
+    /// let error = FaultRule::from_json_lines(&rules).unwrap_err();
+    /// assert!(error.starts_with("line 3: action: unknown variant `dorp`"), "{error}");
+    /// ```
+    pub fn from_json_lines(text: &str) -> Result<Vec<Self>, String> {
+        let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+        let rule = |(line, number): (&str, usize)| {
+            let rule = serde_json::from_str::<Value>(line).map_err(|error| error.to_string());
+            rule.and_then(Self::from_json).map_err(|what| format!("line {number}: {what}"))
+        };
+        lines.map(rule).collect()
+    }
+
+    /// Reads a rule; an error names the field.
+    pub(crate) fn from_json(rule: Value) -> Result<Self, String> {
+        if let Some(action) = rule.get("action") {
+            FaultAction::deserialize(action).map_err(|error| format!("action: {error}"))?;
+        }
+        let rule: Self = Self::deserialize(rule).map_err(|error| error.to_string())?;
+        rule.check()?;
+        Ok(rule)
+    }
+
+    /// Refuses a rule that no request and no connection could match.
+    fn check(&self) -> Result<(), String> {
+        if let Some(opcode) = &self.opcode
+            && !(0..=u8::MAX).filter_map(opcode::name).any(|name| name.eq_ignore_ascii_case(opcode))
+        {
+            return Err(format!("opcode: {opcode:?} is none of a request's"));
+        }
+        if !(0.0..=1.0).contains(&self.probability) {
+            return Err(format!("probability: {} is not from 0 to 1", self.probability));
+        }
+        if self.action == FaultAction::WrongShard
+            && (self.opcode.is_some() || self.statement.is_some())
+        {
+            let what = "wrong_shard is about connections, which have neither opcode nor statement";
+            return Err(format!("action: {what}"));
+        }
+        Ok(())
+    }
 }
 
 /// A request, as rules look at it.
@@ -189,10 +255,39 @@ impl Faults {
     /// The fault of the first rule that picks the request.
     pub(crate) fn pick(&self, subject: Subject<'_>) -> Option<FaultAction> {
         let mut state = self.state();
-        let State { rules, random } = &mut *state;
-        let rule = rules.iter_mut().find(|rule| {
-            rule.limit != Some(0) && rule.matches(subject) && random.f64() < rule.probability
-        })?;
+        state.pick(|rule| rule.action != FaultAction::WrongShard && rule.matches(subject))
+    }
+
+    /// The shard that a new connection gets, of so many, that asks for `shard`.
+    pub(crate) fn shard_for(&self, node: usize, shard: u16, shards: u16) -> u16 {
+        if !self.is_active() || shards < 2 {
+            return shard;
+        }
+        let mut state = self.state();
+        let picked = state.pick(|rule| {
+            rule.action == FaultAction::WrongShard
+                && rule.node.is_none_or(|of| of == node)
+                && rule.shard.is_none_or(|of| of == shard)
+        });
+        match picked {
+            // Less than twice 65,535 before the remainder: one of the others.
+            Some(_) => {
+                let step = u32::from(state.random.u16(1..shards));
+                let other = (u32::from(shard) + step) % u32::from(shards);
+                u16::try_from(other).unwrap_or(shard)
+            }
+            None => shard,
+        }
+    }
+}
+
+impl State {
+    /// The action of the first rule that fits and whose chance comes up.
+    fn pick(&mut self, fits: impl Fn(&FaultRule) -> bool) -> Option<FaultAction> {
+        let Self { rules, random } = self;
+        let rule = rules
+            .iter_mut()
+            .find(|rule| rule.limit != Some(0) && fits(rule) && random.f64() < rule.probability)?;
         if let Some(limit) = &mut rule.limit {
             *limit -= 1;
         }
@@ -250,5 +345,36 @@ mod tests {
             serde_json::from_str(r#"{"opcode":"EXECUTE","action":{"delay":{"ms":5}}}"#).unwrap();
         assert_eq!(rule, FaultRule::new(FaultAction::Delay { ms: 5 }).opcode("EXECUTE"));
         assert!(serde_json::from_str::<FaultRule>(r#"{"action":"drop","nod":1}"#).is_err());
+    }
+
+    #[test]
+    fn lines_that_are_no_rules_are_named() {
+        let good = r#"{"opcode":"query","action":"drop"}"#;
+        assert_eq!(FaultRule::from_json_lines(&format!("\n{good}\n{good}")).unwrap().len(), 2);
+        for (line, expect) in [
+            ("{", "line 2: EOF while parsing"),
+            (r#"{"action":"drop","nod":1}"#, "line 2: unknown field `nod`"),
+            (r#"{"opcode":"QUERY"}"#, "line 2: missing field `action`"),
+            (r#"{"action":{"stall":{"s":1}}}"#, "line 2: action: missing field `ms`"),
+            (r#"{"action":"drop","opcode":"QUREY"}"#, "line 2: opcode: \"QUREY\" is none"),
+            (r#"{"action":"drop","probability":2}"#, "line 2: probability: 2 is not"),
+            (r#"{"action":"wrong_shard","opcode":"QUERY"}"#, "line 2: action: wrong_shard is"),
+        ] {
+            let error = FaultRule::from_json_lines(&format!("{good}\n{line}")).unwrap_err();
+            assert!(error.starts_with(expect), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_connection_gets_any_shard_but_the_one_it_asks_for() {
+        let faults = Faults::new(1);
+        assert_eq!(faults.shard_for(0, 2, 4), 2);
+        faults.add(FaultRule::new(FaultAction::WrongShard).node(0).shard(2));
+        let got: std::collections::BTreeSet<u16> =
+            (0..50).map(|_| faults.shard_for(0, 2, 4)).collect();
+        assert_eq!(got, [0, 1, 3].into());
+        assert_eq!((faults.shard_for(0, 1, 4), faults.shard_for(1, 2, 4)), (1, 2));
+        assert_eq!(faults.shard_for(0, 2, 1), 2);
+        assert_eq!(faults.pick(SUBJECT), None);
     }
 }

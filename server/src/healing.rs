@@ -8,13 +8,13 @@ use std::time::Instant;
 use crate::cql::ast::Ddl;
 use crate::error::CqlError;
 use crate::replicas::Health;
-use crate::routing::{NodeIndex, NodeSet, Placement};
+use crate::routing::{NodeIndex, Placement};
 use crate::schema::Keyspace;
 use crate::state::Shared;
 use crate::store::Range;
 
-/// A keyspace's name, and who has held what.
-pub(crate) type Held = (String, Rc<Placement>);
+/// Names of a keyspace and of a table, and who has held what of it.
+pub(crate) type Held = (String, String, Rc<Placement>);
 
 impl Shared {
     fn is_up(&self, node: NodeIndex) -> bool {
@@ -41,7 +41,7 @@ impl Shared {
                 match health {
                     Health::Up => data.deliver(
                         |node| self.is_up(node),
-                        |token| keyspace.placement.replicas(token),
+                        |token| keyspace.placement(&table.name).replicas(token),
                     ),
                     Health::Down => data.lose(node),
                     Health::Paused => {}
@@ -77,56 +77,65 @@ impl Shared {
             let mut data = table.data.borrow_mut();
             let keys: Vec<_> = data.apart().cloned().collect();
             for key in keys {
-                let all = keyspace.placement.replicas(key.token);
+                let all = keyspace.placement(&table.name).replicas(key.token);
                 data.repair(&key, &all.iter().collect::<Vec<_>>(), &[Range::all()], all);
             }
         }
         Ok(())
     }
 
-    /// Who holds what in each keyspace of users.
+    /// Who holds what of each table of users.
     pub(crate) fn placements(&self) -> Vec<Held> {
-        let mut held = Vec::new();
-        self.each_keyspace(|keyspace| {
-            held.push((keyspace.name.clone(), Rc::clone(&keyspace.placement)));
-        });
-        held
+        let mut all = Vec::new();
+        self.each_keyspace(|keyspace| all.extend(held(keyspace)));
+        all
     }
 
-    /// Ranges have changed hands as a node came or went: those that hold them now are sent the
-    /// rows.
+    /// Ranges have changed hands as a node came or went, or as tablets moved: those that hold them
+    /// now are sent the rows.
     pub(crate) fn stream(&self, old: &[Held]) {
-        self.each_keyspace(|keyspace| {
-            let Some((_, old)) = old.iter().find(|(name, _)| *name == keyspace.name) else {
-                return;
+        let schema = self.schema.borrow();
+        for (keyspace, name, old) in old {
+            let Some(keyspace) = schema.keyspaces.get(keyspace) else { continue };
+            let (Some(table), new) = (keyspace.tables.get(name), keyspace.placement(name)) else {
+                continue;
             };
-            let replicas =
-                |placement: &Rc<Placement>, token| -> NodeSet { placement.replicas(token) };
-            for table in keyspace.tables.values() {
-                table.data.borrow_mut().stream(
-                    |node| self.is_up(node),
-                    |token| replicas(old, token),
-                    |token| replicas(&keyspace.placement, token),
-                );
-            }
-        });
+            table.data.borrow_mut().stream(
+                |node| self.is_up(node),
+                |token| old.replicas(token),
+                |token| new.replicas(token),
+            );
+        }
     }
 
-    /// The keyspace that a statement alters, and who holds what before.
-    pub(crate) fn altered(&self, ddl: &Ddl) -> Option<Held> {
-        let Ddl::AlterKeyspace(options) = ddl else { return None };
+    /// The tables of the keyspace that a statement alters, and who holds what before.
+    pub(crate) fn altered(&self, ddl: &Ddl) -> Vec<Held> {
+        let Ddl::AlterKeyspace(options) = ddl else { return Vec::new() };
         let schema = self.schema.borrow();
-        let keyspace = schema.keyspaces.get(&options.name)?;
-        Some((options.name.clone(), Rc::clone(&keyspace.placement)))
+        schema.keyspaces.get(&options.name).into_iter().flat_map(held).collect()
     }
 
-    /// A keyspace has other replicas: they have nothing until it is repaired.
-    pub(crate) fn spread(&self, name: &str, old: &Placement) {
+    /// A keyspace has other replicas: they have nothing until it is repaired, but tablets are sent
+    /// to them.
+    pub(crate) fn spread(&self, old: &[Held]) {
+        let (tablets, ranges): (Vec<_>, Vec<_>) =
+            old.iter().cloned().partition(|(_, _, old)| old.tablets().is_some());
+        self.stream(&tablets);
         let schema = self.schema.borrow();
-        let Some(keyspace) = schema.keyspaces.get(name) else { return };
-        for table in keyspace.tables.values() {
-            let new = |token| keyspace.placement.replicas(token);
+        for (keyspace, name, old) in &ranges {
+            let Some(keyspace) = schema.keyspaces.get(keyspace) else { continue };
+            let (Some(table), new) = (keyspace.tables.get(name), keyspace.placement(name)) else {
+                continue;
+            };
+            let new = |token| new.replicas(token);
             table.data.borrow_mut().spread(|token| old.replicas(token), new);
         }
     }
+}
+
+fn held(keyspace: &Keyspace) -> impl Iterator<Item = Held> {
+    keyspace
+        .tables
+        .keys()
+        .map(|table| (keyspace.name.clone(), table.clone(), Rc::clone(keyspace.placement(table))))
 }

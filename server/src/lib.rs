@@ -28,17 +28,21 @@ mod endpoints;
 mod error;
 mod exec;
 mod faults;
+mod growing;
 mod healing;
 mod limits;
 mod node;
 mod persona;
+mod rate;
 mod replicas;
 mod roles;
 mod routing;
 mod schema;
 mod state;
 mod store;
+mod tablets;
 mod tls;
+mod topology;
 mod users;
 mod value;
 mod wire;
@@ -49,6 +53,7 @@ pub use counters::{ClusterCounters, NodeCounters, ShardCounters};
 pub use faults::{FaultAction, FaultRule};
 pub use persona::Persona;
 pub use tls::Tls;
+pub use topology::{NewNode, TabletHome};
 
 /// Compiles the example of `README.md`.
 #[cfg(doctest)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use serde_json::json;
-use shardwire_server::{Addresses, Cluster, ClusterBuilder, Persona, Tls};
+use shardwire_server::{Addresses, Cluster, ClusterBuilder, FaultRule, Persona, Tls};
 
 /// An in-memory CQL cluster on loopback addresses, for tests, benchmarks and demos.
 #[derive(Debug, Parser)]
@@ -43,6 +43,9 @@ struct Options {
     /// Listen for admin commands (JSON lines) on this address.
     #[arg(long)]
     admin: Option<SocketAddr>,
+    /// Make requests go wrong by the rules in this file, one JSON object per line.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// Compression that clients may ask for.
     #[arg(long, value_enum, default_value_t = Compression::All)]
     compression: Compression,
@@ -65,6 +68,9 @@ struct Options {
     /// Let in only clients with a certificate that one of these (PEM) has signed.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
+    /// Give tablets to keyspaces that don't say whether they have any.
+    #[arg(long)]
+    tablets: bool,
     #[command(flatten)]
     limits: Limits,
     /// Seed of tokens and faults.
@@ -210,6 +216,7 @@ async fn run(options: Options) -> std::io::Result<()> {
         .compression(options.compression == Compression::All)
         .datacenters(options.datacenter.split(','))
         .racks(options.racks)
+        .tablets(options.tablets)
         .seed(options.seed);
     builder = options.limits.apply(builder);
     for Login(login) in &options.user {
@@ -234,7 +241,9 @@ async fn run(options: Options) -> std::io::Result<()> {
     if let Some(address) = options.admin {
         builder = builder.admin(address);
     }
+    let faults = options.faults.as_deref().map(read_faults).transpose()?;
     let cluster = builder.start().await?;
+    faults.into_iter().flatten().for_each(|rule| cluster.add_fault(rule));
     announce(&cluster, &options, shards)?;
     if options.exit_with_stdin {
         std::thread::spawn(|| {
@@ -245,6 +254,12 @@ async fn run(options: Options) -> std::io::Result<()> {
         });
     }
     wait_for_end(&cluster).await
+}
+
+fn read_faults(path: &Path) -> std::io::Result<Vec<FaultRule>> {
+    let text = String::from_utf8(read(path)?).map_err(|error| error.to_string());
+    text.and_then(|text| FaultRule::from_json_lines(&text))
+        .map_err(|what| std::io::Error::other(format!("{}: {what}", path.display())))
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -171,7 +171,8 @@ async fn accept_all(
                 serve(shared, node, shard, stream, connections);
             }
             Ok((stream, peer)) = accept_some(shard_aware) => {
-                let shard = peer.port() % shared.sharding.nr_shards;
+                let shards = shared.sharding.nr_shards;
+                let shard = shared.faults.shard_for(node, peer.port() % shards, shards);
                 serve(shared, node, shard, stream, connections);
             }
             Some(_) = connections.join_next() => {}

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::tablets::Tablets;
+
 /// Cassandra's flavour of MurmurHash3 x64 128, first half: tail bytes are sign-extended.
 pub(crate) fn murmur3(key: &[u8]) -> i64 {
     const C1: u64 = 0x87C3_7B91_1142_53D5;
@@ -137,6 +139,8 @@ pub(crate) struct Ring {
     locations: Vec<Location>,
     /// By node: whether it belongs to the cluster.
     members: Vec<bool>,
+    /// Shards of each node, which tablets are spread over.
+    shards: u16,
 }
 
 impl Ring {
@@ -145,19 +149,50 @@ impl Ring {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut taken = BTreeMap::new();
         for node in 0..locations.len() {
-            let mut missing = tokens_per_node;
-            while missing > 0 {
-                if let std::collections::btree_map::Entry::Vacant(free) =
-                    taken.entry(random.i64(i64::MIN + 1..=i64::MAX))
-                {
-                    free.insert(node);
-                    missing -= 1;
-                }
-            }
+            take_tokens(&mut taken, node, tokens_per_node, &mut random);
         }
         let members = vec![true; locations.len()];
         let all: Vec<_> = taken.into_iter().collect();
-        Self { entries: all.clone(), all, locations, members }
+        Self { entries: all.clone(), all, locations, members, shards: 1 }
+    }
+
+    /// Of nodes with so many shards each.
+    pub(crate) fn with_shards(self, shards: u16) -> Self {
+        Self { shards, ..self }
+    }
+
+    pub(crate) fn shards(&self) -> u16 {
+        self.shards
+    }
+
+    /// Adds a node, with tokens of its own, that is no member yet. The same seed gives the same
+    /// tokens to the n-th node, whenever it is added.
+    pub(crate) fn add(&mut self, location: Location, tokens: usize, seed: u64) -> NodeIndex {
+        let node = self.locations.len();
+        self.locations.push(location);
+        self.members.push(false);
+        let number = u64::try_from(node).unwrap_or(u64::MAX);
+        let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number.wrapping_add(1) << 32));
+        let mut taken: BTreeMap<_, _> = self.all.iter().copied().collect();
+        take_tokens(&mut taken, node, tokens, &mut random);
+        self.all = taken.into_iter().collect();
+        node
+    }
+
+    /// Where a node stands.
+    pub(crate) fn location(&self, node: NodeIndex) -> Option<&Location> {
+        self.locations.get(node)
+    }
+
+    /// The members that stand in a datacenter, ascending.
+    pub(crate) fn members_in<'a>(
+        &'a self,
+        datacenter: &'a str,
+    ) -> impl Iterator<Item = NodeIndex> + 'a {
+        let nodes = self.locations.iter().enumerate();
+        nodes
+            .filter(move |(node, at)| at.datacenter == datacenter && self.is_member(*node))
+            .map(|(node, _)| node)
     }
 
     /// Takes a node in or out.
@@ -187,7 +222,7 @@ impl Ring {
     fn from_entries(mut entries: Vec<(i64, NodeIndex)>, locations: Vec<Location>) -> Self {
         entries.sort_unstable();
         let members = vec![true; locations.len()];
-        Self { all: entries.clone(), entries, locations, members }
+        Self { all: entries.clone(), entries, locations, members, shards: 1 }
     }
 
     /// Names of the datacenters, each once.
@@ -202,6 +237,24 @@ impl Ring {
 
     fn walk(&self, from: usize) -> impl Iterator<Item = NodeIndex> + '_ {
         self.entries.iter().cycle().skip(from).take(self.entries.len()).map(|(_, node)| *node)
+    }
+}
+
+/// Finds tokens that nobody has.
+fn take_tokens(
+    taken: &mut BTreeMap<i64, NodeIndex>,
+    node: NodeIndex,
+    count: usize,
+    random: &mut fastrand::Rng,
+) {
+    let mut missing = count;
+    while missing > 0 {
+        if let std::collections::btree_map::Entry::Vacant(free) =
+            taken.entry(random.i64(i64::MIN + 1..=i64::MAX))
+        {
+            free.insert(node);
+            missing -= 1;
+        }
     }
 }
 
@@ -220,6 +273,16 @@ pub(crate) enum Strategy {
 }
 
 impl Strategy {
+    /// The short name of its class.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Simple { .. } => "SimpleStrategy",
+            Self::NetworkTopology { .. } => "NetworkTopologyStrategy",
+            Self::Local => "LocalStrategy",
+            Self::Everywhere => "EverywhereStrategy",
+        }
+    }
+
     /// Reads the replication map of a CREATE KEYSPACE.
     pub(crate) fn parse(replication: &[(String, String)]) -> Result<Self, String> {
         let class = replication
@@ -250,13 +313,15 @@ impl Strategy {
     }
 }
 
-/// Replicas of every range of the ring, for one strategy.
+/// Replicas of every range: those of the ring, for one strategy, or the tablets of one table.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
     pub(crate) strategy: Strategy,
-    /// The entries' tokens, ascending; `replicas` has the set of each range that ends there.
+    /// Where ranges end, ascending; `replicas` has the set of each range that ends there.
     tokens: Vec<i64>,
     replicas: Vec<NodeSet>,
+    /// The same ranges, if they are tablets: also which shards have them.
+    tablets: Option<Tablets>,
 }
 
 impl Placement {
@@ -270,6 +335,34 @@ impl Placement {
             strategy: strategy.clone(),
             tokens: ring.entries.iter().map(|(token, _)| *token).collect(),
             replicas: (0..ring.entries.len()).map(set_from).collect(),
+            tablets: None,
+        }
+    }
+
+    /// That of a table's tablets.
+    pub(crate) fn of_tablets(strategy: &Strategy, tablets: Tablets) -> Self {
+        Self {
+            strategy: strategy.clone(),
+            tokens: tablets.iter().map(|tablet| tablet.last).collect(),
+            replicas: tablets.iter().map(|tablet| tablet.nodes()).collect(),
+            tablets: Some(tablets),
+        }
+    }
+
+    pub(crate) fn tablets(&self) -> Option<&Tablets> {
+        self.tablets.as_ref()
+    }
+
+    /// The shard of `node` that has the rows of this token, if the node has them.
+    #[inline]
+    pub(crate) fn shard_at(&self, token: i64, node: NodeIndex, sharding: Sharding) -> Option<u16> {
+        let range = self.range_of(token);
+        if !self.replicas.get(range)?.contains(node) {
+            return None;
+        }
+        match &self.tablets {
+            None => Some(sharding.shard_of(token)),
+            Some(tablets) => tablets.shard(range, node),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! One thread owns it all, so there are no locks: a statement runs to its end before the next one.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -26,18 +27,21 @@ use crate::exec::result::Outcome;
 use crate::exec::select::Page;
 use crate::exec::view::view_data;
 use crate::faults::Faults;
+use crate::growing::Growing;
 use crate::limits::Limits;
 use crate::node::Pulse;
 use crate::persona::Persona;
-use crate::replicas::Levels;
+use crate::rate::Rates;
+use crate::replicas::{Health, Levels};
 use crate::roles::Roles;
 use crate::roles::access::{created, is_dropped, needs};
 use crate::roles::statement::Asker;
-use crate::routing::{NodeIndex, NodeSet, Ring, Sharding, token_of, write_composite};
+use crate::routing::{Location, NodeIndex, NodeSet, Ring, Sharding, token_of, write_composite};
 use crate::schema::catalog::{Catalog, NodeInfo};
 use crate::schema::change::apply;
 use crate::schema::{Schema, Table};
 use crate::store::{Seen, Tombstones, View};
+use crate::tablets::{Tablets, TooFewNodes, payload};
 use crate::users::{Users, without_password};
 use crate::value::time::now_us;
 use crate::wire::read::Value;
@@ -109,14 +113,14 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) sharding: Sharding,
     pub(crate) ring: RefCell<Ring>,
-    pub(crate) nodes: Vec<NodeInfo>,
+    pub(crate) nodes: Growing<NodeInfo>,
     pub(crate) port: u16,
     pub(crate) shard_aware_port: Option<u16>,
     pub(crate) canned: bool,
     pub(crate) compression: bool,
     pub(crate) body_len_max: usize,
     pub(crate) limits: Limits,
-    pub(crate) node_states: Vec<NodeState>,
+    pub(crate) node_states: Growing<NodeState>,
     pub(crate) schema: RefCell<Schema>,
     /// Grows with every change of the schema; plans and canned replies of older epochs are stale.
     pub(crate) epoch: Cell<u64>,
@@ -125,6 +129,7 @@ pub(crate) struct Shared {
     pub(crate) faults: Arc<Faults>,
     /// Nodes that do not get what the request that is being run writes.
     pub(crate) misses: Cell<NodeSet>,
+    pub(crate) rates: Rates,
     last_us: Cell<i64>,
 }
 
@@ -182,7 +187,7 @@ impl Shared {
             node_states: parts.nodes.iter().map(|_| NodeState::default()).collect(),
             sharding: parts.sharding,
             ring: RefCell::new(parts.ring),
-            nodes: parts.nodes,
+            nodes: parts.nodes.into_iter().collect(),
             port: parts.port,
             shard_aware_port: parts.shard_aware_port,
             canned: parts.canned,
@@ -194,6 +199,7 @@ impl Shared {
             counters: parts.counters,
             faults: parts.faults,
             misses: Cell::default(),
+            rates: Rates::default(),
             last_us: Cell::new(0),
         })
     }
@@ -311,6 +317,7 @@ impl Shared {
                     return Ok(Outcome::Rows(rows));
                 };
                 let seen = coordinator.check_read(select, placement, values)?;
+                coordinator.check_read_rate(select, placement, values)?;
                 if let Some(view) = &select.table.view {
                     let schema = self.schema.borrow();
                     let (keyspace, name) = (&select.table.keyspace, view.base.clone());
@@ -367,7 +374,7 @@ impl Shared {
                 let old = self.altered(ddl);
                 let change = apply(&mut self.schema.borrow_mut(), &ring, ddl, keyspace)?;
                 let Some(change) = change else { return Ok(Outcome::Void) };
-                old.inspect(|(name, old)| self.spread(name, old));
+                self.spread(&old);
                 self.epoch.set(self.epoch.get() + 1);
                 self.roles.dropped(|resource| is_dropped(resource, &change));
                 for resource in created(ddl, &change, &self.schema.borrow()) {
@@ -403,14 +410,70 @@ impl Shared {
         Catalog { schema, ring, nodes, node, port, persona, roles }.data(table)
     }
 
+    /// Adds a node that nobody lists yet; `None` if there are too many.
+    pub(crate) fn add_node(&self, info: NodeInfo, tokens: usize, seed: u64) -> Option<NodeIndex> {
+        let location = Location { datacenter: info.datacenter.clone(), rack: info.rack.clone() };
+        self.counters.add(info.address.to_string(), self.sharding.nr_shards)?;
+        let state = NodeState::default();
+        state.pulse.set(Health::Down);
+        self.node_states.push(state).ok()?;
+        self.nodes.push(info).ok()?;
+        Some(self.ring.borrow_mut().add(location, tokens, seed))
+    }
+
     /// Takes a node into the cluster or out of it: its ranges change hands.
-    pub(crate) fn set_member(&self, node: NodeIndex, is_member: bool) {
+    ///
+    /// # Errors
+    ///
+    /// If too few nodes would be left for a keyspace's tablets; nothing has changed then.
+    pub(crate) fn set_member(&self, node: NodeIndex, is_member: bool) -> Result<(), CqlError> {
         let mut ring = self.ring.borrow_mut();
+        let was_member = ring.is_member(node);
         ring.set_member(node, is_member);
         let old = self.placements();
-        self.schema.borrow_mut().place(&ring);
-        self.stream(&old);
+        let placed = self.schema.borrow_mut().place(&ring);
+        match placed {
+            Ok(()) => self.stream(&old),
+            Err(_) => ring.set_member(node, was_member),
+        }
         self.epoch.set(self.epoch.get() + 1); // plans know the replicas
+        placed.map_err(TooFewNodes::error)
+    }
+
+    /// Changes the tablets of a table.
+    pub(crate) fn change_tablets(
+        &self,
+        keyspace: &str,
+        table: &str,
+        change: impl FnOnce(&Tablets, &Ring) -> Result<Tablets, String>,
+    ) -> Result<(), String> {
+        let ring = self.ring.borrow();
+        let old = self.placements();
+        let change = |tablets: &Tablets| change(tablets, &ring);
+        self.schema.borrow_mut().change_tablets(keyspace, table, change)?;
+        self.stream(&old);
+        self.epoch.set(self.epoch.get() + 1);
+        Ok(())
+    }
+
+    /// What a client that routes by tablets has to be told of the one that a request was for, if
+    /// it has come to a shard that does not have it.
+    pub(crate) fn tablet_payload(
+        &self,
+        plan: &Plan,
+        values: &[Value<'_>],
+        node: NodeIndex,
+        shard: u16,
+    ) -> Option<Vec<u8>> {
+        let placement = plan.placement.as_ref()?;
+        let tablets = placement.tablets()?;
+        let token = token_of(&key_of(plan, values)?);
+        if placement.shard_at(token, node, self.sharding) == Some(shard) {
+            return None;
+        }
+        payload(tablets, token, |node| {
+            self.nodes.get(node).map(|node| node.host_id).unwrap_or_default()
+        })
     }
 
     /// Judges where a request arrived; `None` if its rows belong to no node in particular.
@@ -422,21 +485,9 @@ impl Shared {
         shard: u16,
     ) -> Option<Arrival> {
         plan.placement.as_ref()?;
-        let mut parts = Vec::new();
-        for index in &plan.key_indexes {
-            match values.get(usize::from(*index)) {
-                Some(Value::Bytes(part)) => parts.push(*part),
-                _ => return Some(Arrival::Unrouted),
-            }
-        }
-        Some(match parts.as_slice() {
-            [] => Arrival::Unrouted,
-            [single] => self.arrival_of(plan, single, node, shard),
-            parts => {
-                let mut key = Vec::new();
-                parts.iter().for_each(|part| write_composite(part, &mut key));
-                self.arrival_of(plan, &key, node, shard)
-            }
+        Some(match key_of(plan, values) {
+            Some(key) => self.arrival_of(plan, &key, node, shard),
+            None => Arrival::Unrouted,
         })
     }
 
@@ -449,13 +500,12 @@ impl Shared {
         node: NodeIndex,
         shard: u16,
     ) -> Arrival {
-        let token = token_of(key);
-        if !plan.placement.as_ref().is_some_and(|placement| placement.is_replica(token, node)) {
-            Arrival::WrongNode
-        } else if self.sharding.shard_of(token) != shard {
-            Arrival::WrongShard
-        } else {
-            Arrival::Right
+        let placement = plan.placement.as_ref();
+        match placement.and_then(|placement| placement.shard_at(token_of(key), node, self.sharding))
+        {
+            None => Arrival::WrongNode,
+            Some(owner) if owner != shard => Arrival::WrongShard,
+            Some(_) => Arrival::Right,
         }
     }
 
@@ -482,6 +532,25 @@ impl Shared {
                 }
                 !sender.is_closed()
             });
+        }
+    }
+}
+
+/// The partition key that a request binds; none if it does not bind all of it.
+fn key_of<'v>(plan: &Plan, values: &[Value<'v>]) -> Option<Cow<'v, [u8]>> {
+    let part = |index: &u16| match values.get(usize::from(*index)) {
+        Some(Value::Bytes(part)) => Some(*part),
+        _ => None,
+    };
+    match plan.key_indexes.as_slice() {
+        [] => None,
+        [single] => part(single).map(Cow::Borrowed),
+        several => {
+            let mut key = Vec::new();
+            for index in several {
+                write_composite(part(index)?, &mut key);
+            }
+            Some(Cow::Owned(key))
         }
     }
 }

@@ -89,7 +89,7 @@ impl Connection {
             return false;
         }
         match header.opcode {
-            opcode::EXECUTE if self.version.is_5() => {
+            opcode::EXECUTE if self.has_metadata_ids() => {
                 self.canned_execute::<true>(header.stream, body).unwrap_or(false)
             }
             opcode::EXECUTE => self.canned_execute::<false>(header.stream, body).unwrap_or(false),
@@ -98,7 +98,8 @@ impl Connection {
         }
     }
 
-    /// `IS_5` is the version's; the path of v4, which is measured, has no branches for v5.
+    /// `IS_5` is the version's, or that of v4 with ids of metadata; the plain path of v4, which is
+    /// measured, has no branches for v5.
     fn canned_execute<const IS_5: bool>(
         &mut self,
         stream: i16,
@@ -116,10 +117,13 @@ impl Connection {
         if *epoch != shared.epoch.get() {
             return Ok(false);
         }
-        if known.is_some_and(|known| known != plan.metadata_id()) {
+        if known.is_some_and(|known| known != plan.metadata_id() && plan.columns.is_some()) {
             return Ok(false);
         }
         let Some(sketch) = self.sketch::<IS_5>(plan, &mut reader)? else { return Ok(false) };
+        if sketch.arrival != Arrival::Right && self.asked.tablets && plan.has_tablets() {
+            return Ok(false); // the reply tells of the tablet
+        }
         let reply = match sketch.state {
             None => replies.first.iter().find(|(form, _)| *form == sketch.form).map(|(_, r)| r),
             Some(state) => {

@@ -14,6 +14,7 @@ use crate::exec::result::{
 use crate::persona::Persona;
 use crate::state::{Bindings, Statement};
 use crate::store::Seen;
+use crate::tablets::PAYLOAD_KEY;
 use crate::wire::frame::opcode;
 use crate::wire::read::{Reader, Value};
 
@@ -45,7 +46,7 @@ impl Connection {
         let columns = plan.columns.as_deref().filter(|_| is_scylla || !is_lwt);
         let prepared = Prepared {
             id: &statement.id,
-            metadata_id: self.version.is_5().then(|| metadata_id(columns)),
+            metadata_id: self.has_metadata_ids().then(|| metadata_id(columns)),
             markers: &plan.markers,
             key_indexes: &plan.key_indexes,
             table: (&plan.table.0, &plan.table.1),
@@ -78,6 +79,10 @@ impl Connection {
         params.arrange(&plan.markers)?;
         self.count(&plan, &params.values);
         let outcome = self.run_plan(&plan, &params)?;
+        if self.asked.tablets {
+            let told = self.shared.tablet_payload(&plan, &params.values, self.node, self.shard);
+            told.iter().for_each(|content| self.add_payload(PAYLOAD_KEY, content));
+        }
         let at = self.out.len();
         self.reply_outcome(stream, &outcome, params.metadata);
         if self.shared.canned && self.extras.flags == 0 {
@@ -86,11 +91,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads the id of the result's columns that the client knows, which v5 sends.
+    /// Reads the id of the result's columns that the client knows, which v5 sends, and v4 if it
+    /// was asked for.
     #[inline]
     pub(super) fn metadata_id<'a>(&self, reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>> {
         let what = "the result metadata's id";
-        self.version.is_5().then(|| reader.short_bytes(what)).transpose()
+        self.has_metadata_ids().then(|| reader.short_bytes(what)).transpose()
     }
 
     fn count(&self, plan: &Plan, values: &[Value<'_>]) {
@@ -225,7 +231,7 @@ fn metadata_for(plan: &Plan, known: &[u8], wanted: Metadata) -> Metadata {
     if plan.is_conditional() {
         // Its columns are other ones each time; an id would tempt clients to keep them.
         Metadata::Full
-    } else if plan.metadata_id() != known {
+    } else if plan.columns.is_some() && plan.metadata_id() != known {
         Metadata::Changed(*plan.metadata_id())
     } else {
         wanted

@@ -25,8 +25,9 @@ pub(super) struct Extras {
     pub(super) flags: u8,
     trace: Option<[u8; 16]>,
     warnings: Vec<String>,
-    /// As the request has it.
+    /// Entries of the custom payload: key and content of each.
     payload: Vec<u8>,
+    payload_count: u16,
 }
 
 impl Extras {
@@ -40,7 +41,10 @@ impl Extras {
             out.short_len(self.warnings.len());
             self.warnings.iter().for_each(|warning| out.string(warning));
         }
-        out.raw(&self.payload);
+        if self.flags & FLAG_CUSTOM_PAYLOAD != 0 {
+            out.short(self.payload_count);
+            out.raw(&self.payload);
+        }
     }
 }
 
@@ -142,10 +146,22 @@ impl Connection {
         self.warn(warnings.to_vec());
         let mut reader = Reader::new(body);
         if header.flags & FLAG_CUSTOM_PAYLOAD != 0 && skip_payload(&mut reader).is_ok() {
-            self.extras.flags |= FLAG_CUSTOM_PAYLOAD;
             let len = body.len() - reader.rest().len();
-            self.extras.payload = body.get(..len).unwrap_or_default().to_vec();
+            if let Some((count, entries)) = body.get(..len).and_then(<[u8]>::split_first_chunk) {
+                self.extras.flags |= FLAG_CUSTOM_PAYLOAD;
+                self.extras.payload_count += u16::from_be_bytes(*count);
+                self.extras.payload.extend_from_slice(entries);
+            }
         }
+    }
+
+    /// Adds an entry to the custom payload of the next reply.
+    pub(super) fn add_payload(&mut self, key: &str, content: &[u8]) {
+        self.extras.flags |= FLAG_CUSTOM_PAYLOAD;
+        self.extras.payload_count = self.extras.payload_count.saturating_add(1);
+        let mut out = Writer::new(&mut self.extras.payload);
+        out.string(key);
+        out.bytes(Some(content));
     }
 
     /// Lets the next reply carry these warnings too. Version 3 has none.

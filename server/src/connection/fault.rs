@@ -59,6 +59,15 @@ impl Delayed {
     }
 }
 
+/// A reply that waits, and the connection with it.
+#[derive(Debug)]
+pub(super) struct Stall {
+    pub(super) until: Instant,
+    pub(super) reply: Vec<u8>,
+    /// How the request was to be followed.
+    pub(super) then: Flow,
+}
+
 impl Connection {
     /// Handles a request while there are fault rules.
     pub(super) fn handle_with_faults(&mut self, header: Header, body: &[u8]) -> Flow {
@@ -92,6 +101,11 @@ impl Connection {
                 self.shared.misses.set(NodeSet::default());
                 return flow;
             }
+            FaultAction::ForgetPrepared => {
+                if let Some(state) = self.shared.node_states.get(self.node) {
+                    state.prepared.borrow_mut().clear();
+                }
+            }
             FaultAction::Annotate { warnings } => {
                 self.annotate(&warnings, header, body);
                 return self.handle(header, body);
@@ -103,6 +117,12 @@ impl Connection {
             FaultAction::Delay { ms } => {
                 let reply = self.out.split_off(at);
                 self.delayed.push(Instant::now() + Duration::from_millis(ms), reply);
+            }
+            FaultAction::Stall { ms } => {
+                let reply = self.out.split_off(at);
+                let until = Instant::now() + Duration::from_millis(ms);
+                self.stall = Some(Box::new(Stall { until, reply, then: flow }));
+                return Flow::Stall;
             }
             FaultAction::Drop => self.out.truncate(at),
             FaultAction::CutMidFrame => {

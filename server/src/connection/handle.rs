@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use super::extras::Extras;
-use super::{Connection, Flow, Stage};
-use crate::error::CqlError;
+use super::{Asked, Connection, Flow, Stage};
+use crate::error::{CqlError, code};
 use crate::persona::Persona;
 use crate::routing::Sharding;
 use crate::schema::catalog::PARTITIONER;
@@ -37,6 +37,8 @@ impl Connection {
             Ok(flow) => flow,
             Err(error) => {
                 let at = self.out.len();
+                let error =
+                    if self.asked.rate_limit_error { error } else { error.without_extensions() };
                 self.reply_error(header.stream, &error);
                 if let Some(delay) = error.delay {
                     let reply = self.out.split_off(at);
@@ -156,9 +158,13 @@ impl Connection {
         let Sharding { nr_shards, ignore_msb } = self.shared.sharding;
         let lwt_mark = "LWT_OPTIMIZATION_META_BIT_MASK=2147483648".to_owned();
         let mut add = |key, value| keys.push((key, vec![value]));
+        if let Some(node) = self.shared.nodes.get(self.node) {
+            add("SCYLLA_HOST_ID", uuid::Uuid::from_bytes(node.host_id).to_string());
+        }
         add("SCYLLA_LWT_ADD_METADATA_MARK", lwt_mark);
         add("SCYLLA_NR_SHARDS", nr_shards.to_string());
         add("SCYLLA_PARTITIONER", PARTITIONER.to_owned());
+        add("SCYLLA_RATE_LIMIT_ERROR", format!("ERROR_CODE={}", code::RATE_LIMIT));
         add("SCYLLA_SHARD", self.shard.to_string());
         add("SCYLLA_SHARDING_ALGORITHM", "biased-token-round-robin".to_owned());
         add("SCYLLA_SHARDING_IGNORE_MSB", ignore_msb.to_string());
@@ -168,6 +174,8 @@ impl Connection {
                 if is_tls { "SCYLLA_SHARD_AWARE_PORT_SSL" } else { "SCYLLA_SHARD_AWARE_PORT" };
             add(key, port.to_string());
         }
+        add("SCYLLA_USE_METADATA_ID", String::new());
+        add("TABLETS_ROUTING_V1", String::new());
     }
 
     fn startup(&mut self, stream: i16, reader: &mut Reader<'_>) -> Result<Flow> {
@@ -190,6 +198,15 @@ impl Connection {
                 return Err(CqlError::protocol(message));
             }
         };
+        if self.shared.persona == Persona::Scylla {
+            self.asked = Asked {
+                tablets: option("TABLETS_ROUTING_V1").is_some(),
+                // Version 3 has no place for them.
+                metadata_ids: self.version != Version::V3
+                    && option("SCYLLA_USE_METADATA_ID").is_some(),
+                rate_limit_error: option("SCYLLA_RATE_LIMIT_ERROR").is_some(),
+            };
+        }
         if self.shared.roles.is_required() {
             self.stage = Stage::Authenticating;
             self.reply(stream, opcode::AUTHENTICATE, |out| {

@@ -31,7 +31,7 @@ use crate::wire::segment::{
 };
 use crate::wire::version::{Dialect, Negotiated, Version, greatest, negotiate};
 use extras::Extras;
-use fault::Delayed;
+use fault::{Delayed, Stall};
 
 /// Length of the input buffer when no frame is longer, in bytes.
 const INPUT_LEN: usize = 128 * 1024;
@@ -48,6 +48,8 @@ pub(crate) enum Flow {
     Continue,
     /// Write what has gathered, then go on with segments.
     Segments,
+    /// Write what has gathered, then do nothing for a while.
+    Stall,
     /// Write what has gathered, then close.
     Close,
 }
@@ -71,6 +73,8 @@ enum Stop {
     Output,
     /// The output ends with the last frame; segments follow, both ways.
     Segments,
+    /// A fault holds everything up.
+    Stall,
     Close,
 }
 
@@ -90,6 +94,15 @@ impl Segments {
     }
 }
 
+/// Extensions of ScyllaDB that STARTUP has asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Asked {
+    tablets: bool,
+    /// Ids of result metadata, as v5 has them.
+    metadata_ids: bool,
+    rate_limit_error: bool,
+}
+
 /// State of one connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -98,6 +111,7 @@ pub(crate) struct Connection {
     shard: u16,
     client: IpAddr,
     version: Version,
+    asked: Asked,
     stage: Stage,
     /// The role that has logged in; none where nobody has to.
     role: Option<String>,
@@ -116,6 +130,7 @@ pub(crate) struct Connection {
     /// Replies to be written; empty between writes.
     out: Vec<u8>,
     delayed: Delayed,
+    stall: Option<Box<Stall>>,
     /// What the next reply begins with.
     extras: Extras,
     /// Reused for composite partition keys and keys of canned pages.
@@ -141,6 +156,7 @@ impl Connection {
             shard,
             client,
             version,
+            asked: Asked::default(),
             stage: Stage::New,
             role: None,
             pass: None,
@@ -153,9 +169,16 @@ impl Connection {
             events_sender: sender,
             out: Vec::with_capacity(INPUT_LEN),
             delayed: Delayed::default(),
+            stall: None,
             extras: Extras::default(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Whether PREPARED and EXECUTE carry the id of the result's columns.
+    #[inline]
+    fn has_metadata_ids(&self) -> bool {
+        self.version.is_5() || self.asked.metadata_ids
     }
 
     fn is_ready(&self) -> bool {
@@ -172,9 +195,10 @@ impl Connection {
         // Allocates: once per connection of v5.
         let mut segments: Option<Box<Segments>> = None;
         loop {
-            let stop = match &mut segments {
-                None => self.handle_input(&mut input, &mut decompressor),
-                Some(segments) => self.handle_segments(&mut input, &mut segments.reader),
+            let stop = match (self.stall.take(), &mut segments) {
+                (Some(stall), _) => self.sit_out(*stall).await,
+                (None, None) => self.handle_input(&mut input, &mut decompressor),
+                (None, Some(segments)) => self.handle_segments(&mut input, &mut segments.reader),
             };
             if !self.out.is_empty() {
                 match &mut segments {
@@ -196,7 +220,7 @@ impl Connection {
             self.out.clear();
             self.out.shrink_to(2 * OUTPUT_LEN);
             match stop {
-                Stop::Output => {}
+                Stop::Output | Stop::Stall => {}
                 Stop::Segments => {
                     segments = Some(Box::new(Segments::new(self.coding, has_written)));
                 }
@@ -216,6 +240,17 @@ impl Connection {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Waits until a fault is over; then there is its reply.
+    async fn sit_out(&mut self, stall: Stall) -> Stop {
+        tokio::time::sleep_until(stall.until).await;
+        self.out.extend_from_slice(&stall.reply);
+        match stall.then {
+            Flow::Continue | Flow::Stall => Stop::Output,
+            Flow::Segments => Stop::Segments,
+            Flow::Close => Stop::Close,
         }
     }
 
@@ -264,6 +299,7 @@ impl Connection {
                     match self.handle_frame(header, body, decompressor) {
                         Flow::Continue => {}
                         Flow::Segments => return Stop::Segments,
+                        Flow::Stall => return Stop::Stall,
                         Flow::Close => return Stop::Close,
                     }
                 }
@@ -312,12 +348,11 @@ impl Connection {
                 return Stop::Output;
             }
             match reader.envelope(self.version, self.body_len_max) {
-                Envelope::Whole(header, body) => {
-                    if self.dispatch(header, body) == Flow::Close {
-                        return Stop::Close;
-                    }
-                    continue;
-                }
+                Envelope::Whole(header, body) => match self.dispatch(header, body) {
+                    Flow::Continue | Flow::Segments => continue,
+                    Flow::Stall => return Stop::Stall,
+                    Flow::Close => return Stop::Close,
+                },
                 Envelope::None => {}
                 Envelope::Refused(stream, error) => {
                     self.reply_error(stream, &error);

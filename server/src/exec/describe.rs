@@ -10,6 +10,7 @@ use crate::exec::user_function::{UserAggregate, UserFunction};
 use crate::persona::Persona;
 use crate::schema::catalog::{CLUSTER_NAME, option_texts};
 use crate::schema::{Column, Index, Keyspace, Kind, Schema, Table};
+use crate::tablets::described;
 use crate::value::json::write_json;
 use crate::value::text::scalar_text;
 use crate::value::types::{CqlType, Native, Udt, quoted};
@@ -51,7 +52,11 @@ pub(crate) fn describe(
                 CqlError::invalid("No keyspace specified and no current keyspace")
             })?;
             let keyspace = found(schema.keyspaces.get(name), name, "")?;
-            if *only { vec![keyspace_element(keyspace)] } else { of_keyspace(keyspace, schema) }
+            if *only {
+                vec![keyspace_element(keyspace, schema)]
+            } else {
+                of_keyspace(keyspace, schema)
+            }
         }
         Describe::Any(name) if name.keyspace.is_none() => match schema.keyspaces.get(&name.name) {
             Some(keyspace) => of_keyspace(keyspace, schema),
@@ -138,7 +143,7 @@ fn listed(schema: &Schema, current: Option<&str>, kind: &str) -> Result<Outcome>
 
 /// A keyspace and all that is in it, what others need before them.
 fn of_keyspace(keyspace: &Keyspace, schema: &Schema) -> Vec<Element> {
-    let mut elements = vec![keyspace_element(keyspace)];
+    let mut elements = vec![keyspace_element(keyspace, schema)];
     let mut types: Vec<&Rc<Udt>> = Vec::new();
     while types.len() < keyspace.types.len() {
         let is_known = |udt: &Rc<Udt>| types.iter().any(|known| known.name == udt.name);
@@ -187,7 +192,7 @@ fn of_table(table: &Table, keyspace: &Keyspace, persona: Persona) -> Vec<Element
     elements
 }
 
-fn keyspace_element(keyspace: &Keyspace) -> Element {
+fn keyspace_element(keyspace: &Keyspace, schema: &Schema) -> Element {
     let mut options: Vec<_> = keyspace.replication.iter().collect();
     options.sort_by_key(|(name, _)| name != "class");
     let options: Vec<_> = options
@@ -199,9 +204,10 @@ fn keyspace_element(keyspace: &Keyspace) -> Element {
         .collect();
     let name = quoted(&keyspace.name);
     let statement = format!(
-        "CREATE KEYSPACE {name} WITH replication = {{{}}}  AND durable_writes = {};",
+        "CREATE KEYSPACE {name} WITH replication = {{{}}}  AND durable_writes = {}{};",
         options.join(", "),
-        keyspace.durable_writes
+        keyspace.durable_writes,
+        described(keyspace, schema)
     );
     Element { keyspace: keyspace.name.clone(), kind: "keyspace", name, statement }
 }

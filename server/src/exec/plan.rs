@@ -105,7 +105,8 @@ impl Plan {
         if let Some(name) = target {
             let (keyspace, table) = schema.table(name, keyspace)?;
             plan.table = (keyspace.name.clone(), table.name.clone());
-            plan.placement = (!keyspace.is_system()).then(|| Rc::clone(&keyspace.placement));
+            plan.placement =
+                (!keyspace.is_system()).then(|| Rc::clone(keyspace.placement(&table.name)));
         }
         Ok(plan)
     }
@@ -113,6 +114,11 @@ impl Plan {
     /// The id of [`Self::columns`]; computed when it is first asked for.
     pub(crate) fn metadata_id(&self) -> &MetadataId {
         self.metadata_id.get_or_init(|| metadata_id(self.columns.as_deref()))
+    }
+
+    /// Whether its rows belong to tablets.
+    pub(crate) fn has_tablets(&self) -> bool {
+        self.placement.as_ref().is_some_and(|placement| placement.tablets().is_some())
     }
 
     /// Whether the statement has a condition (LWT).

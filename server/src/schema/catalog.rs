@@ -1,14 +1,17 @@
 //! Rows of the system tables, made up when they are read.
 
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 
 use super::system::{AUTH, VIRTUAL_SCHEMA};
 use super::{Column, Keyspace, Kind, Schema, Table};
 use crate::cql::ast::OptionValue;
+use crate::growing::Growing;
 use crate::persona::Persona;
 use crate::roles::Roles;
 use crate::routing::{NodeIndex, Ring};
 use crate::store::{Cell, Element, Stamp, TableData};
+use crate::tablets::{Tablet, replica_list};
 use crate::value::literal::{collection, map};
 use crate::value::multi_cell::{NewElement, split};
 use crate::value::text::scalar_text;
@@ -28,7 +31,7 @@ pub(crate) struct NodeInfo {
 pub(crate) struct Catalog<'a> {
     pub(crate) schema: &'a Schema,
     pub(crate) ring: &'a Ring,
-    pub(crate) nodes: &'a [NodeInfo],
+    pub(crate) nodes: &'a Growing<NodeInfo>,
     /// The node that is asked.
     pub(crate) node: NodeIndex,
     /// Plain port of all nodes.
@@ -79,9 +82,8 @@ impl Catalog<'_> {
             (VIRTUAL_SCHEMA, "tables") => self.virtual_tables().map(virtual_table_row).collect(),
             (VIRTUAL_SCHEMA, "columns") => self.virtual_tables().flat_map(column_rows).collect(),
             (_, "keyspaces") => self.keyspaces().map(keyspace_row).collect(),
-            (_, "scylla_keyspaces") => {
-                self.keyspaces().map(|ks| vec![("keyspace_name", text(&ks.name))]).collect()
-            }
+            ("system", "tablets") => self.tablets(),
+            (_, "scylla_keyspaces") => self.keyspaces().map(scylla_keyspace_row).collect(),
             (_, "types") => self.keyspaces().flat_map(type_rows).collect(),
             (_, "indexes") => self.all_tables().flat_map(index_rows).collect(),
             (_, "views") => {
@@ -122,6 +124,29 @@ impl Catalog<'_> {
 
     fn tables(&self) -> impl Iterator<Item = &Table> {
         self.all_tables().filter(|table| table.view.is_none())
+    }
+
+    /// A row for each tablet of each table.
+    fn tablets(&self) -> Vec<NamedRow> {
+        let host_id =
+            |node: NodeIndex| self.nodes.get(node).map(|node| node.host_id).unwrap_or_default();
+        let of_table = |table: &Table| {
+            let keyspace = self.schema.keyspaces.get(&table.keyspace)?;
+            let placement = Rc::clone(keyspace.placement(&table.name));
+            let tablets = placement.tablets()?;
+            let row = |tablet: &Tablet| {
+                vec![
+                    ("table_id", table.id.to_vec()),
+                    ("keyspace_name", text(&table.keyspace)),
+                    ("table_name", text(&table.name)),
+                    ("tablet_count", int(i32::try_from(tablets.len()).unwrap_or(i32::MAX))),
+                    ("last_token", tablet.last.to_be_bytes().to_vec()),
+                    ("replicas", replica_list(&tablet.homes, host_id)),
+                ]
+            };
+            Some(tablets.iter().map(row).collect::<Vec<_>>())
+        };
+        self.all_tables().filter_map(of_table).flatten().collect()
     }
 
     fn node_columns(&self, index: NodeIndex, node: &NodeInfo) -> NamedRow {
@@ -188,6 +213,15 @@ fn keyspace_row(keyspace: &Keyspace) -> NamedRow {
         ("durable_writes", boolean(keyspace.durable_writes)),
         ("replication", text_map(replication)),
     ]
+}
+
+fn scylla_keyspace_row(keyspace: &Keyspace) -> NamedRow {
+    let mut row = vec![("keyspace_name", text(&keyspace.name))];
+    if let Some(tablets) = &keyspace.tablets {
+        let initial = i32::try_from(tablets.initial).unwrap_or(i32::MAX);
+        row.push(("initial_tablets", int(initial)));
+    }
+    row
 }
 
 /// Clients look for the full class name, users write the short one.
@@ -515,7 +549,8 @@ fn fill(table: &Table, rows: Vec<NamedRow>) -> TableData {
         let partition = data.partition(key(table.partition_key()));
         let stored = partition.row(table.row_key(&clustering), clustering);
         stored.mark(stamp);
-        for column in table.regular() {
+        let is_static = |column: &Column| column.kind == Kind::Static;
+        for column in table.regular().iter().filter(|column| !is_static(column)) {
             let Some(value) = value(column) else { continue };
             if !column.typ.is_multi_cell() {
                 stored.write(column.id, Cell { stamp, value: Some(value) });
@@ -524,6 +559,10 @@ fn fill(table: &Table, rows: Vec<NamedRow>) -> TableData {
             for NewElement { path, key, value } in split(&column.typ, &value) {
                 stored.write_element(column.id, path, Element { key, cell: Cell { stamp, value } });
             }
+        }
+        for column in table.regular().iter().filter(|column| is_static(column)) {
+            let value = value(column);
+            partition.statics_mut().write(column.id, Cell { stamp, value });
         }
     }
     data

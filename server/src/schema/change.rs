@@ -12,6 +12,7 @@ use crate::error::CqlError;
 use crate::persona::Persona;
 use crate::routing::{Placement, Ring, Strategy};
 use crate::store::TableData;
+use crate::tablets::{self, KeyspaceTablets, Settling, TabletsOption, TooFewNodes};
 use crate::value::types::{CqlType, Native};
 
 /// What a change did, as the reply and the event say it.
@@ -46,6 +47,14 @@ pub(crate) fn apply(
     ddl: &Ddl,
     current: Option<&str>,
 ) -> Result<Option<Change>, CqlError> {
+    match ddl {
+        Ddl::CreateTable(create) => check_new_table(schema, ring, create, current)?,
+        Ddl::AlterTable(alter) => {
+            let types = alter.add.iter().map(|added| &added.typ);
+            tablets::check_table(schema, ring, &alter.table, current, (types, &alter.options))?;
+        }
+        _ => {}
+    }
     let change = match ddl {
         Ddl::CreateKeyspace(options) => create_keyspace(schema, ring, options)?,
         Ddl::AlterKeyspace(options) => alter_keyspace(schema, ring, options)?,
@@ -72,8 +81,24 @@ pub(crate) fn apply(
     };
     if change.is_some() {
         schema.version = fresh_uuid();
+        schema.settle_tablets(ring, Settling::Needed).map_err(TooFewNodes::error)?;
     }
     Ok(change)
+}
+
+/// Refuses a table that a keyspace with tablets can't have, if it is really new.
+fn check_new_table(
+    schema: &Schema,
+    ring: &Ring,
+    create: &CreateTable,
+    current: Option<&str>,
+) -> Result<(), CqlError> {
+    let home = schema.keyspaces.get(keyspace_of(&create.table, current)?);
+    if home.is_some_and(|home| home.tables.contains_key(&create.table.name)) {
+        return Ok(());
+    }
+    let types = create.columns.iter().map(|column| &column.typ);
+    tablets::check_table(schema, ring, &create.table, current, (types, &create.options))
 }
 
 /// A random version 4 UUID.
@@ -100,6 +125,7 @@ pub(super) fn user_keyspace<'a>(
 struct KeyspaceSettings {
     replication: Option<Vec<(String, String)>>,
     durable_writes: Option<bool>,
+    tablets: Option<TabletsOption>,
 }
 
 fn settings_of(
@@ -120,17 +146,14 @@ fn settings_of(
             ("tablets", _) if persona == Persona::Cassandra => {
                 return Err(options::unknown(name));
             }
-            // Tablets are not served; asking for none of them is what this node does anyway.
-            ("tablets", OptionValue::Map(map))
-                if map.contains(&("enabled".to_owned(), "false".to_owned())) => {}
-            ("replication" | "durable_writes", _) => {
-                let wanted = if name == "replication" { "map." } else { "string" };
+            ("tablets", OptionValue::Map(map)) => {
+                settings.tablets = Some(tablets::option_of(map)?);
+            }
+            ("replication" | "durable_writes" | "tablets", _) => {
+                let wanted = if name == "durable_writes" { "string" } else { "map." };
                 return Err(CqlError::syntax(format!(
                     "Invalid value for property '{name}'. It should be a {wanted}"
                 )));
-            }
-            ("tablets", _) => {
-                return Err(CqlError::invalid("tablets are not supported by this node"));
             }
             _ => return Err(options::unknown(name)),
         }
@@ -198,8 +221,9 @@ fn create_keyspace(
     }
     check_keyspace_name(&name)?;
     check_datacenters(&replication, ring)?;
-    let keyspace =
+    let mut keyspace =
         keyspace(name.clone(), replication, settings.durable_writes.unwrap_or(true), ring)?;
+    keyspace.tablets = KeyspaceTablets::choose(settings.tablets, &keyspace.strategy, schema)?;
     schema.keyspaces.insert(name.clone(), keyspace);
     Ok(Some(Change { what: "CREATED", keyspace: name, target: Target::Keyspace }))
 }
@@ -226,6 +250,7 @@ pub(crate) fn keyspace(
         durable_writes,
         strategy,
         placement,
+        tablets: None,
         tables: BTreeMap::new(),
         types: BTreeMap::new(),
         functions: Vec::new(),
@@ -264,6 +289,13 @@ fn alter_keyspace(
     let replication = settings.replication.unwrap_or_else(|| old.replication.clone());
     let durable = settings.durable_writes.unwrap_or(old.durable_writes);
     let mut new = keyspace(options.name.clone(), replication, durable, ring)?;
+    tablets::check_alter(old, &new.strategy, settings.tablets, ring)?;
+    new.tablets = old.tablets.take();
+    if let (Some(tablets), Some(TabletsOption::On { initial })) =
+        (&mut new.tablets, settings.tablets)
+    {
+        tablets.initial = initial;
+    }
     new.tables = std::mem::take(&mut old.tables);
     new.types = std::mem::take(&mut old.types);
     new.functions = std::mem::take(&mut old.functions);

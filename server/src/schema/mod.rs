@@ -16,6 +16,7 @@ use crate::exec::user_function::{UserAggregate, UserFunction};
 use crate::persona::Persona;
 use crate::routing::{Placement, Ring, Strategy};
 use crate::store::TableData;
+use crate::tablets::{KeyspaceTablets, Settling, TooFewNodes};
 use crate::value::order::write_ordered;
 use crate::value::types::{CqlType, Native, Udt};
 
@@ -158,11 +159,13 @@ impl Table {
 }
 
 impl Schema {
-    /// Works out anew who holds what.
-    pub(crate) fn place(&mut self, ring: &Ring) {
+    /// Works out anew who holds what; fails, and changes nothing, if tablets find no home.
+    pub(crate) fn place(&mut self, ring: &Ring) -> Result<(), TooFewNodes> {
+        self.settle_tablets(ring, Settling::Even)?;
         for keyspace in self.keyspaces.values_mut() {
             keyspace.placement = Rc::new(Placement::new(ring, &keyspace.strategy));
         }
+        Ok(())
     }
 }
 
@@ -174,7 +177,9 @@ pub(crate) struct Keyspace {
     pub(crate) replication: Vec<(String, String)>,
     pub(crate) durable_writes: bool,
     pub(crate) strategy: Strategy,
-    pub(crate) placement: Rc<Placement>,
+    /// By the ring, which tables go by unless they have tablets.
+    placement: Rc<Placement>,
+    pub(crate) tablets: Option<KeyspaceTablets>,
     pub(crate) tables: BTreeMap<String, Rc<Table>>,
     pub(crate) types: BTreeMap<String, Rc<Udt>>,
     pub(crate) functions: Vec<Rc<UserFunction>>,
@@ -186,6 +191,12 @@ impl Keyspace {
     pub(crate) fn is_system(&self) -> bool {
         self.strategy == Strategy::Local
     }
+
+    /// Who has the rows of a table.
+    pub(crate) fn placement(&self, table: &str) -> &Rc<Placement> {
+        let tablets = self.tablets.as_ref().and_then(|tablets| tablets.placement(table));
+        tablets.unwrap_or(&self.placement)
+    }
 }
 
 /// All keyspaces.
@@ -196,6 +207,8 @@ pub(crate) struct Schema {
     pub(crate) version: [u8; 16],
     /// Whose schema it is.
     pub(crate) persona: Persona,
+    /// Whether keyspaces have tablets that don't say, if their strategy can.
+    pub(crate) tablets_by_default: bool,
 }
 
 impl Schema {

@@ -20,6 +20,11 @@ const SCYLLA_SYSTEM: &[&str] = &[
     "CREATE TABLE peers (peer inet PRIMARY KEY, data_center text, host_id uuid, \
      preferred_ip inet, rack text, release_version text, rpc_address inet, schema_version uuid, \
      supported_features text, tokens set<text>)",
+    "CREATE TABLE tablets (table_id uuid, last_token bigint, keyspace_name text static, \
+     new_replicas frozen<list<frozen<tuple<uuid, int>>>>, \
+     replicas frozen<list<frozen<tuple<uuid, int>>>>, session uuid, stage text, \
+     table_name text static, tablet_count int static, transition text, \
+     PRIMARY KEY (table_id, last_token))",
 ];
 
 /// `system.*` of Cassandra 5.0.
@@ -204,7 +209,7 @@ mod tests {
         let (system, schema) = ("system".to_owned(), "system_schema".to_owned());
         let traces = ("system_traces".to_owned(), 2);
         let auth = (AUTH.to_owned(), 3);
-        let expect = [(system.clone(), 2), auth.clone(), (schema.clone(), 11), traces.clone()];
+        let expect = [(system.clone(), 3), auth.clone(), (schema.clone(), 11), traces.clone()];
         assert_eq!(counts(Persona::Scylla), expect);
         let expect = [(system, 3), auth, (schema, 9), traces, (VIRTUAL_SCHEMA.to_owned(), 3)];
         assert_eq!(counts(Persona::Cassandra), expect);
