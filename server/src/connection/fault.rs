@@ -33,6 +33,16 @@ impl Delayed {
         self.replies.is_empty()
     }
 
+    /// Bytes of all of them.
+    pub(super) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the connection may go on.
+    pub(super) fn flow(&self) -> Flow {
+        if self.is_full() { Flow::Full } else { Flow::Continue }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.replies.len() >= DELAYED_MAX || self.bytes >= DELAYED_BYTES_MAX
     }
@@ -56,6 +66,12 @@ impl Delayed {
             }
         }
     }
+}
+
+/// When a delay from now on is over; one that no clock reaches is a year.
+pub(super) fn due_in(delay: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(delay).unwrap_or(now + Duration::from_secs(365 * 86_400))
 }
 
 impl Connection {
@@ -95,7 +111,10 @@ impl Connection {
         match fault {
             FaultAction::Delay { ms } => {
                 let reply = self.out.split_off(at);
-                self.delayed.push(Instant::now() + Duration::from_millis(ms), reply);
+                self.delayed.push(due_in(Duration::from_millis(ms)), reply);
+                if flow == Flow::Continue {
+                    return self.delayed.flow();
+                }
             }
             FaultAction::Drop => self.out.truncate(at),
             FaultAction::CutMidFrame => {
