@@ -3,12 +3,15 @@
 //!
 //! ```sh
 //! cargo test -p shardwire-server --test abuse
-//! SHARDWIRE_ABUSE=full cargo test --release -p shardwire-server --test abuse -- --nocapture
-//! SHARDWIRE_ABUSE=fuzz SHARDWIRE_ABUSE_SECONDS=180 cargo test --release …
+//! cargo build --release -p shardwire-server
+//! export SHARDWIRE_ABUSE_NODE=$PWD/target/release/shardwire-server
+//! SHARDWIRE_ABUSE=full cargo test -p shardwire-server --test abuse honest -- --nocapture
+//! SHARDWIRE_ABUSE=fuzz SHARDWIRE_ABUSE_SECONDS=180 cargo test …
 //! ```
 //!
 //! `full` prints the table that stands in `README.md`, `fuzz` does nothing but send nonsense for
-//! long. What the abusers do is told by seeds; CPU time is counted, not time on the wall.
+//! long; both want a node that was built as it is used. What the abusers do is told by seeds; CPU
+//! time is counted, not time on the wall.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -104,7 +107,9 @@ struct Node {
 
 impl Node {
     fn start(options: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shardwire-server"));
+        let program = std::env::var("SHARDWIRE_ABUSE_NODE");
+        let program = program.unwrap_or_else(|_| env!("CARGO_BIN_EXE_shardwire-server").to_owned());
+        let mut command = Command::new(program);
         command.args(["--nodes", "1", "--shards", "2", "--address", "auto", "--port", "0"]);
         command.args(["--admin", "127.0.0.1:0", "--exit-with-stdin"]).args(options);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -647,6 +647,63 @@ async fn statements_too_long_or_too_many_are_not_kept() {
 }
 
 #[tokio::test]
+async fn what_nests_too_deeply_is_an_error_and_no_more() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    client.prepared().await;
+    let deep = |open: &str, inner: &str, close: &str| {
+        format!("{}{inner}{}", open.repeat(20_000), close.repeat(20_000))
+    };
+    for text in [
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("[", "1", "]")),
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("(", "1", ")")),
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("{1: ", "1", "}")),
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("abs(", "1", ")")),
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("-", "1", "")),
+        format!("SELECT (int) {} FROM ks.t", deep("(int) ", "1", "")),
+        format!("CREATE TABLE ks.d (k int PRIMARY KEY, v {})", deep("frozen<list<", "int", ">>")),
+        format!("CREATE TABLE ks.d (k int PRIMARY KEY, v {})", deep("tuple<", "int", ">")),
+        format!("INSERT INTO ks.t JSON '{}'", deep("[", "1", "]")),
+        format!("INSERT INTO ks.t JSON '{}'", deep("{\"k\": ", "1", "}")),
+    ] {
+        let (code, message) = client.call(QUERY, &query(&text)).await.error();
+        assert!([0x2000, 0x2200].contains(&code), "{code:#x} {message}: {}", &text[..70]);
+    }
+    client.run("SELECT * FROM ks.t").await;
+}
+
+#[tokio::test]
+async fn announced_lengths_take_no_memory() {
+    let cluster = one_node().await;
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        // 200 MiB each, in a header alone.
+        let mut client = Client::started(&cluster).await;
+        client.send(&[4, 0, 0, 1, QUERY, 0x0C, 0x80, 0, 0]).await;
+        clients.push(client);
+    }
+    for (algorithm, body) in [
+        ("lz4", [&[0x0F, 0xFF, 0xFF, 0xFF][..], &[0xFF; 40]].concat()),
+        ("snappy", [&[0xFF, 0xFF, 0xFF, 0x7F][..], &[0xFF; 40]].concat()),
+    ] {
+        let mut client = Client::open(&cluster).await;
+        let options = [string("CQL_VERSION"), string("4.0.0")].concat();
+        let compression = [string("COMPRESSION"), string(algorithm)].concat();
+        let body_of_startup = [&[0, 2][..], &options, &compression].concat();
+        assert_eq!(client.call(STARTUP, &body_of_startup).await.opcode, 2);
+        let mut bomb = frame(5, QUERY, &body);
+        bomb[1] = 1;
+        client.send(&bomb).await;
+        let mut header = [0; 9];
+        client.socket.read_exact(&mut header).await.unwrap();
+        assert_eq!(header[4], 0, "{algorithm}");
+        client.socket.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+    Client::started(&cluster).await.run("SELECT * FROM system.local").await;
+    assert!(resident_mb().is_none_or(|mb| mb < 200), "{:?} MB", resident_mb());
+}
+
+#[tokio::test]
 async fn traces_are_forgotten_before_they_are_too_many() {
     let cluster = one_node().await;
     let mut client = Client::started(&cluster).await;
