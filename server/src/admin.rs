@@ -1,5 +1,7 @@
 //! The admin port: one JSON object per line in, one per line out. `README.md` lists the commands.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde::Deserialize;
@@ -7,14 +9,20 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use crate::cluster::Command;
+use crate::connection::{CLOSE_WAIT, drain};
 use crate::faults::FaultRule;
+use crate::node::accept;
 use crate::state::Shared;
 use crate::topology::{NewNode, TabletHome, TabletsChange};
 
 /// Longest line, in bytes.
 const LINE_LEN_MAX: u64 = 64 * 1024;
+/// Admin clients at a time.
+const CLIENTS_MAX: usize = 256;
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "cmd", rename_all = "snake_case", deny_unknown_fields)]
@@ -76,17 +84,60 @@ enum Request {
     Quit,
 }
 
+/// Admin clients, by the order in which they last asked for something.
+#[derive(Debug, Default)]
+struct Clients {
+    tasks: RefCell<BTreeMap<u64, AbortHandle>>,
+    count: Cell<u64>,
+}
+
+impl Clients {
+    fn next_number(&self) -> u64 {
+        self.count.set(self.count.get() + 1);
+        self.count.get()
+    }
+
+    /// At one too many the one that has been idle for longest is closed: whoever is at work stays,
+    /// and whoever comes gets in.
+    fn make_room(&self) {
+        let mut tasks = self.tasks.borrow_mut();
+        if tasks.len() >= CLIENTS_MAX
+            && let Some((_, idlest)) = tasks.pop_first()
+        {
+            idlest.abort();
+        }
+    }
+
+    fn asked(&self, number: &Cell<u64>) {
+        let mut tasks = self.tasks.borrow_mut();
+        if let Some(task) = tasks.remove(&number.get()) {
+            number.set(self.next_number());
+            tasks.insert(number.get(), task);
+        }
+    }
+}
+
 /// Serves admin clients until the cluster stops.
 pub(crate) async fn serve(
     listener: TcpListener,
     shared: Rc<Shared>,
     commands: mpsc::WeakSender<Command>,
 ) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let (shared, commands) = (Rc::clone(&shared), commands.clone());
-        tokio::task::spawn_local(async move {
-            let _ = serve_client(stream, &shared, &commands).await;
+    let clients = Rc::new(Clients::default());
+    loop {
+        let (stream, _) = accept(&listener, &shared.complaints, || {}).await;
+        clients.make_room();
+        let first = clients.next_number();
+        let (shared, commands, of_task) =
+            (Rc::clone(&shared), commands.clone(), Rc::clone(&clients));
+        let task = tokio::task::spawn_local(async move {
+            let number = Cell::new(first);
+            let asked = || of_task.asked(&number);
+            let _ = serve_client(stream, &shared, &commands, asked).await;
+            of_task.tasks.borrow_mut().remove(&number.get());
         });
+        // The task has not begun yet.
+        clients.tasks.borrow_mut().insert(first, task.abort_handle());
     }
 }
 
@@ -94,20 +145,30 @@ async fn serve_client(
     mut stream: TcpStream,
     shared: &Shared,
     commands: &mpsc::WeakSender<Command>,
+    asked: impl Fn(),
 ) -> std::io::Result<()> {
     let (read, mut write) = stream.split();
     let mut reader = BufReader::new(read);
-    let mut line = String::new();
     loop {
-        line.clear();
-        if (&mut reader).take(LINE_LEN_MAX).read_line(&mut line).await? == 0 {
+        let mut line = Vec::new();
+        let len = (&mut reader).take(LINE_LEN_MAX).read_until(b'\n', &mut line).await?;
+        if len == 0 {
             return Ok(());
         }
-        let answer = match serde_json::from_str(&line) {
+        let is_whole = u64::try_from(len).is_ok_and(|len| len < LINE_LEN_MAX);
+        if !is_whole && !line.ends_with(b"\n") {
+            let error = format!("a command has at most {LINE_LEN_MAX} bytes, with its line's end");
+            write.write_all(format!("{}\n", json!({ "error": error })).as_bytes()).await?;
+            write.shutdown().await?;
+            let _ = timeout(CLOSE_WAIT, drain(&mut reader)).await;
+            return Ok(());
+        }
+        let answer = match serde_json::from_slice(&line) {
             Ok(request) => answer(request, shared, commands).await,
             Err(error) => json!({ "error": error.to_string() }),
         };
         write.write_all(format!("{answer}\n").as_bytes()).await?;
+        asked();
     }
 }
 

@@ -256,6 +256,35 @@ impl ClusterBuilder {
         self
     }
 
+    /// Connections that a node takes at a time; one more is told that the node is overloaded. As
+    /// many as the system allows unless set.
+    pub fn max_concurrent_connections(mut self, count: usize) -> Self {
+        self.limits.max_concurrent_connections = count;
+        self
+    }
+
+    /// Connections that a node takes from one address at a time. As many as it takes at all unless
+    /// set.
+    pub fn max_concurrent_connections_per_ip(mut self, count: usize) -> Self {
+        self.limits.max_concurrent_connections_per_ip = count;
+        self
+    }
+
+    /// How long a client has to log in, or to send STARTUP if it need not, from the beginning of
+    /// its connection, with TLS's handshake; 10 s unless set.
+    pub fn login_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.login_timeout = timeout;
+        self
+    }
+
+    /// Bytes that may be held for all clients that keep the nodes waiting: requests that have come
+    /// in part, replies that are not read. Beyond it the connections are closed that have kept them
+    /// waiting for longest. 1 GiB unless set.
+    pub fn held_bytes_max(mut self, bytes: usize) -> Self {
+        self.limits.held_bytes_max = bytes;
+        self
+    }
+
     /// Address of the admin port (see `README.md`), port 0 for any. There is none unless set.
     pub fn admin(mut self, address: SocketAddr) -> Self {
         self.admin = Some(address);

@@ -18,6 +18,8 @@ pub(crate) mod code {
     pub(crate) const BAD_CREDENTIALS: i32 = 0x0100;
     /// Too few replicas are alive.
     pub(crate) const UNAVAILABLE: i32 = 0x1000;
+    /// The node has as many connections as it may.
+    pub(crate) const OVERLOADED: i32 = 0x1001;
     /// TRUNCATE takes all nodes, and one did not answer.
     pub(crate) const TRUNCATE: i32 = 0x1003;
     /// Too few replicas answered in time.

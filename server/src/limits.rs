@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The limits of all nodes; those of Cassandra unless set.
+/// The limits of all nodes; those of Cassandra unless set, as far as it has them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) read_request_timeout: Duration,
@@ -15,6 +15,13 @@ pub(crate) struct Limits {
     pub(crate) batch_size_warn_threshold: usize,
     /// Bytes that are written to one partition at a time, and in version 5 of a message.
     pub(crate) max_mutation_size: usize,
+    /// Connections of a node: in all, and from one address.
+    pub(crate) max_concurrent_connections: usize,
+    pub(crate) max_concurrent_connections_per_ip: usize,
+    /// How long a client has to log in, from the beginning of its connection.
+    pub(crate) login_timeout: Duration,
+    /// Bytes that are held for all clients that keep the nodes waiting.
+    pub(crate) held_bytes_max: usize,
     /// Nothing is written to tables of which changes are captured.
     pub(crate) cdc_has_no_room: bool,
     /// Whether nodes keep what others miss, and for how long after these went down.
@@ -32,6 +39,10 @@ impl Default for Limits {
             tombstone_failure_threshold: 100_000,
             batch_size_warn_threshold: 5 << 10,
             max_mutation_size: 16 << 20,
+            max_concurrent_connections: usize::MAX,
+            max_concurrent_connections_per_ip: usize::MAX,
+            login_timeout: Duration::from_secs(10),
+            held_bytes_max: 1 << 30,
             cdc_has_no_room: false,
             hinted_handoff_enabled: true,
             max_hint_window: Duration::from_secs(3 * 60 * 60),

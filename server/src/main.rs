@@ -114,6 +114,18 @@ struct Limits {
     /// Milliseconds after which they keep no more for one that is down.
     #[arg(long, value_name = "MS", default_value_t = 3 * 60 * 60 * 1000)]
     max_hint_window: u64,
+    /// Connections that a node takes at a time [default: as many as the system allows].
+    #[arg(long, value_name = "COUNT")]
+    max_concurrent_connections: Option<usize>,
+    /// Connections that a node takes from one address at a time [default: as many as at all].
+    #[arg(long, value_name = "COUNT")]
+    max_concurrent_connections_per_ip: Option<usize>,
+    /// Milliseconds that a client has to log in, or to send STARTUP if it need not.
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    login_timeout: u64,
+    /// Bytes that may be held for all clients that keep the nodes waiting.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
+    held_bytes_max: usize,
 }
 
 impl Limits {
@@ -129,6 +141,12 @@ impl Limits {
             .cdc_has_no_room(self.cdc_has_no_room)
             .hinted_handoff_enabled(self.hinted_handoff_enabled)
             .max_hint_window(Duration::from_millis(self.max_hint_window))
+            .max_concurrent_connections(self.max_concurrent_connections.unwrap_or(usize::MAX))
+            .max_concurrent_connections_per_ip(
+                self.max_concurrent_connections_per_ip.unwrap_or(usize::MAX),
+            )
+            .login_timeout(Duration::from_millis(self.login_timeout))
+            .held_bytes_max(self.held_bytes_max)
     }
 }
 
@@ -189,6 +207,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     // What goes wrong with a client. Standard output has the one line that programs read.
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    raise_file_limit();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -197,6 +216,14 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// Raises the limit of open files as far as the system lets: each connection is one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where that is not allowed, the limit is as it was.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 fn fail(error: &std::io::Error) -> ExitCode {

@@ -1,29 +1,41 @@
-//! One node's listeners: accepting connections, giving each its shard.
+//! One node's listeners: accepting connections, giving each its shard, refusing what is too many.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet, spawn_local};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::address::{Listeners, bind};
+use crate::connection::guests::{Complaints, Guest, Verdict};
 use crate::connection::{CLOSE_WAIT, Connection, drain};
+use crate::error::CqlError;
 use crate::replicas::Health;
 use crate::routing::NodeIndex;
 use crate::state::{NodeState, Shared};
 use crate::tls;
+use crate::wire::frame::{HEADER_LEN, Header, begin, end, opcode};
+use crate::wire::version::{Negotiated, negotiate};
+
+/// How long nothing is accepted after the system could not: files may be free again by then.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// How a node does, and the tasks that have to know.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     health: Cell<Health>,
+    /// When that was set.
+    since: Cell<Option<Instant>>,
     /// Its clients are being sent away.
     closes: Cell<bool>,
     /// Its tasks, by the order in which they began.
@@ -39,6 +51,7 @@ impl Pulse {
     /// What is not paused any more goes on.
     pub(crate) fn set(&self, health: Health) {
         self.health.set(health);
+        self.since.set(Some(Instant::now()));
         self.wake_all();
     }
 
@@ -123,8 +136,10 @@ impl RunningNode {
             let mut connections = JoinSet::new();
             let accept = accept_all(&shared, node, &plain, shard_aware.as_ref(), &mut connections);
             let Some(state) = shared.node_states.get(node) else { return };
+            let watch = state.guests.watch(&shared.limits, || state.pulse.since.get());
             let ending = tokio::select! {
                 _ = state.pulse.run(Box::pin(accept)) => Ending::Crash,
+                _ = state.pulse.run(Box::pin(watch)) => Ending::Crash,
                 ending = stopped => ending.unwrap_or(Ending::Crash),
             };
             drop((plain, shard_aware));
@@ -164,29 +179,56 @@ async fn accept_all(
     shard_aware: Option<&TcpListener>,
     connections: &mut JoinSet<()>,
 ) {
+    let Some(NodeState { guests, .. }) = shared.node_states.get(node) else { return };
+    let make_room = || {
+        guests.make_room();
+    };
     loop {
         tokio::select! {
-            Ok((stream, _)) = plain.accept() => {
+            (stream, peer) = accept(plain, &shared.complaints, make_room) => {
                 let shard = next_shard(shared, node);
-                serve(shared, node, shard, stream, connections);
+                serve(shared, node, shard, (stream, peer), connections);
             }
-            Ok((stream, peer)) = accept_some(shard_aware) => {
+            (stream, peer) = accept_some(shard_aware, &shared.complaints, make_room) => {
                 let shards = shared.sharding.nr_shards;
                 let shard = shared.faults.shard_for(node, peer.port() % shards, shards);
-                serve(shared, node, shard, stream, connections);
+                serve(shared, node, shard, (stream, peer), connections);
             }
             Some(_) = connections.join_next() => {}
-            else => {}
         }
     }
 }
 
 async fn accept_some(
     listener: Option<&TcpListener>,
-) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+    complaints: &Complaints,
+    make_room: impl Fn(),
+) -> (TcpStream, SocketAddr) {
     match listener {
-        Some(listener) => listener.accept().await,
+        Some(listener) => accept(listener, complaints, make_room).await,
         None => std::future::pending().await,
+    }
+}
+
+/// The next connection, whatever goes wrong before: no error of the system ends a listener, and
+/// none is met again and again without a pause.
+pub(crate) async fn accept(
+    listener: &TcpListener,
+    complaints: &Complaints,
+    make_room: impl Fn(),
+) -> (TcpStream, SocketAddr) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset};
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // The client has gone away again.
+            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset) => {}
+            Err(error) => {
+                complaints.tell_all(format_args!("cannot accept connections: {error}"));
+                make_room();
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
 
@@ -198,37 +240,113 @@ fn next_shard(shared: &Shared, node: NodeIndex) -> u16 {
     shard
 }
 
+/// A guest's place at the node. It is given up when the connection's task ends or is aborted.
+struct Seat {
+    shared: Rc<Shared>,
+    node: NodeIndex,
+    guest: Rc<Guest>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.release(&self.guest);
+        if let Some(state) = self.shared.node_states.get(self.node) {
+            state.guests.left(&self.guest);
+        }
+    }
+}
+
 fn serve(
     shared: &Rc<Shared>,
     node: NodeIndex,
     shard: u16,
-    stream: TcpStream,
+    (stream, peer): (TcpStream, SocketAddr),
     connections: &mut JoinSet<()>,
 ) {
-    let (Ok(()), Ok(peer)) = (stream.set_nodelay(true), stream.peer_addr()) else { return };
+    let Some(state) = shared.node_states.get(node) else { return };
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
     let shared = Rc::clone(shared);
-    connections.spawn_local(async move {
-        let Some(NodeState { pulse, .. }) = shared.node_states.get(node) else { return };
-        let connection = || Connection::new(Rc::clone(&shared), node, shard, peer.ip());
-        match shared.tls.clone() {
-            None => converse(pulse, connection(), stream).await,
-            Some(acceptor) => {
-                let accepted = pulse.run(Box::pin(tls::accept(&acceptor, stream))).await;
-                if let Some(Some(stream)) = accepted {
-                    converse(pulse, connection(), stream).await;
-                }
-            }
+    match state.guests.admit(peer, &shared.limits) {
+        Ok(guest) => {
+            let seat = Seat { shared, node, guest };
+            connections.spawn_local(async move { seat.serve(shard, stream).await });
         }
-    });
+        Err(error) => {
+            shared.complaints.tell(peer, format_args!("refused: {}", error.message));
+            connections.spawn_local(async move { refuse(&shared, node, stream, &error).await });
+        }
+    }
 }
 
-async fn converse<S>(pulse: &Pulse, connection: Connection, mut stream: S)
+impl Seat {
+    async fn serve(&self, shard: u16, stream: TcpStream) {
+        let Self { shared, node, guest } = self;
+        let Some(NodeState { pulse, .. }) = shared.node_states.get(*node) else { return };
+        let connection = || Connection::new(Rc::clone(shared), *node, shard, Rc::clone(guest));
+        let verdict = match shared.tls.clone() {
+            None => converse(pulse, connection(), guest, stream).await,
+            Some(acceptor) => {
+                let accepted = Box::pin(tls::accept(&acceptor, stream, &shared.complaints));
+                match pulse.run(Box::pin(guest.stay(accepted))).await {
+                    Some(Ok(Some(stream))) => converse(pulse, connection(), guest, stream).await,
+                    Some(Err(verdict)) => Some(verdict),
+                    Some(Ok(None)) | None => None,
+                }
+            }
+        };
+        if let Some(verdict) = verdict {
+            shared.complaints.tell(guest.peer, format_args!("closed: {verdict}"));
+        }
+    }
+}
+
+/// Tells a client that it is one too many, in its version and on its stream, and closes the
+/// connection. Who speaks TLS is not told: a handshake costs more than a connection.
+async fn refuse(shared: &Shared, node: NodeIndex, mut stream: TcpStream, error: &CqlError) {
+    let Some(NodeState { guests, .. }) = shared.node_states.get(node) else { return };
+    let (Some(_place), None) = (guests.refuse(), &shared.tls) else { return };
+    let tell = async {
+        let mut header = [0; HEADER_LEN];
+        stream.read_exact(&mut header).await?;
+        let Header { version, flags, stream: id, .. } = Header::decode(&header);
+        let version = match negotiate(shared.persona, version, Some(flags)) {
+            Negotiated::Version(version) | Negotiated::Refused(version, _) => version,
+            Negotiated::Partial => return Ok(()),
+        };
+        let mut reply = Vec::new();
+        let at = begin(&mut reply, version, id, opcode::ERROR);
+        error.write(version, &mut reply);
+        end(&mut reply, at);
+        stream.write_all(&reply).await?;
+        stream.shutdown().await?;
+        drain(&mut stream).await;
+        io::Result::Ok(())
+    };
+    // Whoever does not listen in time is not told.
+    let _ = timeout(CLOSE_WAIT, tell).await;
+}
+
+/// Serves a client; says why if it has to leave.
+async fn converse<S>(
+    pulse: &Pulse,
+    connection: Connection,
+    guest: &Guest,
+    mut stream: S,
+) -> Option<Verdict>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    // A client that goes away in the middle of something is nothing to report.
-    if pulse.run(Box::pin(connection.run(&mut stream))).await.is_none() {
-        let _ = stream.shutdown().await;
-        let _ = tokio::time::timeout(CLOSE_WAIT, drain(&mut stream)).await;
+    let run = Box::pin(connection.run(&mut stream));
+    match pulse.run(Box::pin(guest.stay(run))).await {
+        // A client that goes away in the middle of something is nothing to report.
+        Some(Ok(_)) => None,
+        Some(Err(verdict)) => Some(verdict),
+        None => {
+            let _ = stream.shutdown().await;
+            let _ = timeout(CLOSE_WAIT, drain(&mut stream)).await;
+            None
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use crate::connection::canned::Canned;
+use crate::connection::guests::{Complaints, Guests};
+use crate::connection::memory::Memory;
 use crate::coordinator::{Coordinator, Warnings, Writer as Writing};
 use crate::counters::{Arrival, Counters};
 use crate::cql::ast::{self, Parsed, TableName};
@@ -50,6 +52,10 @@ use crate::wire::write::Writer;
 
 /// Statements that a node keeps prepared; beyond it all are forgotten and clients prepare again.
 const PREPARED_MAX: usize = 10_000;
+/// The same of the bytes of their texts.
+const PREPARED_LEN_MAX: usize = 16 * 1024 * 1024;
+/// Longest text that is prepared, in bytes: what it becomes is longer.
+const STATEMENT_LEN_MAX: usize = 1024 * 1024;
 
 /// Events that may wait for one slow connection; beyond it the connection misses some.
 pub(crate) const EVENTS_MAX: usize = 256;
@@ -70,7 +76,37 @@ impl Hasher for IdHasher {
     }
 }
 
-type Statements = HashMap<[u8; 16], Rc<Statement>, BuildHasherDefault<IdHasher>>;
+/// Prepared statements, within bounds.
+#[derive(Debug, Default)]
+pub(crate) struct Statements {
+    by_id: HashMap<[u8; 16], Rc<Statement>, BuildHasherDefault<IdHasher>>,
+    /// Bytes of all texts.
+    len: usize,
+}
+
+impl Statements {
+    #[inline]
+    pub(crate) fn get(&self, id: &[u8]) -> Option<&Rc<Statement>> {
+        self.by_id.get(id)
+    }
+
+    /// Adds a statement; if there are too many, all others are forgotten.
+    fn insert(&mut self, statement: &Rc<Statement>) {
+        if self.by_id.contains_key(&statement.id) {
+            return;
+        }
+        let len = statement.text.len();
+        if self.by_id.len() >= PREPARED_MAX || self.len + len > PREPARED_LEN_MAX {
+            self.clear();
+        }
+        self.len += len;
+        self.by_id.insert(statement.id, Rc::clone(statement));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
 
 /// A prepared statement, shared by the nodes that have prepared it.
 #[derive(Debug)]
@@ -100,7 +136,9 @@ pub(crate) type EventFrame = Rc<[u8]>;
 pub(crate) struct NodeState {
     pub(crate) pulse: Pulse,
     pub(crate) prepared: RefCell<Statements>,
-    pub(crate) listeners: RefCell<Vec<(EventKinds, mpsc::Sender<EventFrame>)>>,
+    pub(crate) guests: Guests,
+    /// By the number of the guest who wants events.
+    pub(crate) listeners: RefCell<BTreeMap<u64, (EventKinds, mpsc::Sender<EventFrame>)>>,
     /// Shard of the next connection to the plain port.
     pub(crate) next_shard: Cell<u16>,
     pub(crate) down_since: Cell<Option<Instant>>,
@@ -130,6 +168,10 @@ pub(crate) struct Shared {
     /// Nodes that do not get what the request that is being run writes.
     pub(crate) misses: Cell<NodeSet>,
     pub(crate) rates: Rates,
+    pub(crate) memory: Memory,
+    pub(crate) complaints: Complaints,
+    /// Traces written since the last time that they were forgotten.
+    pub(crate) trace_count: Cell<u32>,
     last_us: Cell<i64>,
 }
 
@@ -200,6 +242,9 @@ impl Shared {
             faults: parts.faults,
             misses: Cell::default(),
             rates: Rates::default(),
+            memory: Memory::default(),
+            complaints: Complaints::default(),
+            trace_count: Cell::new(0),
             last_us: Cell::new(0),
         })
     }
@@ -237,6 +282,12 @@ impl Shared {
         let statement = match known {
             Some(statement) => statement,
             None => {
+                if text.len() > STATEMENT_LEN_MAX {
+                    return Err(CqlError::invalid(format!(
+                        "a statement of {} bytes is not prepared, {STATEMENT_LEN_MAX} is the limit",
+                        text.len()
+                    )));
+                }
                 let parsed = parse(text, self.persona)?;
                 let is_about_roles = matches!(parsed.statement, ast::Statement::Role(_));
                 let plan = Plan::new(&self.schema.borrow(), &parsed, text, keyspace)?;
@@ -248,13 +299,13 @@ impl Shared {
                     plan: RefCell::new((self.epoch.get(), Rc::new(plan))),
                     canned: Canned::default(),
                 });
-                insert_bounded(&mut self.statements.borrow_mut(), &statement);
+                self.statements.borrow_mut().insert(&statement);
                 statement
             }
         };
         let plan = self.current_plan(&statement)?;
         if let Some(state) = self.node_states.get(node) {
-            insert_bounded(&mut state.prepared.borrow_mut(), &statement);
+            state.prepared.borrow_mut().insert(&statement);
         }
         Ok((statement, plan))
     }
@@ -525,7 +576,7 @@ impl Shared {
         let frame: EventFrame = frame.into();
         let nodes = self.node_states.iter().enumerate();
         for (_, state) in nodes.filter(|(index, _)| Some(*index) != except) {
-            state.listeners.borrow_mut().retain(|(kinds, sender)| {
+            state.listeners.borrow_mut().retain(|_, (kinds, sender)| {
                 if wants(*kinds) {
                     // A connection that reads no events misses some; it must not hold up others.
                     let _ = sender.try_send(Rc::clone(&frame));
@@ -553,11 +604,4 @@ fn key_of<'v>(plan: &Plan, values: &[Value<'v>]) -> Option<Cow<'v, [u8]>> {
             Some(Cow::Owned(key))
         }
     }
-}
-
-fn insert_bounded(statements: &mut Statements, statement: &Rc<Statement>) {
-    if statements.len() >= PREPARED_MAX {
-        statements.clear();
-    }
-    statements.insert(statement.id, Rc::clone(statement));
 }

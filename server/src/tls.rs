@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -15,10 +14,9 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
+use crate::connection::guests::Complaints;
 use crate::connection::{CLOSE_WAIT, drain};
 
-/// How long a client has for the handshake.
-const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// The first byte of a handshake.
 const HANDSHAKE_RECORD: u8 = 0x16;
 
@@ -111,26 +109,25 @@ impl Tls {
     }
 }
 
-/// Shakes hands with a client. One who fails is logged, and its connection closed.
+/// Shakes hands with a client. One who fails is logged, and its connection closed. The time for it
+/// is that for the log-in, which the caller watches.
 pub(crate) async fn accept(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
+    complaints: &Complaints,
 ) -> Option<TlsStream<TcpStream>> {
     let peer = stream.peer_addr().ok()?;
-    match tokio::time::timeout(HANDSHAKE_WAIT, shake_hands(acceptor, stream)).await {
-        Ok(Ok(stream)) => Some(stream),
-        Ok(Err(Refusal::Plaintext(mut stream, byte))) => {
-            tracing::warn!(%peer, "closed: plaintext on a TLS port, first byte {byte:#04x}");
+    match shake_hands(acceptor, stream).await {
+        Ok(stream) => Some(stream),
+        Err(Refusal::Plaintext(mut stream, byte)) => {
+            let what = "plaintext on a TLS port, first byte";
+            complaints.tell(peer, format_args!("closed: {what} {byte:#04x}"));
             stream.shutdown().await.ok()?;
             let _ = tokio::time::timeout(CLOSE_WAIT, drain(&mut stream)).await;
             None
         }
-        Ok(Err(Refusal::Io(error))) => {
-            tracing::warn!(%peer, "closed: TLS handshake failed: {error}");
-            None
-        }
-        Err(_) => {
-            tracing::warn!(%peer, "closed: no TLS handshake within {HANDSHAKE_WAIT:?}");
+        Err(Refusal::Io(error)) => {
+            complaints.tell(peer, format_args!("closed: TLS handshake failed: {error}"));
             None
         }
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use shardwire_server::{Cluster, ClusterBuilder, FaultAction, FaultRule, ShardCounters};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 const STARTUP: u8 = 1;
@@ -16,8 +16,10 @@ const PREPARE: u8 = 9;
 const EXECUTE: u8 = 10;
 const REGISTER: u8 = 11;
 const BATCH: u8 = 13;
+const AUTH_RESPONSE: u8 = 15;
 
 const PROTOCOL_ERROR: i32 = 0x000A;
+const OVERLOADED: i32 = 0x1001;
 
 #[derive(Debug)]
 struct Reply {
@@ -503,6 +505,258 @@ async fn a_client_that_does_not_read_is_not_read_from() {
     for _ in 0..total {
         assert_eq!(client.receive().await.unwrap().opcode, 8);
     }
+}
+
+#[tokio::test]
+async fn who_does_not_log_in_has_to_leave_and_nobody_else() {
+    let builder = Cluster::builder().login_timeout(Duration::from_secs(2)).user("u", "p");
+    let cluster = start(builder).await;
+    let mut friend = Client::open(&cluster).await;
+    let body = [vec![0, 1], string("CQL_VERSION"), string("4.0.0")].concat();
+    assert_eq!(friend.call(STARTUP, &body).await.opcode, 3);
+    assert_eq!(friend.call(AUTH_RESPONSE, &value(b"\0u\0p")).await.opcode, 16);
+    let mut silent = Client::open(&cluster).await;
+    let mut half = Client::open(&cluster).await;
+    half.send(&[4, 0, 0, 1]).await;
+    let mut waiting = Client::open(&cluster).await;
+    assert_eq!(waiting.call(STARTUP, &body).await.opcode, 3);
+    for client in [&mut silent, &mut half, &mut waiting] {
+        assert!(client.receive().await.is_none());
+    }
+    friend.run("SELECT * FROM system.local").await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_told_so() {
+    let builder = Cluster::builder().max_concurrent_connections(3);
+    let cluster = start(builder.max_concurrent_connections_per_ip(2)).await;
+    let mut first = Client::started(&cluster).await;
+    let second = Client::started(&cluster).await;
+    let mut third = Client::open(&cluster).await;
+    let (code, message) = third.call(OPTIONS, &[]).await.error();
+    assert_eq!(code, OVERLOADED);
+    assert_eq!(message, "127.0.0.1 has 2 connections, no more");
+    assert!(third.receive().await.is_none());
+    let from_elsewhere = async |last: u8| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+        Client { socket: socket.connect(cluster.contact_points()[0]).await.unwrap() }
+    };
+    let mut fourth = from_elsewhere(2).await;
+    assert_eq!(fourth.call(OPTIONS, &[]).await.opcode, 6);
+    let mut fifth = from_elsewhere(3).await;
+    let (code, message) = fifth.call(OPTIONS, &[]).await.error();
+    assert_eq!((code, message.as_str()), (OVERLOADED, "the node has 3 connections, no more"));
+    // At the end of the second the node has closed it, and has a place again.
+    let mut second = second.socket;
+    second.shutdown().await.unwrap();
+    assert_eq!(second.read(&mut [0; 10]).await.unwrap(), 0);
+    Client::started(&cluster).await.run("SELECT * FROM system.local").await;
+    first.run("SELECT * FROM system.local").await;
+}
+
+#[tokio::test]
+async fn who_keeps_the_node_waiting_for_longest_leaves_when_too_much_is_held() {
+    let cluster = start(Cluster::builder().held_bytes_max(2_000_000)).await;
+    let request = frame(5, QUERY, &query(&format!("USE {}", "x".repeat(1_500_000))));
+    let (sent, rest) = request.split_at(1_000_000);
+    let mut first = Client::started(&cluster).await;
+    first.send(sent).await;
+    let mut second = Client::started(&cluster).await;
+    second.send(sent).await;
+    assert!(first.receive().await.is_none(), "it has waited for longer");
+    second.send(rest).await;
+    assert_eq!(second.receive().await.unwrap().error().0, 0x2200);
+    let mut third = Client::started(&cluster).await;
+    third.send(sent).await;
+    third.send(rest).await;
+    assert_eq!(third.receive().await.unwrap().error().0, 0x2200);
+}
+
+#[tokio::test]
+async fn a_client_with_much_to_do_lets_others_have_their_turn() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    let id = client.prepared().await;
+    let requests: Vec<u8> =
+        (0..300).flat_map(|k| frame(1, EXECUTE, &execute(&id, 1, &insert_values(k, 1)))).collect();
+    client.send(&requests).await;
+    for _ in 0..300 {
+        assert_eq!(client.receive().await.unwrap().opcode, 8);
+    }
+    cluster.reset_counters();
+    let scan = client.prepare("SELECT k FROM ks.t WHERE v = 2 ALLOW FILTERING").await;
+    let request = frame(1, EXECUTE, &execute(&scan, 0, &[]));
+    let mut other = Client::started(&cluster).await;
+    // All of them fit into one reading of the node; they take it seconds.
+    let total = 2000;
+    client.send(&request.repeat(total)).await;
+    other.call(OPTIONS, &[]).await;
+    let done = usize::try_from(cluster.counters().total().unrouted).unwrap();
+    assert!(done < total, "all were executed first");
+    for _ in 0..total {
+        assert_eq!(client.receive().await.unwrap().opcode, 8);
+    }
+}
+
+#[tokio::test]
+async fn more_delayed_replies_than_are_kept_wait_for_each_other() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    cluster.add_fault(FaultRule::new(FaultAction::Delay { ms: 1 }).opcode("OPTIONS"));
+    let total = 40_000;
+    let requests = frame(1, OPTIONS, &[]).repeat(total);
+    let (mut read, mut write) = client.socket.split();
+    let receive = async {
+        let mut reply = vec![0; 64 * 1024];
+        let mut header = [0; 9];
+        for _ in 0..total {
+            read.read_exact(&mut header).await.unwrap();
+            let len = usize::from(u16::from_be_bytes([header[7], header[8]]));
+            read.read_exact(&mut reply[..len]).await.unwrap();
+        }
+    };
+    let (sent, ()) = tokio::join!(write.write_all(&requests), receive);
+    sent.unwrap();
+}
+
+#[tokio::test]
+async fn statements_too_long_or_too_many_are_not_kept() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    client.prepared().await;
+    let long = |number: usize| {
+        let blank = " ".repeat(1 << 19);
+        format!("INSERT INTO ks.t (k, v) VALUES ({number}, ?){blank}")
+    };
+    let id = client.prepare(&long(0)).await;
+    let values = [vec![0, 1], value(&1_i32.to_be_bytes())].concat();
+    let request = execute(&id, 1, &values);
+    assert_eq!(client.call(EXECUTE, &request).await.opcode, 8);
+    for number in 1..32 {
+        client.prepare(&long(number)).await;
+    }
+    assert_eq!(client.call(EXECUTE, &request).await.error().0, 0x2500, "it was forgotten");
+    let (code, message) = client.call(PREPARE, &long_string(&long(0).repeat(2))).await.error();
+    assert_eq!(code, 0x2200);
+    assert!(message.contains("1048576"), "{message}");
+    let list = format!("INSERT INTO ks.t (k, v) VALUES (1, {}1)", "1+".repeat(300_000));
+    let (code, message) = client.call(QUERY, &query(&list)).await.error();
+    assert_eq!(code, 0x2000);
+    assert!(message.contains("500000 words and symbols"), "{message}");
+}
+
+#[tokio::test]
+async fn what_nests_too_deeply_is_an_error_and_no_more() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    client.prepared().await;
+    let deep = |open: &str, inner: &str, close: &str| {
+        format!("{}{inner}{}", open.repeat(20_000), close.repeat(20_000))
+    };
+    for text in [
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("[", "1", "]")),
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("(", "1", ")")),
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("{1: ", "1", "}")),
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("abs(", "1", ")")),
+        format!("INSERT INTO ks.t (k, v) VALUES (1, {})", deep("-", "1", "")),
+        format!("SELECT (int) {} FROM ks.t", deep("(int) ", "1", "")),
+        format!("CREATE TABLE ks.d (k int PRIMARY KEY, v {})", deep("frozen<list<", "int", ">>")),
+        format!("CREATE TABLE ks.d (k int PRIMARY KEY, v {})", deep("tuple<", "int", ">")),
+        format!("INSERT INTO ks.t JSON '{}'", deep("[", "1", "]")),
+        format!("INSERT INTO ks.t JSON '{}'", deep("{\"k\": ", "1", "}")),
+    ] {
+        let (code, message) = client.call(QUERY, &query(&text)).await.error();
+        assert!([0x2000, 0x2200].contains(&code), "{code:#x} {message}: {}", &text[..70]);
+    }
+    client.run("SELECT * FROM ks.t").await;
+}
+
+#[tokio::test]
+async fn announced_lengths_take_no_memory() {
+    let cluster = one_node().await;
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        // 200 MiB each, in a header alone.
+        let mut client = Client::started(&cluster).await;
+        client.send(&[4, 0, 0, 1, QUERY, 0x0C, 0x80, 0, 0]).await;
+        clients.push(client);
+    }
+    for (algorithm, body) in [
+        ("lz4", [&[0x0F, 0xFF, 0xFF, 0xFF][..], &[0xFF; 40]].concat()),
+        ("snappy", [&[0xFF, 0xFF, 0xFF, 0x7F][..], &[0xFF; 40]].concat()),
+    ] {
+        let mut client = Client::open(&cluster).await;
+        let options = [string("CQL_VERSION"), string("4.0.0")].concat();
+        let compression = [string("COMPRESSION"), string(algorithm)].concat();
+        let body_of_startup = [&[0, 2][..], &options, &compression].concat();
+        assert_eq!(client.call(STARTUP, &body_of_startup).await.opcode, 2);
+        let mut bomb = frame(5, QUERY, &body);
+        bomb[1] = 1;
+        client.send(&bomb).await;
+        let mut header = [0; 9];
+        client.socket.read_exact(&mut header).await.unwrap();
+        assert_eq!(header[4], 0, "{algorithm}");
+        client.socket.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+    Client::started(&cluster).await.run("SELECT * FROM system.local").await;
+    assert!(resident_mb().is_none_or(|mb| mb < 200), "{:?} MB", resident_mb());
+}
+
+#[tokio::test]
+async fn traces_are_forgotten_before_they_are_too_many() {
+    let cluster = one_node().await;
+    let mut client = Client::started(&cluster).await;
+    let mut traced = frame(1, QUERY, &query("USE system"));
+    traced[1] = 2;
+    for _ in 0..101 {
+        client.send(&traced.repeat(100)).await;
+        for _ in 0..100 {
+            assert_eq!(client.receive().await.unwrap().opcode, 8);
+        }
+    }
+    let reply = client.run("SELECT count(*) FROM system_traces.sessions").await;
+    assert!(reply.body.ends_with(&100_i64.to_be_bytes()), "{reply:?}");
+    let events = client.run("SELECT count(*) FROM system_traces.events").await;
+    assert!(events.body.ends_with(&200_i64.to_be_bytes()), "{events:?}");
+}
+
+async fn admin(cluster: &Cluster) -> BufReader<TcpStream> {
+    BufReader::new(TcpStream::connect(cluster.admin().unwrap()).await.unwrap())
+}
+
+/// Asks for something; `None` if the connection has ended.
+async fn ask(admin: &mut BufReader<TcpStream>, line: &[u8]) -> Option<String> {
+    admin.get_mut().write_all(line).await.ok()?;
+    let mut answer = String::new();
+    admin.read_line(&mut answer).await.ok().filter(|len| *len > 0)?;
+    Some(answer)
+}
+
+#[tokio::test]
+async fn the_admin_port_withstands_nonsense_and_many_clients() {
+    let cluster = start(Cluster::builder().admin(([127, 0, 0, 1], 0).into())).await;
+    let counters = b"{\"cmd\":\"counters\"}\n";
+    let mut first = admin(&cluster).await;
+    assert!(ask(&mut first, b"\xFF\xFE\n").await.unwrap().contains("error"));
+    assert!(
+        ask(&mut first, &[&b"[".repeat(1000)[..], b"\n"].concat()).await.unwrap().contains("error")
+    );
+    assert!(ask(&mut first, counters).await.unwrap().contains("cpu_seconds"));
+    let mut long = admin(&cluster).await;
+    let answer = ask(&mut long, &b"x".repeat(100_000)).await.unwrap();
+    assert!(answer.contains("at most 65536 bytes"), "{answer}");
+    assert_eq!(long.read(&mut [0; 10]).await.unwrap(), 0);
+    // Who comes gets in; of those who are idle the first has to leave.
+    let mut others = Vec::new();
+    for index in 0..300 {
+        let mut other = admin(&cluster).await;
+        assert!(ask(&mut other, counters).await.is_some(), "{index}");
+        assert!(ask(&mut first, counters).await.is_some(), "{index}");
+        others.push(other);
+    }
+    assert_eq!(others[0].read(&mut [0; 10]).await.unwrap_or(0), 0);
+    assert!(ask(&mut others[299], counters).await.is_some());
 }
 
 /// Memory of this process, the node included, where the system tells.

@@ -25,6 +25,9 @@ use crate::wire::version::Version;
 
 /// Pages that are kept per statement; further ones are executed.
 const PAGES_MAX: usize = 4096;
+/// Forms of requests whose reply is kept per statement; further ones are executed. A client can
+/// make as many as there are page sizes.
+const FORMS_MAX: usize = 64;
 
 /// What a reply depends on beside the statement.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -162,7 +165,7 @@ impl Connection {
         let mut form = Form {
             version: self.version,
             skips_metadata: flags & flag::SKIP_METADATA != 0,
-            compression: self.algorithm(),
+            compression: self.algorithm,
             page_size: None,
         };
         let mut state = None;
@@ -246,9 +249,7 @@ impl Connection {
         let at = begin(&mut self.out, self.version, stream, opcode::RESULT);
         write_outcome(&Outcome::Void, Metadata::Full, self.dialect(), &mut self.out);
         end(&mut self.out, at);
-        if let Some(compressor) = &mut self.compressor {
-            compressor.compress(&mut self.out, at);
-        }
+        self.compress(at);
         if let Some(shard) = shared.counters.shard(self.node, self.shard) {
             shard.arrived(arrival);
         }
@@ -279,14 +280,14 @@ impl Connection {
         let form = Form {
             version: self.version,
             skips_metadata: params.metadata == Metadata::Skipped,
-            compression: self.algorithm(),
+            compression: self.algorithm,
             page_size: params.page.size,
         };
         let reply = self.out.get(at..).unwrap_or_default().to_vec();
         let mut replies = statement.canned.inner.borrow_mut();
         replies.plan = Some((self.shared.epoch.get(), Rc::clone(plan)));
         match params.page.state {
-            None if replies.first.len() < PAGES_MAX => replies.first.push((form, reply)),
+            None if replies.first.len() < FORMS_MAX => replies.first.push((form, reply)),
             Some(state) if replies.pages.len() < PAGES_MAX => {
                 page_key(form, state, &mut self.scratch);
                 replies.pages.insert(self.scratch.clone(), reply);

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::Connection;
 use super::handle::skip_payload;
+use crate::cql::ast::TableName;
 use crate::error::CqlError;
 use crate::replicas::{Consistency, Levels};
 use crate::state::Bindings;
@@ -56,6 +57,11 @@ pub(super) struct Trace {
     started: Instant,
 }
 
+/// Traces that a cluster keeps; at one more it forgets all.
+const TRACES_MAX: u32 = 10_000;
+/// Bytes of a statement that its trace shows.
+const TRACE_TEXT_LEN_MAX: usize = 4 * 1024;
+
 const INSERT_SESSION: &str = "INSERT INTO system_traces.sessions (session_id, client, command, \
      coordinator, duration, parameters, request, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
      USING TTL 86400";
@@ -91,11 +97,14 @@ impl Connection {
             opcode::BATCH => "Execute batch of CQL3 queries",
             _ => "Execute CQL3 prepared query",
         };
-        let text = showable(&self.statement_text(header, body).unwrap_or_default());
+        self.make_room_for_trace()?;
+        let mut text = showable(&self.statement_text(header, body).unwrap_or_default());
+        let cut = (0..=TRACE_TEXT_LEN_MAX.min(text.len())).rfind(|at| text.is_char_boundary(*at));
+        text.truncate(cut.unwrap_or_default());
         let parameters = map(&[(b"query".to_vec(), text.into_bytes())]);
         let node = self.shared.nodes.get(self.node).map(|node| node.address.octets());
         let node = node.unwrap_or_default();
-        let client = match self.client {
+        let client = match self.guest.peer.ip() {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
         };
@@ -128,6 +137,25 @@ impl Connection {
                     thread.as_bytes(),
                 ],
             )?;
+        }
+        Ok(())
+    }
+
+    /// A client may ask for traces as long as it likes, and they live for a day.
+    fn make_room_for_trace(&self) -> Result<(), CqlError> {
+        let count = self.shared.trace_count.get();
+        if count < TRACES_MAX {
+            self.shared.trace_count.set(count + 1);
+            return Ok(());
+        }
+        self.shared.trace_count.set(1);
+        let schema = self.shared.schema.borrow();
+        for name in ["sessions", "events"] {
+            let keyspace = Some("system_traces".to_owned());
+            let table = TableName { keyspace, name: name.to_owned() };
+            let (keyspace, table) = schema.table(&table, None)?;
+            let placement = keyspace.placement(&table.name);
+            table.data.borrow_mut().truncate(&[], |token| placement.replicas(token));
         }
         Ok(())
     }

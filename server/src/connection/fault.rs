@@ -34,6 +34,16 @@ impl Delayed {
         self.replies.is_empty()
     }
 
+    /// Bytes of all of them.
+    pub(super) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the connection may go on.
+    pub(super) fn flow(&self) -> Flow {
+        if self.is_full() { Flow::Full } else { Flow::Continue }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.replies.len() >= DELAYED_MAX || self.bytes >= DELAYED_BYTES_MAX
     }
@@ -66,6 +76,12 @@ pub(super) struct Stall {
     pub(super) reply: Vec<u8>,
     /// How the request was to be followed.
     pub(super) then: Flow,
+}
+
+/// When a delay from now on is over; one that no clock reaches is a year.
+pub(super) fn due_in(delay: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(delay).unwrap_or(now + Duration::from_secs(365 * 86_400))
 }
 
 impl Connection {
@@ -116,11 +132,14 @@ impl Connection {
         match fault {
             FaultAction::Delay { ms } => {
                 let reply = self.out.split_off(at);
-                self.delayed.push(Instant::now() + Duration::from_millis(ms), reply);
+                self.delayed.push(due_in(Duration::from_millis(ms)), reply);
+                if flow == Flow::Continue {
+                    return self.delayed.flow();
+                }
             }
             FaultAction::Stall { ms } => {
                 let reply = self.out.split_off(at);
-                let until = Instant::now() + Duration::from_millis(ms);
+                let until = due_in(Duration::from_millis(ms));
                 self.stall = Some(Box::new(Stall { until, reply, then: flow }));
                 return Flow::Stall;
             }

@@ -1,16 +1,18 @@
 //! Handles requests that are not on the fast path: everything but canned EXECUTE and BATCH.
 
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::extras::Extras;
-use super::{Asked, Connection, Flow, Stage};
+use super::fault::due_in;
+use super::{Asked, Connection, Events, Flow, Stage, TURN_TIME};
 use crate::error::{CqlError, code};
 use crate::persona::Persona;
 use crate::routing::Sharding;
 use crate::schema::catalog::PARTITIONER;
-use crate::state::EventKinds;
+use crate::state::{EVENTS_MAX, EventKinds};
 use crate::users::AUTHENTICATOR;
-use crate::wire::compression::{Algorithm, Compressor};
+use crate::wire::compression::Algorithm;
 use crate::wire::frame::{FLAG_CUSTOM_PAYLOAD, FLAG_USE_BETA, Header, begin, end, opcode};
 use crate::wire::read::Reader;
 use crate::wire::segment::Coding;
@@ -21,7 +23,11 @@ type Result<T> = std::result::Result<T, CqlError>;
 
 impl Connection {
     /// Handles one request and appends its reply to the output.
+    ///
+    /// Statements run to their end, and a client may have sent thousands of them: between two,
+    /// others have their turn if it has been long.
     pub(super) fn handle(&mut self, header: Header, body: &[u8]) -> Flow {
+        let begun = *self.turn.get_or_insert_with(Instant::now);
         let trace = self.begin_trace(header);
         let flow = self.answer_or_refuse(header, body);
         if let Some(trace) = trace {
@@ -29,7 +35,7 @@ impl Connection {
             let _ = self.end_trace(&trace, header, body);
         }
         self.extras = Extras::default();
-        flow
+        if flow == Flow::Continue && begun.elapsed() >= TURN_TIME { Flow::Turn } else { flow }
     }
 
     fn answer_or_refuse(&mut self, header: Header, body: &[u8]) -> Flow {
@@ -42,11 +48,11 @@ impl Connection {
                 self.reply_error(header.stream, &error);
                 if let Some(delay) = error.delay {
                     let reply = self.out.split_off(at);
-                    self.delayed.push(Instant::now() + delay, reply);
+                    self.delayed.push(due_in(delay), reply);
                 }
                 // Before STARTUP a client may still be finding out what the node speaks.
                 let closes = error.is_fatal && self.stage != Stage::New;
-                if closes { Flow::Close } else { Flow::Continue }
+                if closes { Flow::Close } else { self.delayed.flow() }
             }
         }
     }
@@ -115,8 +121,14 @@ impl Connection {
         }
         write(&mut self.out);
         end(&mut self.out, at);
-        if let Some(compressor) = &mut self.compressor {
-            compressor.compress(&mut self.out, at);
+        self.compress(at);
+    }
+
+    /// Compresses the reply at `at` if STARTUP asked for it.
+    pub(super) fn compress(&mut self, at: usize) {
+        if let Some(algorithm) = self.algorithm {
+            let mut compressor = self.shared.memory.compressor.borrow_mut();
+            compressor.compress(algorithm, &mut self.out, at);
         }
     }
 
@@ -221,12 +233,13 @@ impl Connection {
             self.coding = if algorithm.is_some() { Coding::Lz4 } else { Coding::Plain };
             return Ok(Flow::Segments);
         }
-        self.compressor = algorithm.map(Compressor::new);
+        self.algorithm = algorithm;
         Ok(Flow::Continue)
     }
 
     fn become_ready(&mut self) {
         self.stage = Stage::Ready;
+        self.guest.is_ready.set(true);
         self.body_len_max = self.shared.body_len_max;
         self.renew_pass();
     }
@@ -257,12 +270,13 @@ impl Connection {
                 other => return Err(CqlError::protocol(format!("Invalid event type {other}"))),
             }
         }
-        self.kinds = kinds;
-        let state = self.shared.node_states.get(self.node);
-        if let Some(state) = state {
-            let mut listeners = state.listeners.borrow_mut();
-            listeners.retain(|(_, sender)| !sender.same_channel(&self.events_sender));
-            listeners.push((kinds, self.events_sender.clone()));
+        let events = self.events.get_or_insert_with(|| {
+            let (sender, receiver) = mpsc::channel(EVENTS_MAX);
+            Events { sender, receiver }
+        });
+        if let Some(state) = self.shared.node_states.get(self.node) {
+            let listener = (kinds, events.sender.clone());
+            state.listeners.borrow_mut().insert(self.guest.number, listener);
         }
         self.reply(stream, opcode::READY, |_| {});
         Ok(())

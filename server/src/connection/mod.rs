@@ -2,29 +2,36 @@
 //! replies at once. In protocol v5 frames are called envelopes and travel in segments.
 //!
 //! Nothing is read while replies cannot be written, so a client that does not read its replies
-//! holds up itself and nobody else, and the output buffer stays bounded.
+//! holds up itself and nobody else, and the output buffer stays bounded. A connection that waits
+//! has no buffers but for what it must keep, see `memory.rs`.
 
 pub(crate) mod canned;
 mod execute;
 mod extras;
 mod fault;
+pub(crate) mod guests;
 mod handle;
+mod input;
+pub(crate) mod memory;
 mod params;
 
-use std::net::IpAddr;
+use std::future::poll_fn;
+use std::io;
 use std::num::NonZeroU64;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::error::CqlError;
 use crate::persona::Persona;
 use crate::routing::NodeIndex;
-use crate::state::{EVENTS_MAX, EventFrame, EventKinds, Shared};
-use crate::wire::compression::{Algorithm, Compressor, Decompressor};
+use crate::state::{EventFrame, Shared};
+use crate::wire::compression::Algorithm;
 use crate::wire::frame::{HANDSHAKE_LEN_MAX, HEADER_LEN, Header, Split, set_version, split};
 use crate::wire::segment::{
     Coding, Envelope, SegmentReader, SegmentWriter, Taken, changed_version,
@@ -32,11 +39,15 @@ use crate::wire::segment::{
 use crate::wire::version::{Dialect, Negotiated, Version, greatest, negotiate};
 use extras::Extras;
 use fault::{Delayed, Stall};
+use guests::Guest;
+use input::Input;
 
-/// Length of the input buffer when no frame is longer, in bytes.
+/// Length of an input buffer when no frame is longer, in bytes.
 const INPUT_LEN: usize = 128 * 1024;
 /// Replies are written out when they are this long, even if more requests wait, in bytes.
 const OUTPUT_LEN: usize = 256 * 1024;
+/// How long requests of one connection are executed before others have their turn.
+const TURN_TIME: Duration = Duration::from_millis(5);
 /// How long a client has to read the error that closes its connection.
 pub(crate) const CLOSE_WAIT: Duration = Duration::from_millis(500);
 /// Bytes of a refused client that are read and thrown away, so that it sees the error.
@@ -46,12 +57,29 @@ const CLOSE_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Flow {
     Continue,
+    /// Let others have their turn, then go on.
+    Turn,
+    /// Write what has gathered; read and handle nothing before delayed replies are sent.
+    Full,
     /// Write what has gathered, then go on with segments.
     Segments,
     /// Write what has gathered, then do nothing for a while.
     Stall,
     /// Write what has gathered, then close.
     Close,
+}
+
+impl Flow {
+    /// Why handling stops; all but `Continue` make it.
+    fn stop(self) -> Stop {
+        match self {
+            Self::Continue | Self::Turn => Stop::Turn,
+            Self::Full => Stop::Full,
+            Self::Segments => Stop::Segments,
+            Self::Stall => Stop::Stall,
+            Self::Close => Stop::Close,
+        }
+    }
 }
 
 /// How far a client has come.
@@ -71,6 +99,10 @@ enum Stop {
     Input(usize),
     /// The output is long enough to be written.
     Output,
+    /// Others have their turn.
+    Turn,
+    /// There are too many delayed replies.
+    Full,
     /// The output ends with the last frame; segments follow, both ways.
     Segments,
     /// A fault holds everything up.
@@ -109,7 +141,7 @@ pub(crate) struct Connection {
     shared: Rc<Shared>,
     node: NodeIndex,
     shard: u16,
-    client: IpAddr,
+    guest: Rc<Guest>,
     version: Version,
     asked: Asked,
     stage: Stage,
@@ -122,11 +154,10 @@ pub(crate) struct Connection {
     /// Of the segments that STARTUP has agreed on.
     coding: Coding,
     keyspace: Option<String>,
-    compressor: Option<Compressor>,
-    /// Events that the client has registered for, and where they come from.
-    kinds: EventKinds,
-    events: mpsc::Receiver<EventFrame>,
-    events_sender: mpsc::Sender<EventFrame>,
+    /// How bodies are compressed, if STARTUP asked for it.
+    algorithm: Option<Algorithm>,
+    /// Events, if the client has registered for any, and where they come from.
+    events: Option<Events>,
     /// Replies to be written; empty between writes.
     out: Vec<u8>,
     delayed: Delayed,
@@ -135,26 +166,37 @@ pub(crate) struct Connection {
     extras: Extras,
     /// Reused for composite partition keys and keys of canned pages.
     scratch: Vec<u8>,
+    /// Since when requests are executed without others having had their turn.
+    turn: Option<Instant>,
+}
+
+/// Where events come from.
+#[derive(Debug)]
+struct Events {
+    sender: mpsc::Sender<EventFrame>,
+    receiver: mpsc::Receiver<EventFrame>,
 }
 
 /// Counts the connection as closed when its task ends or is aborted.
 impl Drop for Connection {
     fn drop(&mut self) {
         self.shared.counters.connection_closed(self.node, self.shard);
+        if let (Some(_), Some(state)) = (&self.events, self.shared.node_states.get(self.node)) {
+            state.listeners.borrow_mut().remove(&self.guest.number);
+        }
     }
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Rc<Shared>, node: NodeIndex, shard: u16, client: IpAddr) -> Self {
+    pub(crate) fn new(shared: Rc<Shared>, node: NodeIndex, shard: u16, guest: Rc<Guest>) -> Self {
         shared.counters.connection_opened(node, shard);
-        let (sender, events) = mpsc::channel(EVENTS_MAX);
         let version = greatest(shared.persona);
         let body_len_max = shared.body_len_max.min(HANDSHAKE_LEN_MAX);
         Self {
             shared,
             node,
             shard,
-            client,
+            guest,
             version,
             asked: Asked::default(),
             stage: Stage::New,
@@ -163,15 +205,14 @@ impl Connection {
             body_len_max,
             coding: Coding::Plain,
             keyspace: None,
-            compressor: None,
-            kinds: EventKinds::default(),
-            events,
-            events_sender: sender,
-            out: Vec::with_capacity(INPUT_LEN),
+            algorithm: None,
+            events: None,
+            out: Vec::new(),
             delayed: Delayed::default(),
             stall: None,
             extras: Extras::default(),
             scratch: Vec::new(),
+            turn: None,
         }
     }
 
@@ -189,50 +230,42 @@ impl Connection {
     pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         mut self,
         mut stream: S,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         let mut input = Input::default();
-        let mut decompressor = Decompressor::default();
         // Allocates: once per connection of v5.
         let mut segments: Option<Box<Segments>> = None;
         loop {
+            if self.out.capacity() == 0 {
+                self.out = self.shared.memory.take_output();
+            }
             let stop = match (self.stall.take(), &mut segments) {
                 (Some(stall), _) => self.sit_out(*stall).await,
-                (None, None) => self.handle_input(&mut input, &mut decompressor),
+                _ if self.delayed.is_full() => Stop::Full,
+                (None, None) => self.handle_input(&mut input),
                 (None, Some(segments)) => self.handle_segments(&mut input, &mut segments.reader),
             };
-            if !self.out.is_empty() {
-                match &mut segments {
-                    Some(segments) if segments.is_sending => {
-                        write_segments(&mut stream, &mut segments.writer, &self.out).await?;
-                    }
-                    segments => {
-                        stream.write_all(&self.out).await?;
-                        // A fault may have kept STARTUP's reply until now.
-                        segments.iter_mut().for_each(|segments| segments.is_sending = true);
-                    }
-                }
+            if stop == Stop::Turn {
+                self.turn = None;
+                tokio::task::yield_now().await;
+                continue;
             }
             let has_written = !self.out.is_empty();
             if has_written {
-                // TLS may have kept some of it.
-                stream.flush().await?;
+                self.write(&mut stream, &mut segments, input.held_len()).await?;
             }
-            self.out.clear();
-            self.out.shrink_to(2 * OUTPUT_LEN);
             match stop {
-                Stop::Output | Stop::Stall => {}
+                Stop::Output | Stop::Stall | Stop::Turn => {}
                 Stop::Segments => {
                     segments = Some(Box::new(Segments::new(self.coding, has_written)));
                 }
                 Stop::Input(frame_len) => {
                     input.make_room(frame_len);
-                    // What one long request or reply has taken is not kept while nothing is asked.
-                    decompressor.shrink();
-                    self.compressor.iter_mut().for_each(Compressor::shrink);
-                    segments.iter_mut().for_each(|segments| segments.reader.shrink());
-                    if self.wait(&mut stream, &mut input).await? == Flow::Close {
+                    if self.wait(&mut stream, &mut input, &mut segments).await? == Flow::Close {
                         return Ok(());
                     }
+                }
+                Stop::Full => {
+                    self.wait(&mut stream, &mut input, &mut segments).await?;
                 }
                 Stop::Close => {
                     stream.shutdown().await?;
@@ -248,10 +281,67 @@ impl Connection {
         tokio::time::sleep_until(stall.until).await;
         self.out.extend_from_slice(&stall.reply);
         match stall.then {
-            Flow::Continue | Flow::Stall => Stop::Output,
-            Flow::Segments => Stop::Segments,
-            Flow::Close => Stop::Close,
+            Flow::Continue | Flow::Turn | Flow::Stall => Stop::Output,
+            flow => flow.stop(),
         }
+    }
+
+    /// Writes the replies that have gathered.
+    async fn write<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        segments: &mut Option<Box<Segments>>,
+        input_len: usize,
+    ) -> io::Result<()> {
+        let waiting_len = input_len + self.delayed.len() + self.out.capacity();
+        match segments {
+            Some(segments) if segments.is_sending => {
+                let writer = &mut segments.writer;
+                writer.equip(self.shared.memory.take_output());
+                let mut replies = &self.out[..];
+                while !replies.is_empty() {
+                    let compressor = &self.shared.memory.compressor;
+                    let bytes = writer.wrap(&mut replies, &mut compressor.borrow_mut());
+                    self.write_all(stream, bytes, waiting_len + bytes.len()).await?;
+                }
+                self.shared.memory.give_output(writer.give_back());
+            }
+            segments => {
+                self.write_all(stream, &self.out, waiting_len).await?;
+                // A fault may have kept STARTUP's reply until now.
+                segments.iter_mut().for_each(|segments| segments.is_sending = true);
+            }
+        }
+        // TLS may have kept some of it.
+        stream.flush().await?;
+        self.shared.release(&self.guest);
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Writes all of `bytes`; while the client does not take them, `waiting_len` bytes are held for
+    /// it.
+    async fn write_all<S: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        mut bytes: &[u8],
+        waiting_len: usize,
+    ) -> io::Result<()> {
+        poll_fn(|context| {
+            while !bytes.is_empty() {
+                match Pin::new(&mut *stream).poll_write(context, bytes) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(len)) => bytes = bytes.get(len..).unwrap_or_default(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {
+                        self.shared.hold(&self.guest, waiting_len);
+                        return Poll::Pending;
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
     }
 
     /// Waits for bytes from the client, an event, or a delayed reply that is due.
@@ -259,35 +349,67 @@ impl Connection {
         &mut self,
         stream: &mut S,
         input: &mut Input,
-    ) -> std::io::Result<Flow> {
-        if self.kinds == EventKinds::default() && self.delayed.is_empty() {
-            let len = stream.read(input.spare()).await?;
-            input.filled += len;
-            return Ok(if len == 0 { Flow::Close } else { Flow::Continue });
+        segments: &mut Option<Box<Segments>>,
+    ) -> io::Result<Flow> {
+        let memory = &self.shared.memory;
+        // What one long request or reply has taken is not kept, nor what others can use meanwhile.
+        memory.give_output(std::mem::take(&mut self.out));
+        memory.shrink();
+        let mut waiting_len = self.delayed.len();
+        if let Some(segments) = segments {
+            segments.reader.give_back().into_iter().for_each(|buffer| memory.give_output(buffer));
+            waiting_len += segments.reader.held_len();
         }
-        let due = self.delayed.next_due().unwrap_or_else(|| Instant::now() + CLOSE_WAIT);
-        tokio::select! {
-            read = stream.read(input.spare()), if !self.delayed.is_full() => {
-                let len = read?;
-                input.filled += len;
-                if len == 0 {
-                    return Ok(Flow::Close);
+        if self.events.is_none() && self.delayed.is_empty() {
+            let Self { shared, guest, turn, .. } = self;
+            let len = poll_fn(|context| {
+                let read = input.poll_read(context, stream, &shared.memory);
+                if read.is_pending() {
+                    *turn = None;
+                    shared.hold(guest, waiting_len + input.held_len());
                 }
+                read
+            });
+            return Ok(if len.await? == 0 { Flow::Close } else { Flow::Continue });
+        }
+        self.wait_for_any(stream, input, waiting_len).await
+    }
+
+    /// [`Self::wait`] where there is more than the client to wait for.
+    async fn wait_for_any<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        input: &mut Input,
+        waiting_len: usize,
+    ) -> io::Result<Flow> {
+        let Self { shared, guest, turn, events, delayed, out, version, .. } = self;
+        *turn = None;
+        let due = delayed.next_due().unwrap_or_else(|| Instant::now() + CLOSE_WAIT);
+        let read = poll_fn(|context| {
+            let read = input.poll_read(context, stream, &shared.memory);
+            if read.is_pending() {
+                shared.hold(guest, waiting_len + input.held_len());
             }
-            Some(frame) = self.events.recv() => {
-                let at = self.out.len();
-                self.out.extend_from_slice(&frame);
-                set_version(&mut self.out, at, self.version);
+            read
+        });
+        tokio::select! {
+            len = read, if !delayed.is_full() => {
+                return Ok(if len? == 0 { Flow::Close } else { Flow::Continue });
             }
-            () = tokio::time::sleep_until(due), if !self.delayed.is_empty() => {
-                self.delayed.take_due(Instant::now(), &mut self.out);
+            Some(frame) = next_event(events) => {
+                let at = out.len();
+                out.extend_from_slice(&frame);
+                set_version(out, at, *version);
+            }
+            () = tokio::time::sleep_until(due), if !delayed.is_empty() => {
+                delayed.take_due(Instant::now(), out);
             }
         }
         Ok(Flow::Continue)
     }
 
-    fn handle_input(&mut self, input: &mut Input, decompressor: &mut Decompressor) -> Stop {
-        let Input { buffer, start, filled } = input;
+    fn handle_input(&mut self, input: &mut Input) -> Stop {
+        let Input { buffer, start, filled, .. } = input;
         loop {
             if self.out.len() >= OUTPUT_LEN {
                 return Stop::Output;
@@ -296,11 +418,9 @@ impl Connection {
             match split(bytes, self.version, self.body_len_max) {
                 Split::Frame { header, body, rest } => {
                     *start = *filled - rest.len();
-                    match self.handle_frame(header, body, decompressor) {
+                    match self.handle_frame(header, body) {
                         Flow::Continue => {}
-                        Flow::Segments => return Stop::Segments,
-                        Flow::Stall => return Stop::Stall,
-                        Flow::Close => return Stop::Close,
+                        flow => return flow.stop(),
                     }
                 }
                 Split::Partial { frame_len } => return Stop::Input(frame_len),
@@ -342,7 +462,10 @@ impl Connection {
 
     /// What [`Self::handle_input`] does, with envelopes in segments.
     fn handle_segments(&mut self, input: &mut Input, reader: &mut SegmentReader) -> Stop {
-        let Input { buffer, start, filled } = input;
+        if !reader.is_equipped() {
+            reader.equip(self.shared.memory.take_output());
+        }
+        let Input { buffer, start, filled, .. } = input;
         loop {
             if self.out.len() >= OUTPUT_LEN {
                 return Stop::Output;
@@ -350,8 +473,7 @@ impl Connection {
             match reader.envelope(self.version, self.body_len_max) {
                 Envelope::Whole(header, body) => match self.dispatch(header, body) {
                     Flow::Continue | Flow::Segments => continue,
-                    Flow::Stall => return Stop::Stall,
-                    Flow::Close => return Stop::Close,
+                    flow => return flow.stop(),
                 },
                 Envelope::None => {}
                 Envelope::Refused(stream, error) => {
@@ -371,21 +493,18 @@ impl Connection {
     }
 
     #[inline]
-    fn handle_frame(
-        &mut self,
-        header: Header,
-        body: &[u8],
-        decompressor: &mut Decompressor,
-    ) -> Flow {
+    fn handle_frame(&mut self, header: Header, body: &[u8]) -> Flow {
         use crate::wire::frame::FLAG_COMPRESSION;
         if header.flags & FLAG_COMPRESSION == 0 {
             return self.dispatch(header, body);
         }
-        let Some(algorithm) = self.algorithm() else {
+        let Some(algorithm) = self.algorithm else {
             let error = CqlError::protocol("compressed frame without negotiated compression");
             self.reply_error(header.stream, &error);
             return Flow::Close;
         };
+        let shared = Rc::clone(&self.shared);
+        let mut decompressor = shared.memory.decompressor.borrow_mut();
         match decompressor.decompress(algorithm, body, self.body_len_max) {
             Ok(body) => self.dispatch(header, body),
             Err(error) => {
@@ -393,12 +512,6 @@ impl Connection {
                 Flow::Close
             }
         }
-    }
-
-    /// How bodies are compressed, if STARTUP asked for it.
-    #[inline]
-    fn algorithm(&self) -> Option<Algorithm> {
-        self.compressor.as_ref().map(Compressor::algorithm)
     }
 
     #[inline]
@@ -418,65 +531,31 @@ impl Connection {
     }
 }
 
-/// Received bytes; `start <= filled <= buffer.len()`, what lies between is not handled yet. No
-/// `Debug`: passwords are among them.
-struct Input {
-    buffer: Vec<u8>,
-    start: usize,
-    filled: usize,
-}
-
-impl Default for Input {
-    fn default() -> Self {
-        Self { buffer: vec![0; INPUT_LEN], start: 0, filled: 0 }
+/// The next event that the client has registered for.
+async fn next_event(events: &mut Option<Events>) -> Option<EventFrame> {
+    match events {
+        Some(events) => events.receiver.recv().await,
+        None => std::future::pending().await,
     }
-}
-
-impl Input {
-    fn spare(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(self.filled..).unwrap_or_default()
-    }
-
-    /// Makes room to read more of a frame of `frame_len` bytes.
-    ///
-    /// The buffer grows only when it is full of bytes that have really arrived, and at most to
-    /// twice its length: an announced length costs the client as many bytes as it costs the node.
-    fn make_room(&mut self, frame_len: usize) {
-        self.buffer.copy_within(self.start..self.filled, 0);
-        self.filled -= self.start;
-        self.start = 0;
-        if self.filled == self.buffer.len() {
-            let len = frame_len.min(self.buffer.len() * 2);
-            self.buffer.resize(len.max(INPUT_LEN), 0);
-        } else if self.filled == 0 && self.buffer.len() > INPUT_LEN {
-            self.buffer.truncate(INPUT_LEN);
-            self.buffer.shrink_to_fit();
-        }
-    }
-}
-
-/// Writes replies in segments.
-async fn write_segments<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    writer: &mut SegmentWriter,
-    mut replies: &[u8],
-) -> std::io::Result<()> {
-    while !replies.is_empty() {
-        stream.write_all(writer.wrap(&mut replies)).await?;
-    }
-    writer.shrink();
-    Ok(())
 }
 
 /// Reads what a refused client still sends. Closing with unread bytes would reset the connection
 /// and could take the error message with it.
 pub(crate) async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
-    let mut buffer = [0; 4096];
     let mut left = CLOSE_BYTES_MAX;
-    while let Ok(len) = stream.read(&mut buffer).await {
-        left = left.saturating_sub(len);
-        if len == 0 || left == 0 {
-            return;
+    poll_fn(|context| {
+        // Here, not in the future, which each connection has one of.
+        let mut buffer = [0; 4096];
+        while left > 0 {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            match ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {
+                    left = left.saturating_sub(buffer.filled().len());
+                }
+                _ => break,
+            }
         }
-    }
+        Poll::Ready(())
+    })
+    .await;
 }

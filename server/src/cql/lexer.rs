@@ -32,11 +32,17 @@ const SYMBOLS: [&str; 24] = [
     ">", "+", "-", "*", "/", "%",
 ];
 
+/// Words and symbols of a statement: each takes many times the bytes that it has in the text.
+const TOKENS_MAX: usize = 500_000;
+
 /// Splits a statement into tokens.
 pub(crate) fn tokens(text: &str) -> Result<Vec<Token>, CqlError> {
     let mut lexer = Lexer { text, at: 0 };
     let mut tokens = Vec::new();
     while let Some(token) = lexer.token()? {
+        if tokens.len() == TOKENS_MAX {
+            return Err(lexer.error(&format!("more than {TOKENS_MAX} words and symbols")));
+        }
         tokens.push(token);
     }
     Ok(tokens)

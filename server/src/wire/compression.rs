@@ -16,7 +16,7 @@ use crate::error::CqlError;
 const LZ4_RATIO_MAX: usize = 255;
 /// Snappy's best is a copy of 64 bytes in 3.
 const SNAPPY_RATIO_MAX: usize = 22;
-/// Longest buffer that is kept while nothing is asked, in bytes.
+/// Longest buffer that is kept, one of each kind for all connections, in bytes.
 const KEPT_LEN_MAX: usize = 1024 * 1024;
 
 /// How bodies are compressed.
@@ -66,11 +66,18 @@ impl Algorithm {
     }
 }
 
-/// Decompresses request bodies into one buffer that is reused. No `Debug`: passwords may be in it.
+/// Decompresses request bodies, of all connections, into one buffer that is reused.
 #[derive(Default)]
 pub(crate) struct Decompressor {
     /// The current body.
     body: Vec<u8>,
+}
+
+/// Without the body, which passwords may be in.
+impl std::fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decompressor").field("body", &self.body.len()).finish()
+    }
 }
 
 impl Decompressor {
@@ -106,68 +113,68 @@ impl Decompressor {
     }
 }
 
-enum Engine {
-    Lz4(CompressTable),
-    Snappy(Box<snap::raw::Encoder>),
+/// Compresses replies, for all connections: tables and scratch space are reused.
+pub(crate) struct Compressor {
+    lz4: CompressTable,
+    snappy: Box<snap::raw::Encoder>,
+    scratch: Vec<u8>,
 }
 
-/// Compresses replies; tables and scratch space are reused.
-pub(crate) struct Compressor {
-    algorithm: Algorithm,
-    engine: Engine,
-    scratch: Vec<u8>,
+impl Default for Compressor {
+    fn default() -> Self {
+        Self {
+            lz4: CompressTable::small(),
+            snappy: Box::new(snap::raw::Encoder::new()),
+            scratch: Vec::new(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Compressor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { algorithm, scratch, .. } = self;
-        f.debug_struct("Compressor")
-            .field("algorithm", algorithm)
-            .field("scratch", &scratch.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Compressor").field("scratch", &self.scratch.len()).finish_non_exhaustive()
     }
 }
 
 impl Compressor {
-    pub(crate) fn new(algorithm: Algorithm) -> Self {
-        let engine = match algorithm {
-            Algorithm::Lz4 => Engine::Lz4(CompressTable::small()),
-            Algorithm::Snappy => Engine::Snappy(Box::new(snap::raw::Encoder::new())),
-        };
-        Self { algorithm, engine, scratch: Vec::new() }
-    }
-
-    pub(crate) fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
     /// Compresses the body of the finished frame at `at`, in place.
-    pub(crate) fn compress(&mut self, out: &mut Vec<u8>, at: usize) {
+    pub(crate) fn compress(&mut self, algorithm: Algorithm, out: &mut Vec<u8>, at: usize) {
         let Some(body) = out.get(at + HEADER_LEN..).filter(|body| !body.is_empty()) else {
             return;
         };
         let len = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let (max, prefix) = match self.algorithm {
-            Algorithm::Lz4 => (get_maximum_output_size(body.len()), &len[..]),
-            Algorithm::Snappy => (snap::raw::max_compress_len(body.len()), &[][..]),
-        };
-        if self.scratch.len() < max {
-            self.scratch.resize(max, 0);
-        }
-        let written = match &mut self.engine {
-            Engine::Lz4(table) => compress_into_with_table(body, &mut self.scratch, table).ok(),
-            Engine::Snappy(encoder) => encoder.compress(body, &mut self.scratch).ok(),
+        let (block, prefix) = match algorithm {
+            Algorithm::Lz4 => (self.lz4_block(body), &len[..]),
+            Algorithm::Snappy => (self.snappy_block(body), &[][..]),
         };
         // The output is as large as the worst case, so this does not fail; if it did the body
         // would go uncompressed, which is legal.
-        let Some(written) = written else { return };
+        let Some(block) = block else { return };
         out.truncate(at + HEADER_LEN);
         out.extend_from_slice(prefix);
-        out.extend_from_slice(self.scratch.get(..written).unwrap_or_default());
+        out.extend_from_slice(block);
         if let Some(flags) = out.get_mut(at + 1) {
             *flags |= FLAG_COMPRESSION;
         }
-        set_body_len(out, at, prefix.len() + written);
+        set_body_len(out, at, prefix.len() + block.len());
+    }
+
+    pub(super) fn lz4_block(&mut self, bytes: &[u8]) -> Option<&[u8]> {
+        self.make_room(get_maximum_output_size(bytes.len()));
+        let written = compress_into_with_table(bytes, &mut self.scratch, &mut self.lz4);
+        self.scratch.get(..written.ok()?)
+    }
+
+    fn snappy_block(&mut self, bytes: &[u8]) -> Option<&[u8]> {
+        self.make_room(snap::raw::max_compress_len(bytes.len()));
+        let written = self.snappy.compress(bytes, &mut self.scratch);
+        self.scratch.get(..written.ok()?)
+    }
+
+    fn make_room(&mut self, len: usize) {
+        if self.scratch.len() < len {
+            self.scratch.resize(len, 0);
+        }
     }
 
     /// Frees what one long body has taken.
@@ -195,14 +202,14 @@ mod tests {
     #[test]
     fn round_trips() {
         for algorithm in BOTH {
-            let mut compressor = Compressor::new(algorithm);
+            let mut compressor = Compressor::default();
             let mut decompressor = Decompressor::default();
             for len in [1_usize, 4, 100, 10_000, 3_000_000, 7] {
                 let mut out = vec![1, 2, 3];
                 let at = begin(&mut out, Version::V4, 5, opcode::RESULT);
                 out.extend((0..7_u8).cycle().take(len));
                 end(&mut out, at);
-                compressor.compress(&mut out, at);
+                compressor.compress(algorithm, &mut out, at);
                 assert_eq!(out[at + 1], FLAG_COMPRESSION);
                 let body = &out[at + HEADER_LEN..];
                 let body = decompressor.decompress(algorithm, body, 1 << 22).unwrap();

@@ -9,10 +9,9 @@
 //! A self-contained segment has whole envelopes; a longer envelope is cut into several segments
 //! that are not. With LZ4 a `len` of 0 says that the payload is stored as it is.
 
-use lz4_flex::block::{
-    CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size,
-};
+use lz4_flex::block::decompress_into;
 
+use super::compression::Compressor;
 use super::frame::{HEADER_LEN, Header, Split, split};
 use super::version::Version;
 use crate::error::CqlError;
@@ -173,13 +172,28 @@ impl SegmentReader {
         }
     }
 
-    /// Frees what one large envelope has taken, once it was given out.
-    pub(crate) fn shrink(&mut self) {
-        if self.at == self.payload.len() {
-            self.payload.clear();
-            self.payload.shrink_to(2 * PAYLOAD_LEN_MAX);
+    /// Has a buffer to put payloads into.
+    pub(crate) fn is_equipped(&self) -> bool {
+        self.payload.capacity() > 0
+    }
+
+    /// Takes an empty buffer to put payloads into, in place of the one that was given back.
+    pub(crate) fn equip(&mut self, buffer: Vec<u8>) {
+        self.payload = buffer;
+        self.at = 0;
+    }
+
+    /// Gives the buffer back, unless a part of an envelope is in it.
+    pub(crate) fn give_back(&mut self) -> Option<Vec<u8>> {
+        (self.at == self.payload.len()).then(|| {
             self.at = 0;
-        }
+            std::mem::take(&mut self.payload)
+        })
+    }
+
+    /// Bytes that are kept for a large envelope.
+    pub(crate) fn held_len(&self) -> usize {
+        self.payload.capacity()
     }
 
     /// The next envelope of what was taken.
@@ -225,80 +239,56 @@ pub(crate) fn changed_version(version: Version, byte: u8) -> CqlError {
 }
 
 /// Puts replies into segments.
+#[derive(Debug)]
 pub(crate) struct SegmentWriter {
     coding: Coding,
     out: Vec<u8>,
-    table: CompressTable,
-    scratch: Vec<u8>,
     /// Bytes of a large envelope that are still to come.
     large_left: usize,
 }
 
-impl std::fmt::Debug for SegmentWriter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { coding, out, large_left, .. } = self;
-        f.debug_struct("SegmentWriter")
-            .field("coding", coding)
-            .field("out", &out.len())
-            .field("large_left", large_left)
-            .finish_non_exhaustive()
-    }
-}
-
 impl SegmentWriter {
     pub(crate) fn new(coding: Coding) -> Self {
-        Self {
-            coding,
-            out: Vec::new(),
-            table: CompressTable::small(),
-            scratch: Vec::new(),
-            large_left: 0,
-        }
+        Self { coding, out: Vec::new(), large_left: 0 }
     }
 
     /// Takes envelopes off `rest` and gives the segments to write; the last envelope of `rest` may
     /// be cut short by a fault. Small envelopes share a segment. To be called until `rest` is
     /// empty.
-    pub(crate) fn wrap(&mut self, rest: &mut &[u8]) -> &[u8] {
+    pub(crate) fn wrap(&mut self, rest: &mut &[u8], compressor: &mut Compressor) -> &[u8] {
         self.out.clear();
         while !rest.is_empty() && self.out.len() < BATCH_LEN {
             if self.large_left == 0 {
                 let (whole_len, next_len) = whole_envelopes(rest);
                 if whole_len > 0 {
-                    self.segment(take(rest, whole_len), true);
+                    self.segment(take(rest, whole_len), true, compressor);
                     continue;
                 }
                 if next_len <= PAYLOAD_LEN_MAX {
-                    self.cut_segment(take(rest, next_len));
+                    self.cut_segment(take(rest, next_len), compressor);
                     continue;
                 }
                 self.large_left = next_len;
             }
             let piece = take(rest, self.large_left.min(PAYLOAD_LEN_MAX));
-            self.segment(piece, false);
+            self.segment(piece, false, compressor);
             self.large_left -= piece.len();
         }
         &self.out
     }
 
     /// A segment that ends before its payload does: what a fault made of a reply.
-    fn cut_segment(&mut self, payload: &[u8]) {
-        self.segment(payload, true);
+    fn cut_segment(&mut self, payload: &[u8], compressor: &mut Compressor) {
+        self.segment(payload, true, compressor);
         self.out.truncate(self.out.len() - CRC32_LEN);
     }
 
-    fn segment(&mut self, payload: &[u8], is_self_contained: bool) {
+    fn segment(&mut self, payload: &[u8], is_self_contained: bool, compressor: &mut Compressor) {
         let mut stored = payload;
         let mut compressed_from = 0;
         if self.coding == Coding::Lz4 {
-            let max = get_maximum_output_size(payload.len());
-            if self.scratch.len() < max {
-                self.scratch.resize(max, 0);
-            }
-            // The output is as large as the worst case, so this does not fail; if it did the
-            // payload would be stored as it is.
-            let written = compress_into_with_table(payload, &mut self.scratch, &mut self.table);
-            let compressed = written.ok().and_then(|len| self.scratch.get(..len));
+            // If that failed, which it does not, the payload would be stored as it is.
+            let compressed = compressor.lz4_block(payload);
             if let Some(compressed) = compressed.filter(|bytes| bytes.len() < payload.len()) {
                 (stored, compressed_from) = (compressed, payload.len());
             }
@@ -318,10 +308,13 @@ impl SegmentWriter {
         self.out.extend_from_slice(&crc32(stored).to_le_bytes());
     }
 
-    /// Frees what one long reply has taken.
-    pub(crate) fn shrink(&mut self) {
-        self.out.clear();
-        self.out.shrink_to(2 * BATCH_LEN);
+    /// Takes an empty buffer to put segments into, in place of the one that was given back.
+    pub(crate) fn equip(&mut self, buffer: Vec<u8>) {
+        self.out = buffer;
+    }
+
+    pub(crate) fn give_back(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
     }
 }
 
@@ -363,7 +356,7 @@ mod tests {
         let mut writer = SegmentWriter::new(coding);
         let mut out = Vec::new();
         while !envelopes.is_empty() {
-            out.extend_from_slice(writer.wrap(&mut envelopes));
+            out.extend_from_slice(writer.wrap(&mut envelopes, &mut Compressor::default()));
         }
         out
     }
@@ -447,7 +440,7 @@ mod tests {
     fn segments_that_do_not_fit_together_are_errors() {
         let raw = |payload: &[u8], is_self_contained| {
             let mut writer = SegmentWriter::new(Coding::Plain);
-            writer.segment(payload, is_self_contained);
+            writer.segment(payload, is_self_contained, &mut Compressor::default());
             writer.out
         };
         let whole = envelope(&[1; 20]);
