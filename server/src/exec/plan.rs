@@ -10,7 +10,7 @@ use super::result::{MetadataId, ResultColumns, metadata_id};
 use super::select::SelectPlan;
 use crate::cql::ast::{Ddl, Describe, Parsed, RoleStatement, Statement, TableName};
 use crate::error::CqlError;
-use crate::routing::Placement;
+use crate::routing::{Partitioner, Placement};
 use crate::schema::{Schema, Table};
 use crate::value::types::CqlType;
 
@@ -40,6 +40,7 @@ pub(crate) struct Plan {
     metadata_id: OnceCell<MetadataId>,
     /// Replicas of the rows; `None` for what every node answers alike.
     pub(crate) placement: Option<Rc<Placement>>,
+    pub(crate) partitioner: Partitioner,
 }
 
 impl Plan {
@@ -97,10 +98,12 @@ impl Plan {
             markers: markers.finish(),
             table: (String::new(), String::new()),
             placement: None,
+            partitioner: Partitioner::default(),
         };
         if let Some(name) = target {
             let (keyspace, table) = schema.table(name, keyspace)?;
             plan.table = (keyspace.name.clone(), table.name.clone());
+            plan.partitioner = table.partitioner;
             plan.placement = (!keyspace.is_system()).then(|| Rc::clone(&keyspace.placement));
         }
         Ok(plan)

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Column, Keyspace, Kind, Schema, Table, keyspace_of, objects};
+use crate::cdc::table as cdc;
 use crate::cql::ast::{
     AlterTable, ColumnDefinition, CreateTable, Ddl, KeyspaceOptions, OptionValue, TableName,
 };
 use crate::error::CqlError;
-use crate::routing::{Placement, Ring, Strategy};
+use crate::routing::{Partitioner, Placement, Ring, Strategy};
 use crate::store::TableData;
 use crate::value::types::{CqlType, Native};
 
@@ -20,6 +21,20 @@ pub(crate) struct Change {
     pub(crate) what: &'static str,
     pub(crate) keyspace: String,
     pub(crate) target: Target,
+    /// What happened to the CDC log of the table: an event of its own.
+    pub(crate) log: Option<LogChange>,
+}
+
+/// CREATED, UPDATED or DROPPED, and the name of a log.
+pub(crate) type LogChange = (&'static str, String);
+
+impl Change {
+    /// The change of the log, as one by itself.
+    pub(crate) fn of_log(&self) -> Option<Self> {
+        let (what, name) = self.log.clone()?;
+        let target = Target::Table(name);
+        Some(Self { what, keyspace: self.keyspace.clone(), target, log: None })
+    }
 }
 
 /// What of a keyspace has changed.
@@ -143,7 +158,7 @@ fn create_keyspace(
     let keyspace =
         keyspace(name.clone(), replication, settings.durable_writes.unwrap_or(true), ring)?;
     schema.keyspaces.insert(name.clone(), keyspace);
-    Ok(Some(Change { what: "CREATED", keyspace: name, target: Target::Keyspace }))
+    Ok(Some(Change { what: "CREATED", keyspace: name, target: Target::Keyspace, log: None }))
 }
 
 /// A keyspace without tables.
@@ -208,7 +223,12 @@ fn alter_keyspace(
     new.functions = std::mem::take(&mut old.functions);
     new.aggregates = std::mem::take(&mut old.aggregates);
     *old = new;
-    Ok(Some(Change { what: "UPDATED", keyspace: options.name.clone(), target: Target::Keyspace }))
+    Ok(Some(Change {
+        what: "UPDATED",
+        keyspace: options.name.clone(),
+        target: Target::Keyspace,
+        log: None,
+    }))
 }
 
 fn drop_table(
@@ -238,9 +258,13 @@ fn drop_table(
             view.name
         )));
     }
+    if cdc::is_log(tables, name) {
+        return Err(CqlError::unauthorized(format!("Cannot DROP cdc log table {name}")));
+    }
+    let log = cdc::drop_log(tables, name);
     tables.remove(name);
     let target = Target::Table(name.clone());
-    Ok(Some(Change { what: "DROPPED", keyspace, target }))
+    Ok(Some(Change { what: "DROPPED", keyspace, target, log }))
 }
 
 fn drop_keyspace(
@@ -253,7 +277,12 @@ fn drop_keyspace(
     }
     user_keyspace(schema, name)?;
     schema.keyspaces.remove(name);
-    Ok(Some(Change { what: "DROPPED", keyspace: name.to_owned(), target: Target::Keyspace }))
+    Ok(Some(Change {
+        what: "DROPPED",
+        keyspace: name.to_owned(),
+        target: Target::Keyspace,
+        log: None,
+    }))
 }
 
 fn create_table(
@@ -261,6 +290,7 @@ fn create_table(
     create: &CreateTable,
     current: Option<&str>,
 ) -> Result<Option<Change>, CqlError> {
+    let persona = schema.persona;
     let keyspace_name = keyspace_of(&create.table, current)?.to_owned();
     let keyspace = user_keyspace(schema, &keyspace_name)?;
     let name = create.table.name.clone();
@@ -275,9 +305,12 @@ fn create_table(
     for definition in &mut create.columns {
         definition.typ = objects::resolve(keyspace, &definition.typ)?;
     }
-    let table = table(&keyspace_name, &create)?;
+    let mut table = table(&keyspace_name, &create)?;
+    let log = cdc::log_for(persona, &keyspace.tables, None, &mut table)?;
+    let log = cdc::store(&mut keyspace.tables, log);
     keyspace.tables.insert(name.clone(), Rc::new(table));
-    Ok(Some(Change { what: "CREATED", keyspace: keyspace_name, target: Target::Table(name) }))
+    let target = Target::Table(name);
+    Ok(Some(Change { what: "CREATED", keyspace: keyspace_name, target, log }))
 }
 
 /// Options of tables that either database knows; those that have no effect here are kept and shown.
@@ -363,6 +396,8 @@ pub(crate) fn table(keyspace: &str, create: &CreateTable) -> Result<Table, CqlEr
         next_column_id,
         indexes: Vec::new(),
         view: None,
+        partitioner: Partitioner::default(),
+        capture: None,
         data: Rc::new(RefCell::new(TableData::default())),
     };
     sort_regular(&mut table);
@@ -444,6 +479,7 @@ fn alter_table(
     alter: &AlterTable,
     current: Option<&str>,
 ) -> Result<Option<Change>, CqlError> {
+    let persona = schema.persona;
     let keyspace_name = keyspace_of(&alter.table, current)?.to_owned();
     let keyspace = user_keyspace(schema, &keyspace_name)?;
     let name = &alter.table.name;
@@ -457,6 +493,13 @@ fn alter_table(
     if old.view.is_some() {
         return Err(CqlError::invalid("Cannot use ALTER TABLE on Materialized View"));
     }
+    let old = Rc::clone(old);
+    if old.partitioner == Partitioner::Cdc && alter.options.is_empty() {
+        return Err(CqlError::invalid(
+            "You cannot modify the set of columns of a CDC log table directly. Modify the base \
+             table instead.",
+        ));
+    }
     let mut new = Table {
         keyspace: old.keyspace.clone(),
         name: old.name.clone(),
@@ -468,6 +511,8 @@ fn alter_table(
         next_column_id: old.next_column_id,
         indexes: old.indexes.clone(),
         view: None,
+        partitioner: old.partitioner,
+        capture: old.capture,
         data: Rc::clone(&old.data),
     };
     for definition in &alter.add {
@@ -513,11 +558,10 @@ fn alter_table(
     sort_regular(&mut new);
     check_names(&new)?;
     check_counters(&new)?;
+    let log = cdc::log_for(persona, &keyspace.tables, Some(&old), &mut new)?;
     objects::follow(keyspace, &new, alter)?;
+    let log = cdc::store(&mut keyspace.tables, log);
     keyspace.tables.insert(name.clone(), Rc::new(new));
-    Ok(Some(Change {
-        what: "UPDATED",
-        keyspace: keyspace_name,
-        target: Target::Table(name.clone()),
-    }))
+    let target = Target::Table(name.clone());
+    Ok(Some(Change { what: "UPDATED", keyspace: keyspace_name, target, log }))
 }

@@ -21,7 +21,7 @@ type Changed = Result<Option<Change>>;
 const DEPTH_MAX: usize = 32;
 
 fn changed(what: &'static str, keyspace: &str, target: Target) -> Changed {
-    Ok(Some(Change { what, keyspace: keyspace.to_owned(), target }))
+    Ok(Some(Change { what, keyspace: keyspace.to_owned(), target, log: None }))
 }
 
 /// A column's type, with the keyspace's own types in the place of their names.
@@ -313,6 +313,8 @@ fn copy(table: &Table) -> Table {
         next_column_id: table.next_column_id,
         indexes: table.indexes.clone(),
         view: table.view.clone(),
+        partitioner: table.partitioner,
+        capture: table.capture,
         data: Rc::clone(&table.data),
     }
 }
@@ -403,6 +405,7 @@ pub(super) fn create_view(
         let message = "Cannot create a materialized view on a table in a different keyspace";
         return Err(CqlError::invalid(message));
     }
+    crate::cdc::table::check_view(schema.persona, &create.options)?;
     let keyspace = user_keyspace(schema, &home)?;
     let name = create.name.name.clone();
     if keyspace.tables.contains_key(&name) {
@@ -530,6 +533,7 @@ pub(super) fn alter_view(
     current: Option<&str>,
 ) -> Changed {
     let home = keyspace_of(name, current)?.to_owned();
+    crate::cdc::table::check_view(schema.persona, options)?;
     let view = view_mut(user_keyspace(schema, &home)?, &name.name);
     let view = view.ok_or_else(|| {
         CqlError::invalid(format!("Materialized view '{home}.{}' doesn't exist", name.name))
