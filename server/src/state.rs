@@ -13,6 +13,7 @@ use md5::{Digest, Md5};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
+use crate::cdc::streams::Generations;
 use crate::connection::canned::Canned;
 use crate::coordinator::{Coordinator, Warnings, Writer as Writing};
 use crate::counters::{Arrival, Counters};
@@ -33,7 +34,7 @@ use crate::replicas::Levels;
 use crate::roles::Roles;
 use crate::roles::access::{created, is_dropped, needs};
 use crate::roles::statement::Asker;
-use crate::routing::{NodeIndex, NodeSet, Ring, Sharding, token_of, write_composite};
+use crate::routing::{NodeIndex, NodeSet, Ring, Sharding, write_composite};
 use crate::schema::catalog::{Catalog, NodeInfo};
 use crate::schema::change::apply;
 use crate::schema::{Schema, Table};
@@ -118,6 +119,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) node_states: Vec<NodeState>,
     pub(crate) schema: RefCell<Schema>,
+    /// Streams of CDC logs.
+    pub(crate) generations: RefCell<Generations>,
     /// Grows with every change of the schema; plans and canned replies of older epochs are stale.
     pub(crate) epoch: Cell<u64>,
     statements: RefCell<Statements>,
@@ -174,7 +177,12 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Result<Self, CqlError> {
+        let generations = match parts.persona {
+            Persona::Scylla => Generations::first(&parts.ring, parts.sharding),
+            Persona::Cassandra => Generations::default(),
+        };
         Ok(Self {
+            generations: RefCell::new(generations),
             schema: RefCell::new(crate::schema::system::schema(&parts.ring, parts.persona)?),
             persona: parts.persona,
             roles: Roles::new(parts.users),
@@ -369,7 +377,9 @@ impl Shared {
                 let Some(change) = change else { return Ok(Outcome::Void) };
                 old.inspect(|(name, old)| self.spread(name, old));
                 self.epoch.set(self.epoch.get() + 1);
-                self.roles.dropped(|resource| is_dropped(resource, &change));
+                for change in std::iter::once(&change).chain(&change.of_log()) {
+                    self.roles.dropped(|resource| is_dropped(resource, change));
+                }
                 for resource in created(ddl, &change, &self.schema.borrow()) {
                     role.into_iter().for_each(|role| self.roles.created(role, &resource));
                 }
@@ -400,7 +410,8 @@ impl Shared {
         let (schema, persona) = (&self.schema.borrow(), self.persona);
         let ring = &self.ring.borrow();
         let (nodes, port, roles) = (&self.nodes, self.port, &self.roles);
-        Catalog { schema, ring, nodes, node, port, persona, roles }.data(table)
+        let generations = &self.generations.borrow();
+        Catalog { schema, ring, nodes, node, port, persona, roles, generations }.data(table)
     }
 
     /// Takes a node into the cluster or out of it: its ranges change hands.
@@ -410,6 +421,9 @@ impl Shared {
         let old = self.placements();
         self.schema.borrow_mut().place(&ring);
         self.stream(&old);
+        if is_member {
+            self.generations.borrow_mut().add(&ring, self.sharding);
+        }
         self.epoch.set(self.epoch.get() + 1); // plans know the replicas
     }
 
@@ -449,7 +463,7 @@ impl Shared {
         node: NodeIndex,
         shard: u16,
     ) -> Arrival {
-        let token = token_of(key);
+        let token = plan.partitioner.token_of(key);
         if !plan.placement.as_ref().is_some_and(|placement| placement.is_replica(token, node)) {
             Arrival::WrongNode
         } else if self.sharding.shard_of(token) != shard {
