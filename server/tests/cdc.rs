@@ -11,12 +11,15 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{Client, Cursor, EVENT, READY, REGISTER, string};
+use common::{Client, Cursor, EVENT, QUERY, READY, REGISTER, RESULT, long_string, string};
 use futures::TryStreamExt as _;
+use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::routing::Token;
 use scylla::serialize::row::SerializeRow;
+use scylla::statement::Consistency;
 use scylla::value::{CqlTimestamp, CqlTimeuuid, CqlValue, Row};
 use scylla_cdc::consumer::{CDCRow, Consumer, ConsumerFactory, OperationType};
 use scylla_cdc::log_reader::CDCLogReaderBuilder;
@@ -346,6 +349,68 @@ async fn replay(seed: u64) {
     let base = base_rows(&session).await;
     assert!(base.len() > 10, "{base:?}");
     assert_eq!(table.rows(), base, "seed {seed}");
+}
+
+/// The rows that a session finds in all streams of a cluster with one generation.
+async fn log_rows(session: &Session) -> Vec<Named> {
+    let generation = generations(session).await[0];
+    let mut found = Vec::new();
+    for set in streams(session, generation).await {
+        let text = "SELECT * FROM ks.t_scylla_cdc_log WHERE \"cdc$stream_id\" IN ?";
+        found.extend(rows(session, text, (set,)).await);
+    }
+    found
+}
+
+/// Another node than the first is stopped for a while, and read at ONE after that.
+#[tokio::test]
+async fn a_node_that_was_stopped_gets_the_log_by_hints() {
+    for has_hints in [true, false] {
+        let builder = Cluster::builder().nodes(3).shards(2).seed(7);
+        let cluster = builder.hinted_handoff_enabled(has_hints).start().await.unwrap();
+        let mut client = Client::started(&cluster, 4).await;
+        let keyspace = "CREATE KEYSPACE ks WITH replication = \
+                        {'class': 'SimpleStrategy', 'replication_factor': 3}";
+        client.run(keyspace).await;
+        client.run(CREATE).await;
+        let mut random = fastrand::Rng::with_seed(5);
+        let quorum = [0, 4, 0]; // and no flags
+        let mut write = async |count: usize| {
+            for _ in 0..count {
+                let text = long_string(&operation(&mut random));
+                let reply = client.call(QUERY, &[&text[..], &quorum].concat()).await;
+                assert_eq!(reply.opcode, RESULT, "{reply:?}");
+            }
+        };
+        write(50).await;
+        let whole = log_rows(&session(&cluster).await).await.len();
+        cluster.stop_node(2).await.unwrap();
+        write(100).await;
+        cluster.start_node(2).await.unwrap();
+
+        let target = NodeIdentifier::NodeAddress(cluster.contact_points()[2]);
+        let profile = ExecutionProfile::builder()
+            .consistency(Consistency::One)
+            .load_balancing_policy(SingleTargetLoadBalancingPolicy::new(target, None))
+            .build();
+        let consumer = SessionBuilder::new()
+            .known_node_addr(cluster.contact_points()[2])
+            .default_execution_profile_handle(profile.into_handle())
+            .build()
+            .await
+            .unwrap();
+        let found = log_rows(&consumer).await;
+        let stale = base_rows(&consumer).await;
+        let base = base_rows(&session(&cluster).await).await; // after that, as it repairs
+        if !has_hints {
+            assert!(found.len() == whole && stale != base, "{} of {whole}", found.len());
+            continue;
+        }
+        assert_eq!(stale, base);
+        let mut table = Table::default();
+        found.iter().for_each(|row| table.replay(row));
+        assert_eq!(table.rows(), base);
+    }
 }
 
 #[tokio::test]
