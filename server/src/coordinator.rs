@@ -10,6 +10,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::cdc::log::log_rows;
 use crate::cql::ast::{BatchKind, OptionValue};
 use crate::error::{CqlError, Failures, Reason, WriteType, code};
 use crate::exec::modify::{ModifyPlan, Mutation};
@@ -71,10 +72,11 @@ impl Part {
 
     fn add(&mut self, mutation: &Mutation) {
         let table = mutation.table();
-        let is_captured = matches!(
-            table.options.get("cdc"),
-            Some(OptionValue::Text(text)) if text.eq_ignore_ascii_case("true")
-        );
+        let is_captured = table.capture.is_some()
+            || matches!(
+                table.options.get("cdc"),
+                Some(OptionValue::Text(text)) if text.eq_ignore_ascii_case("true")
+            );
         self.is_counter |= table.is_counter();
         self.is_captured |= is_captured;
         self.size += mutation.size();
@@ -325,6 +327,8 @@ impl Coordinator<'_> {
             let seen = self.see_one(&data, mutation.table(), &key)?;
             mutation.check_lists(View::new(&data, &seen).find(&key))?;
         }
+        let log = log_rows(self, &mutations)?;
+        let (writer, mutations) = self.with_log(writer, mutations, log)?;
         let parts = self.parts(&mutations)?;
         self.check_sizes(writer, &parts)?;
         let timeout = self.shared.limits.write_request_timeout;
@@ -371,7 +375,12 @@ impl Coordinator<'_> {
     }
 
     /// Asks for a partition that a write depends on.
-    fn see_one(&self, data: &TableData, table: &Table, key: &PartitionKey) -> Result<Seen> {
+    pub(crate) fn see_one(
+        &self,
+        data: &TableData,
+        table: &Table,
+        key: &PartitionKey,
+    ) -> Result<Seen> {
         if !data.is_apart(key) {
             return Ok(Seen::default());
         }
@@ -418,6 +427,26 @@ impl Coordinator<'_> {
         let deliveries: Vec<_> = group.replicas.iter().map(delivery).collect();
         data.borrow_mut().write_apart(&key, &deliveries);
         Ok(())
+    }
+
+    /// The write with the rows that tell of it. A batch of one partition stays one that needs no
+    /// log of its own.
+    fn with_log(
+        &self,
+        writer: Writer,
+        mut mutations: Vec<Mutation>,
+        log: Vec<Mutation>,
+    ) -> Result<(Writer, Vec<Mutation>)> {
+        if log.is_empty() {
+            return Ok((writer, mutations));
+        }
+        let is_alone = self.parts(&mutations)?.len() < 2;
+        mutations.extend(log);
+        let writer = match writer {
+            Writer::Batch(_) if is_alone => Writer::Statement,
+            other => other,
+        };
+        Ok((writer, mutations))
     }
 
     /// Partitions that are written to, each once whatever the number of its tables.

@@ -6,7 +6,6 @@ use crate::cql::ast::{TableName, Term};
 use crate::error::CqlError;
 use crate::schema::Column;
 use crate::state::Shared;
-use crate::store::PartitionKey;
 use crate::value::literal::scalar_from;
 use crate::value::types::{CqlType, Native};
 
@@ -31,7 +30,7 @@ pub(crate) fn endpoints(
         return Err(CqlError::invalid(message));
     }
     let values = columns.iter().zip(parts).map(|(column, text)| value_of(column, text));
-    let token = PartitionKey::new(&values.collect::<Result<Vec<_>, _>>()?).token;
+    let token = table.partition_of(&values.collect::<Result<Vec<_>, _>>()?).token;
     let nodes = shared.nodes.iter().enumerate();
     let placement = keyspace.placement(&table.name);
     let holders = nodes.filter(|(node, _)| placement.is_replica(token, *node));

@@ -12,6 +12,8 @@ use crate::wire::write::Writer;
 
 /// Codes of the ERROR message that this node sends.
 pub(crate) mod code {
+    /// The server cannot do what should be possible.
+    pub(crate) const SERVER: i32 = 0x0000;
     /// The client sent something that is not CQL, or not in this state.
     pub(crate) const PROTOCOL: i32 = 0x000A;
     /// The name or the password is wrong.

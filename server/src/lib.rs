@@ -19,6 +19,7 @@
 
 mod address;
 mod admin;
+mod cdc;
 mod cluster;
 mod connection;
 mod coordinator;

@@ -63,6 +63,25 @@ pub(crate) fn token_of(key: &[u8]) -> i64 {
     }
 }
 
+/// What makes a token of a partition key.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Partitioner {
+    #[default]
+    Murmur3,
+    /// Of CDC logs: a stream's id begins with its token.
+    Cdc,
+}
+
+impl Partitioner {
+    #[inline]
+    pub(crate) fn token_of(self, key: &[u8]) -> i64 {
+        match self {
+            Self::Murmur3 => token_of(key),
+            Self::Cdc => key.first_chunk().map_or(i64::MIN, |token| i64::from_be_bytes(*token)),
+        }
+    }
+}
+
 /// Bytes of a partition key of several columns: each as `[short] length, bytes, 00`.
 pub(crate) fn write_composite(part: &[u8], out: &mut Vec<u8>) {
     let len = u16::try_from(part.len()).unwrap_or(u16::MAX);
@@ -228,6 +247,11 @@ impl Ring {
     /// Names of the datacenters, each once.
     pub(crate) fn datacenters(&self) -> BTreeSet<String> {
         self.members().map(|location| location.datacenter.clone()).collect()
+    }
+
+    /// Tokens of all members, ascending.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = i64> + '_ {
+        self.entries.iter().map(|(token, _)| *token)
     }
 
     /// Tokens of one node, ascending.

@@ -14,6 +14,7 @@ use md5::{Digest, Md5};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
+use crate::cdc::streams::Generations;
 use crate::connection::canned::Canned;
 use crate::connection::guests::{Complaints, Guests};
 use crate::connection::memory::Memory;
@@ -38,7 +39,7 @@ use crate::replicas::{Health, Levels};
 use crate::roles::Roles;
 use crate::roles::access::{created, is_dropped, needs};
 use crate::roles::statement::Asker;
-use crate::routing::{Location, NodeIndex, NodeSet, Ring, Sharding, token_of, write_composite};
+use crate::routing::{Location, NodeIndex, NodeSet, Ring, Sharding, write_composite};
 use crate::schema::catalog::{Catalog, NodeInfo};
 use crate::schema::change::apply;
 use crate::schema::{Schema, Table};
@@ -160,6 +161,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) node_states: Growing<NodeState>,
     pub(crate) schema: RefCell<Schema>,
+    /// Streams of CDC logs.
+    pub(crate) generations: RefCell<Generations>,
     /// Grows with every change of the schema; plans and canned replies of older epochs are stale.
     pub(crate) epoch: Cell<u64>,
     statements: RefCell<Statements>,
@@ -221,7 +224,12 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Result<Self, CqlError> {
+        let generations = match parts.persona {
+            Persona::Scylla => Generations::first(&parts.ring, parts.sharding),
+            Persona::Cassandra => Generations::default(),
+        };
         Ok(Self {
+            generations: RefCell::new(generations),
             schema: RefCell::new(crate::schema::system::schema(&parts.ring, parts.persona)?),
             persona: parts.persona,
             roles: Roles::new(parts.users),
@@ -427,7 +435,9 @@ impl Shared {
                 let Some(change) = change else { return Ok(Outcome::Void) };
                 self.spread(&old);
                 self.epoch.set(self.epoch.get() + 1);
-                self.roles.dropped(|resource| is_dropped(resource, &change));
+                for change in std::iter::once(&change).chain(&change.of_log()) {
+                    self.roles.dropped(|resource| is_dropped(resource, change));
+                }
                 for resource in created(ddl, &change, &self.schema.borrow()) {
                     role.into_iter().for_each(|role| self.roles.created(role, &resource));
                 }
@@ -458,7 +468,8 @@ impl Shared {
         let (schema, persona) = (&self.schema.borrow(), self.persona);
         let ring = &self.ring.borrow();
         let (nodes, port, roles) = (&self.nodes, self.port, &self.roles);
-        Catalog { schema, ring, nodes, node, port, persona, roles }.data(table)
+        let generations = &self.generations.borrow();
+        Catalog { schema, ring, nodes, node, port, persona, roles, generations }.data(table)
     }
 
     /// Adds a node that nobody lists yet; `None` if there are too many.
@@ -486,6 +497,9 @@ impl Shared {
         match placed {
             Ok(()) => self.stream(&old),
             Err(_) => ring.set_member(node, was_member),
+        }
+        if is_member && placed.is_ok() {
+            self.generations.borrow_mut().add(&ring, self.sharding);
         }
         self.epoch.set(self.epoch.get() + 1); // plans know the replicas
         placed.map_err(TooFewNodes::error)
@@ -518,7 +532,7 @@ impl Shared {
     ) -> Option<Vec<u8>> {
         let placement = plan.placement.as_ref()?;
         let tablets = placement.tablets()?;
-        let token = token_of(&key_of(plan, values)?);
+        let token = plan.partitioner.token_of(&key_of(plan, values)?);
         if placement.shard_at(token, node, self.sharding) == Some(shard) {
             return None;
         }
@@ -551,9 +565,9 @@ impl Shared {
         node: NodeIndex,
         shard: u16,
     ) -> Arrival {
+        let token = plan.partitioner.token_of(key);
         let placement = plan.placement.as_ref();
-        match placement.and_then(|placement| placement.shard_at(token_of(key), node, self.sharding))
-        {
+        match placement.and_then(|placement| placement.shard_at(token, node, self.sharding)) {
             None => Arrival::WrongNode,
             Some(owner) if owner != shard => Arrival::WrongShard,
             Some(_) => Arrival::Right,

@@ -14,7 +14,7 @@ use std::ops::Bound;
 
 use self::copies::Copies;
 pub(crate) use self::copies::{Delivery, Fate, Seen, View};
-use crate::routing::{NodeIndex, token_of, write_composite};
+use crate::routing::{NodeIndex, Partitioner, write_composite};
 
 /// Timestamp (microseconds) below all that a client can write.
 const NEVER: i64 = i64::MIN;
@@ -30,6 +30,11 @@ pub(crate) struct PartitionKey {
 impl PartitionKey {
     /// From the key columns' values, in order.
     pub(crate) fn new(values: &[Vec<u8>]) -> Self {
+        Self::with(Partitioner::Murmur3, values)
+    }
+
+    /// The same, in a table whose tokens are made otherwise.
+    pub(crate) fn with(partitioner: Partitioner, values: &[Vec<u8>]) -> Self {
         let bytes = match values {
             [single] => single.clone(),
             parts => {
@@ -38,7 +43,7 @@ impl PartitionKey {
                 bytes
             }
         };
-        Self { token: token_of(&bytes), bytes }
+        Self { token: partitioner.token_of(&bytes), bytes }
     }
 }
 
@@ -67,7 +72,7 @@ pub(crate) struct Cell {
 impl Cell {
     /// Which of two writes of one cell wins: the later; a deletion; one that expires, the one that
     /// expires later; the larger value.
-    fn wins_over(&self, other: &Self) -> bool {
+    pub(crate) fn wins_over(&self, other: &Self) -> bool {
         let rank = |cell: &Self| {
             let end = cell.stamp.expires.map(|(expires_s, _)| expires_s);
             (cell.stamp.at, cell.value.is_none(), end)
@@ -569,15 +574,21 @@ impl Row {
 /// All rows of a table.
 #[derive(Debug, Default)]
 pub(crate) struct TableData {
+    partitioner: Partitioner,
     /// As those replicas have them that have no copy of their own.
     partitions: BTreeMap<PartitionKey, Partition>,
     copies: Copies,
 }
 
 impl TableData {
+    /// No rows, of a table whose tokens are made in this way.
+    pub(crate) fn with(partitioner: Partitioner) -> Self {
+        Self { partitioner, ..Self::default() }
+    }
+
     /// The partition with this key, made if it is not there.
     pub(crate) fn partition(&mut self, values: Vec<Vec<u8>>) -> &mut Partition {
-        let key = PartitionKey::new(&values);
+        let key = PartitionKey::with(self.partitioner, &values);
         self.partitions.entry(key).or_insert_with(|| Partition::new(values))
     }
 

@@ -125,14 +125,16 @@ impl Connection {
         match &outcome {
             Outcome::SetKeyspace(name) => self.keyspace = Some(name.clone()),
             Outcome::SchemaChange(change) => {
-                self.shared.send_event(
-                    None,
-                    |kinds| kinds.schema,
-                    |out| {
-                        out.string("SCHEMA_CHANGE");
-                        write_change(change, out);
-                    },
-                );
+                for change in std::iter::once(change).chain(&change.of_log()) {
+                    self.shared.send_event(
+                        None,
+                        |kinds| kinds.schema,
+                        |out| {
+                            out.string("SCHEMA_CHANGE");
+                            write_change(change, out);
+                        },
+                    );
+                }
             }
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! What a modification does to one column of a row.
 
 use super::modify::{Action, taken_type};
+use crate::cdc::captured::Columns;
 use crate::cql::ast::Term;
 use crate::error::CqlError;
 use crate::routing::NodeIndex;
@@ -252,6 +253,24 @@ fn existing(
 }
 
 impl Write {
+    /// Adds it to what a log tells of.
+    pub(super) fn record(self, columns: &mut Columns, id: u16, stamp: Stamp) {
+        match self {
+            // Tables of counters have no log.
+            Self::Count(_) | Self::CountAnew(_) => {}
+            Self::Cell(value) => columns.write(id, cell(stamp, value)),
+            Self::Clear => columns.delete_elements(id, stamp.at),
+            Self::Elements { replaces, elements } => {
+                if replaces {
+                    columns.delete_elements(id, stamp.at);
+                }
+                for NewElement { path, key, value } in elements {
+                    columns.write_element(id, path, Element { key, cell: cell(stamp, value) });
+                }
+            }
+        }
+    }
+
     pub(super) fn apply(self, row: &mut Row, id: u16, stamp: Stamp) {
         match self {
             Self::Cell(value) => row.write(id, cell(stamp, value)),

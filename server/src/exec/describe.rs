@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::result::{Outcome, ResultColumn, ResultColumns, Rows};
+use crate::cdc::table::is_log;
 use crate::cql::ast::{Describe, TableName};
 use crate::error::CqlError;
 use crate::exec::user_function::{UserAggregate, UserFunction};
@@ -162,7 +163,10 @@ fn of_keyspace(keyspace: &Keyspace, schema: &Schema) -> Vec<Element> {
         keyspace.aggregates.iter().map(|other| aggregate_element(other, &keyspace.name)).collect();
     aggregates.sort_by(|a, b| a.name.cmp(&b.name));
     elements.extend(aggregates);
-    for table in keyspace.tables.values().filter(|table| table.view.is_none()) {
+    // A CDC log comes with the table that it is of.
+    let is_own =
+        |table: &&Rc<Table>| table.view.is_none() && !is_log(&keyspace.tables, &table.name);
+    for table in keyspace.tables.values().filter(is_own) {
         elements.extend(of_table(table, keyspace, schema.persona));
     }
     elements
@@ -183,7 +187,16 @@ fn needs_only(typ: &CqlType, is_known: &impl Fn(&Rc<Udt>) -> bool) -> bool {
 
 /// A table, its indexes, its views.
 fn of_table(table: &Table, keyspace: &Keyspace, persona: Persona) -> Vec<Element> {
-    let mut elements = vec![table_element(table, persona)];
+    let mut element = table_element(table, persona);
+    if is_log(&keyspace.tables, &table.name) {
+        element.statement = format!(
+            "/* Do NOT execute this statement! It's only for informational purposes.\n   A CDC log \
+             table is created automatically when creating the base with CDC\n   enabled option.\n\
+             \n{}\n*/",
+            element.statement
+        );
+    }
+    let mut elements = vec![element];
     elements.extend(table.indexes.iter().map(|index| index_element(table, index)));
     let is_view =
         |other: &&Rc<Table>| other.view.as_ref().is_some_and(|view| view.base == table.name);

@@ -9,7 +9,7 @@ use super::user_function::UserFunction;
 use crate::cql::ast::{Arithmetic, FunctionName, Selected, Stamped, Term};
 use crate::error::CqlError;
 use crate::schema::{Keyspace, Kind as ColumnKind, Table};
-use crate::store::{PartitionKey, Stamp};
+use crate::store::Stamp;
 use crate::value::functions::{self, Function};
 use crate::value::literal::{Bound, collection, evaluate, map};
 use crate::value::number_ops;
@@ -440,7 +440,7 @@ impl Expression {
             Kind::Stamped(stamped, position) => stamps(*stamped, *position, scope),
             Kind::Token(parts) => {
                 let parts: Option<Vec<_>> = all(parts, scope)?.into_iter().collect();
-                parts.map(|parts| PartitionKey::new(&parts).token.to_be_bytes().to_vec())
+                parts.map(|parts| scope.table.partition_of(&parts).token.to_be_bytes().to_vec())
             }
             Kind::Term(term) => match evaluate(term, &self.typ, scope.values)? {
                 Bound::Bytes(bytes) => Some(bytes.into_owned()),

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use super::bind::Markers;
 use super::change::{CellChange, cell_change};
 use super::condition::{Condition, plan_conditions};
-use super::restrict::{Restrictions, RowValues};
+use super::restrict::{Ends, Restrictions, RowValues};
 use super::result::{Outcome, ResultColumn, ResultColumns, Rows};
+use crate::cdc::captured::Captured;
 use crate::cql::ast::{
     self, Assignment, Delete, Insert, InsertValues, JsonField, Place, Term, Update, Using,
 };
@@ -83,8 +84,12 @@ pub(crate) struct When {
 #[derive(Debug)]
 enum Target {
     Partition,
-    Range(Range),
-    Row { key: Vec<u8>, clustering: Vec<Vec<u8>> },
+    /// With what is told of its ends, if it is.
+    Range(Range, Option<Ends>),
+    Row {
+        key: Vec<u8>,
+        clustering: Vec<Vec<u8>>,
+    },
 }
 
 /// Where a row is: its partition, and the values of its partition key and its clustering columns.
@@ -382,8 +387,13 @@ impl ModifyPlan {
             return Ok(vec![Target::Partition]);
         }
         if is_delete && !self.restrictions.has_whole_rows(&self.table) {
+            if self.table.capture.is_some() {
+                let ranges = self.restrictions.ranges_and_ends(&self.table, values)?;
+                let target = |(range, ends)| Target::Range(range, Some(ends));
+                return Ok(ranges.into_iter().map(target).collect());
+            }
             let ranges = self.restrictions.ranges(&self.table, values)?;
-            return Ok(ranges.into_iter().map(Target::Range).collect());
+            return Ok(ranges.into_iter().map(|range| Target::Range(range, None)).collect());
         }
         let rows = self.restrictions.rows(&self.table, values)?;
         let target = |clustering: Vec<Vec<u8>>| Target::Row {
@@ -706,7 +716,7 @@ impl Mutation {
         };
         let of_target = |target: &Target| match target {
             Target::Partition => 0,
-            Target::Range(range) => range.from.len() + range.to.as_ref().map_or(0, Vec::len),
+            Target::Range(range, _) => range.from.len() + range.to.as_ref().map_or(0, Vec::len),
             Target::Row { clustering, .. } => of_all(clustering) + in_row,
         };
         of_all(&self.partition) + of_cells(statics) + targets.iter().map(of_target).sum::<usize>()
@@ -714,7 +724,73 @@ impl Mutation {
 
     /// The partition that changes.
     pub(crate) fn key(&self) -> PartitionKey {
-        PartitionKey::new(&self.partition)
+        self.table.partition_of(&self.partition)
+    }
+
+    /// Values of the partition key's columns.
+    pub(crate) fn partition(&self) -> &[Vec<u8>] {
+        &self.partition
+    }
+
+    /// The second that it is written in.
+    pub(crate) fn now_s(&self) -> i64 {
+        self.changes.now_s
+    }
+
+    /// Writes cells of one row, which does not exist by itself.
+    pub(crate) fn of_cells(
+        table: &Rc<Table>,
+        partition: Vec<Vec<u8>>,
+        clustering: Vec<Vec<u8>>,
+        cells: Vec<(u16, Vec<u8>)>,
+        (stamp, now_s): (Stamp, i64),
+    ) -> Self {
+        let put = |(id, value)| (id, CellChange::Put(Some(value)));
+        let cells = cells.into_iter().map(put).collect();
+        let changes = Changes {
+            targets: vec![Target::Row { key: table.row_key(&clustering), clustering }],
+            change: RowChange::Write { marks: false, cells },
+            statics: Vec::new(),
+            stamp,
+            now_s,
+        };
+        Self { table: Rc::clone(table), partition, changes }
+    }
+
+    /// Adds what it will change to what a log tells of, where the partition is this one and `node`
+    /// is asked.
+    pub(crate) fn record(
+        &self,
+        partition: Option<&Partition>,
+        node: NodeIndex,
+        captured: &mut Captured,
+    ) {
+        let Changes { targets, change, statics, stamp, now_s } = &self.changes;
+        let old = partition.and_then(|partition| partition.statics(*now_s));
+        for (id, write) in writes(statics, old, node, *stamp) {
+            write.record(captured.statics(), id, *stamp);
+        }
+        for target in targets {
+            match (target, change) {
+                (Target::Partition, _) => captured.delete(stamp.at),
+                (Target::Range(_, ends), _) => {
+                    ends.iter().for_each(|ends| captured.delete_range(ends.clone(), stamp.at));
+                }
+                (Target::Row { key, clustering }, RowChange::Delete) => {
+                    captured.row(key, clustering).delete(stamp.at);
+                }
+                (Target::Row { key, clustering }, RowChange::Write { marks, cells }) => {
+                    let old = partition.and_then(|partition| partition.find(key, *now_s));
+                    let row = captured.row(key, clustering);
+                    if *marks {
+                        row.mark(*stamp);
+                    }
+                    for (id, write) in writes(cells, old, node, *stamp) {
+                        write.record(row.columns(), id, *stamp);
+                    }
+                }
+            }
+        }
     }
 
     /// Whether what it writes depends on the elements of a list.
@@ -766,7 +842,7 @@ impl Changes {
         for target in targets {
             match (target, &change) {
                 (Target::Partition, _) => partition.delete(stamp.at),
-                (Target::Range(range), _) => partition.delete_range(range, stamp.at),
+                (Target::Range(range, _), _) => partition.delete_range(range, stamp.at),
                 (Target::Row { key, clustering }, RowChange::Delete) => {
                     partition.row(key, clustering).delete(stamp.at);
                 }

@@ -11,7 +11,7 @@ use super::result::{MetadataId, ResultColumns, metadata_id};
 use super::select::SelectPlan;
 use crate::cql::ast::{Ddl, Describe, Parsed, RoleStatement, Statement, TableName};
 use crate::error::CqlError;
-use crate::routing::Placement;
+use crate::routing::{Partitioner, Placement};
 use crate::schema::{Schema, Table};
 use crate::value::types::CqlType;
 
@@ -43,6 +43,7 @@ pub(crate) struct Plan {
     pub(crate) placement: Option<Rc<Placement>>,
     /// How long its coordinator waits for others, if the statement says so.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) partitioner: Partitioner,
 }
 
 impl Plan {
@@ -101,10 +102,12 @@ impl Plan {
             table: (String::new(), String::new()),
             placement: None,
             timeout: parsed.timeout,
+            partitioner: Partitioner::default(),
         };
         if let Some(name) = target {
             let (keyspace, table) = schema.table(name, keyspace)?;
             plan.table = (keyspace.name.clone(), table.name.clone());
+            plan.partitioner = table.partitioner;
             plan.placement =
                 (!keyspace.is_system()).then(|| Rc::clone(keyspace.placement(&table.name)));
         }

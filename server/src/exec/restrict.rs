@@ -360,7 +360,7 @@ impl Restrictions {
     ) -> Result<Vec<(PartitionKey, Vec<Vec<u8>>)>> {
         let combinations = combine(table.partition_key(), &self.partition, values)?;
         let mut keys: Vec<_> =
-            combinations.into_iter().map(|key| (PartitionKey::new(&key), key)).collect();
+            combinations.into_iter().map(|key| (table.partition_of(&key), key)).collect();
         if keys.iter().any(|(key, _)| key.bytes.is_empty()) {
             return Err(CqlError::invalid("Key may not be empty"));
         }
@@ -442,6 +442,42 @@ impl Restrictions {
         Ok(ranges)
     }
 
+    /// The same for a deletion that is told of: with the clustering values at both ends.
+    pub(crate) fn ranges_and_ends(
+        &self,
+        table: &Table,
+        values: &[Value<'_>],
+    ) -> Result<Vec<(Range, Ends)>> {
+        let mut ranges = Vec::new();
+        for combination in self.prefixes(table, values)? {
+            let prefix = table.row_key(&combination);
+            let mut range = Range::of_prefix(prefix.clone());
+            let end = End { values: combination.clone(), is_inclusive: true };
+            let mut ends = Ends { from: end.clone(), to: end };
+            for slice in &self.slices {
+                let before = range.clone();
+                slice.narrow(table, combination.len(), &prefix, values, &mut range)?;
+                let columns = table.clustering().get(combination.len()..).unwrap_or_default();
+                let columns = columns.get(..slice.len).unwrap_or_default();
+                let given = tuple_values(columns, &slice.term, values)?;
+                let end = End {
+                    values: [combination.as_slice(), &given].concat(),
+                    is_inclusive: !matches!(slice.operator, Operator::Lt | Operator::Gt),
+                };
+                if range.from != before.from {
+                    ends.from = end.clone();
+                }
+                if range.to != before.to {
+                    ends.to = end;
+                }
+            }
+            ranges.push((range, ends));
+        }
+        ranges.sort_by(|a, b| a.0.from.cmp(&b.0.from));
+        ranges.dedup_by(|a, b| a.0 == b.0);
+        Ok(ranges)
+    }
+
     /// Whether a row passes the filters.
     pub(crate) fn accepts(
         &self,
@@ -457,6 +493,22 @@ impl Restrictions {
         }
         Ok(true)
     }
+}
+
+/// Where a range of rows begins or ends: values of the first clustering columns, in clustering
+/// order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct End {
+    pub(crate) values: Vec<Vec<u8>>,
+    /// Whether rows with these values are in it.
+    pub(crate) is_inclusive: bool,
+}
+
+/// Both ends of a range of rows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Ends {
+    pub(crate) from: End,
+    pub(crate) to: End,
 }
 
 impl Slice {
@@ -880,7 +932,7 @@ fn token_value(table: &Table, term: &Term, values: &[Value<'_>]) -> Result<i64> 
             )));
         }
         let key = columns.iter().zip(arguments).map(|(c, term)| key_value(c, term, values));
-        return Ok(PartitionKey::new(&key.collect::<Result<Vec<_>>>()?).token);
+        return Ok(table.partition_of(&key.collect::<Result<Vec<_>>>()?).token);
     }
     let bytes = evaluate(term, &CqlType::BIGINT, values)?.into_bytes();
     let token = bytes.as_deref().and_then(|bytes| bytes.first_chunk().copied());

@@ -3,13 +3,15 @@
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
-use super::system::{AUTH, VIRTUAL_SCHEMA};
+use super::system::{AUTH, DISTRIBUTED, VIRTUAL_SCHEMA};
 use super::{Column, Keyspace, Kind, Schema, Table};
+use crate::cdc::options::CaptureOptions;
+use crate::cdc::streams::Generations;
 use crate::cql::ast::OptionValue;
 use crate::growing::Growing;
 use crate::persona::Persona;
 use crate::roles::Roles;
-use crate::routing::{NodeIndex, Ring};
+use crate::routing::{NodeIndex, Partitioner, Ring};
 use crate::store::{Cell, Element, Stamp, TableData};
 use crate::tablets::{Tablet, replica_list};
 use crate::value::literal::{collection, map};
@@ -38,10 +40,13 @@ pub(crate) struct Catalog<'a> {
     pub(crate) port: u16,
     pub(crate) persona: Persona,
     pub(crate) roles: &'a Roles,
+    pub(crate) generations: &'a Generations,
 }
 
 /// The partitioner's class.
 pub(crate) const PARTITIONER: &str = "org.apache.cassandra.dht.Murmur3Partitioner";
+/// That of CDC logs.
+const CDC_PARTITIONER: &str = "com.scylladb.dht.CDCPartitioner";
 /// The cluster's name.
 pub(crate) const CLUSTER_NAME: &str = "shardwire";
 /// Port that Cassandra's nodes would talk to each other on; nobody listens there.
@@ -77,6 +82,9 @@ impl Catalog<'_> {
         let rows = match (table.keyspace.as_str(), table.name.as_str()) {
             ("system", "local") => self.local(),
             ("system", "peers" | "peers_v2") => self.peers(),
+            ("system", "cdc_local") => self.generations.local(),
+            (DISTRIBUTED, "cdc_generation_timestamps") => self.generations.timestamps(),
+            (DISTRIBUTED, "cdc_streams_descriptions_v2") => self.generations.descriptions(),
             (AUTH, table) => self.roles.rows(table),
             (VIRTUAL_SCHEMA, "keyspaces") => vec![vec![("keyspace_name", text(VIRTUAL_SCHEMA))]],
             (VIRTUAL_SCHEMA, "tables") => self.virtual_tables().map(virtual_table_row).collect(),
@@ -92,16 +100,9 @@ impl Catalog<'_> {
             (_, "functions") => self.keyspaces().flat_map(function_rows).collect(),
             (_, "aggregates") => self.keyspaces().flat_map(aggregate_rows).collect(),
             (_, "tables") => self.tables().map(|table| table_row(table, self.persona)).collect(),
-            (_, "scylla_tables") => self
-                .tables()
-                .map(|table| {
-                    vec![
-                        ("keyspace_name", text(&table.keyspace)),
-                        ("table_name", text(&table.name)),
-                        ("version", self.schema.version.to_vec()),
-                    ]
-                })
-                .collect(),
+            (_, "scylla_tables") => {
+                self.tables().map(|table| scylla_table_row(table, self.schema.version)).collect()
+            }
             (_, "columns") => self.all_tables().flat_map(column_rows).collect(),
             _ => Vec::new(),
         };
@@ -202,6 +203,23 @@ impl Catalog<'_> {
             })
             .collect()
     }
+}
+
+/// What ScyllaDB adds to a table's row.
+fn scylla_table_row(table: &Table, version: [u8; 16]) -> NamedRow {
+    let mut row = vec![
+        ("keyspace_name", text(&table.keyspace)),
+        ("table_name", text(&table.name)),
+        ("version", version.to_vec()),
+    ];
+    if let Ok(Some(options)) = CaptureOptions::of(table) {
+        let map = options.to_map();
+        row.push(("cdc", text_map(map.iter().map(|(key, value)| (*key, value.as_str())))));
+    }
+    if table.partitioner == Partitioner::Cdc {
+        row.push(("partitioner", text(CDC_PARTITIONER)));
+    }
+    row
 }
 
 fn keyspace_row(keyspace: &Keyspace) -> NamedRow {
@@ -443,12 +461,21 @@ pub(crate) fn option_texts(table: &Table, persona: Persona) -> Vec<(&'static str
     let fraction = |value: f64| scalar_text(Native::Double, &value.to_be_bytes());
     let number = |name: &str, default: i32| options.number(name, default).to_string();
     let speculative_retry = defaults(persona).speculative_retry;
-    vec![
+    let cdc = match persona {
+        Persona::Cassandra => Some(options.text("cdc", "false")),
+        Persona::Scylla => CaptureOptions::of(table).ok().flatten().map(|options| {
+            let entries = options.to_map();
+            let entry = |(key, value): &(&str, String)| format!("'{key}': '{value}'");
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }),
+    };
+    let before = [
         ("additional_write_policy", text("additional_write_policy", "99p")),
         ("allow_auto_snapshot", options.text("allow_auto_snapshot", "true")),
         ("bloom_filter_fp_chance", fraction(options.bloom_filter_fp_chance())),
         ("caching", map("caching")),
-        ("cdc", options.text("cdc", "false")),
+    ];
+    let after = [
         ("comment", text("comment", "")),
         ("compaction", map("compaction")),
         ("compression", map("compression")),
@@ -463,7 +490,9 @@ pub(crate) fn option_texts(table: &Table, persona: Persona) -> Vec<(&'static str
         ("min_index_interval", number("min_index_interval", 128)),
         ("read_repair", text("read_repair", "BLOCKING")),
         ("speculative_retry", text("speculative_retry", speculative_retry)),
-    ]
+    ];
+    let cdc = cdc.map(|text| ("cdc", text));
+    before.into_iter().chain(cdc).chain(after).collect()
 }
 
 fn table_row(table: &Table, persona: Persona) -> NamedRow {

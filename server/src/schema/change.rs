@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Column, Keyspace, Kind, Schema, Table, keyspace_of, objects, options};
+use crate::cdc::table as cdc;
 use crate::cql::ast::{
     AlterTable, ColumnDefinition, CreateTable, Ddl, KeyspaceOptions, OptionValue, TableName,
 };
 use crate::error::CqlError;
 use crate::persona::Persona;
-use crate::routing::{Placement, Ring, Strategy};
+use crate::routing::{Partitioner, Placement, Ring, Strategy};
 use crate::store::TableData;
 use crate::tablets::{self, KeyspaceTablets, Settling, TabletsOption, TooFewNodes};
 use crate::value::types::{CqlType, Native};
@@ -22,6 +23,20 @@ pub(crate) struct Change {
     pub(crate) what: &'static str,
     pub(crate) keyspace: String,
     pub(crate) target: Target,
+    /// What happened to the CDC log of the table: an event of its own.
+    pub(crate) log: Option<LogChange>,
+}
+
+/// CREATED, UPDATED or DROPPED, and the name of a log.
+pub(crate) type LogChange = (&'static str, String);
+
+impl Change {
+    /// The change of the log, as one by itself.
+    pub(crate) fn of_log(&self) -> Option<Self> {
+        let (what, name) = self.log.clone()?;
+        let target = Target::Table(name);
+        Some(Self { what, keyspace: self.keyspace.clone(), target, log: None })
+    }
 }
 
 /// What of a keyspace has changed.
@@ -225,7 +240,7 @@ fn create_keyspace(
         keyspace(name.clone(), replication, settings.durable_writes.unwrap_or(true), ring)?;
     keyspace.tablets = KeyspaceTablets::choose(settings.tablets, &keyspace.strategy, schema)?;
     schema.keyspaces.insert(name.clone(), keyspace);
-    Ok(Some(Change { what: "CREATED", keyspace: name, target: Target::Keyspace }))
+    Ok(Some(Change { what: "CREATED", keyspace: name, target: Target::Keyspace, log: None }))
 }
 
 /// A keyspace without tables.
@@ -301,7 +316,12 @@ fn alter_keyspace(
     new.functions = std::mem::take(&mut old.functions);
     new.aggregates = std::mem::take(&mut old.aggregates);
     *old = new;
-    Ok(Some(Change { what: "UPDATED", keyspace: options.name.clone(), target: Target::Keyspace }))
+    Ok(Some(Change {
+        what: "UPDATED",
+        keyspace: options.name.clone(),
+        target: Target::Keyspace,
+        log: None,
+    }))
 }
 
 fn drop_table(
@@ -331,9 +351,13 @@ fn drop_table(
             view.name
         )));
     }
+    if cdc::is_log(tables, name) {
+        return Err(CqlError::unauthorized(format!("Cannot DROP cdc log table {name}")));
+    }
+    let log = cdc::drop_log(tables, name);
     tables.remove(name);
     let target = Target::Table(name.clone());
-    Ok(Some(Change { what: "DROPPED", keyspace, target }))
+    Ok(Some(Change { what: "DROPPED", keyspace, target, log }))
 }
 
 fn drop_keyspace(
@@ -346,7 +370,12 @@ fn drop_keyspace(
     }
     user_keyspace(schema, name)?;
     schema.keyspaces.remove(name);
-    Ok(Some(Change { what: "DROPPED", keyspace: name.to_owned(), target: Target::Keyspace }))
+    Ok(Some(Change {
+        what: "DROPPED",
+        keyspace: name.to_owned(),
+        target: Target::Keyspace,
+        log: None,
+    }))
 }
 
 fn create_table(
@@ -369,9 +398,12 @@ fn create_table(
     for definition in &mut create.columns {
         definition.typ = objects::resolve(keyspace, &definition.typ)?;
     }
-    let table = table(persona, &keyspace_name, &create)?;
+    let mut table = table(persona, &keyspace_name, &create)?;
+    let log = cdc::log_for(persona, &keyspace.tables, None, &mut table)?;
+    let log = cdc::store(&mut keyspace.tables, log);
     keyspace.tables.insert(name.clone(), Rc::new(table));
-    Ok(Some(Change { what: "CREATED", keyspace: keyspace_name, target: Target::Table(name) }))
+    let target = Target::Table(name);
+    Ok(Some(Change { what: "CREATED", keyspace: keyspace_name, target, log }))
 }
 
 /// A new, empty table.
@@ -429,6 +461,8 @@ pub(crate) fn table(
         next_column_id,
         indexes: Vec::new(),
         view: None,
+        partitioner: Partitioner::default(),
+        capture: None,
         data: Rc::new(RefCell::new(TableData::default())),
     };
     sort_regular(&mut table);
@@ -577,6 +611,13 @@ fn alter_table(
     if old.view.is_some() {
         return Err(CqlError::invalid("Cannot use ALTER TABLE on Materialized View"));
     }
+    let old = Rc::clone(old);
+    if old.partitioner == Partitioner::Cdc && alter.options.is_empty() {
+        return Err(CqlError::invalid(
+            "You cannot modify the set of columns of a CDC log table directly. Modify the base \
+             table instead.",
+        ));
+    }
     let mut new = Table {
         keyspace: old.keyspace.clone(),
         name: old.name.clone(),
@@ -588,6 +629,8 @@ fn alter_table(
         next_column_id: old.next_column_id,
         indexes: old.indexes.clone(),
         view: None,
+        partitioner: old.partitioner,
+        capture: old.capture,
         data: Rc::clone(&old.data),
     };
     for definition in &alter.add {
@@ -649,11 +692,10 @@ fn alter_table(
     check_names(&new)?;
     check_counters(&new).map_err(|error| CqlError::configuration(error.message))?;
     options::check_all(|name| new.options.get(name), new.is_counter())?;
+    let log = cdc::log_for(persona, &keyspace.tables, Some(&old), &mut new)?;
     objects::follow(keyspace, &new, alter)?;
+    let log = cdc::store(&mut keyspace.tables, log);
     keyspace.tables.insert(name.clone(), Rc::new(new));
-    Ok(Some(Change {
-        what: "UPDATED",
-        keyspace: keyspace_name,
-        target: Target::Table(name.clone()),
-    }))
+    let target = Target::Table(name.clone());
+    Ok(Some(Change { what: "UPDATED", keyspace: keyspace_name, target, log }))
 }

@@ -10,12 +10,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::cdc::options::CaptureOptions;
 use crate::cql::ast::{OptionValue, TableName};
 use crate::error::CqlError;
 use crate::exec::user_function::{UserAggregate, UserFunction};
 use crate::persona::Persona;
-use crate::routing::{Placement, Ring, Strategy};
-use crate::store::TableData;
+use crate::routing::{Partitioner, Placement, Ring, Strategy};
+use crate::store::{PartitionKey, TableData};
 use crate::tablets::{KeyspaceTablets, Settling, TooFewNodes};
 use crate::value::order::write_ordered;
 use crate::value::types::{CqlType, Native, Udt};
@@ -87,6 +88,9 @@ pub(crate) struct Table {
     pub(crate) indexes: Vec<Index>,
     /// Of which table it is a view, if it is one.
     pub(crate) view: Option<View>,
+    pub(crate) partitioner: Partitioner,
+    /// What is kept of its changes, if they are captured: then there is a log beside it.
+    pub(crate) capture: Option<CaptureOptions>,
     pub(crate) data: Rc<RefCell<TableData>>,
 }
 
@@ -132,6 +136,11 @@ impl Table {
             write_ordered(&column.typ, value, false, &mut key);
         }
         key
+    }
+
+    /// The partition whose key columns have these values.
+    pub(crate) fn partition_of(&self, values: &[Vec<u8>]) -> PartitionKey {
+        PartitionKey::with(self.partitioner, values)
     }
 
     /// The key that sorts a row with these clustering values within its partition.

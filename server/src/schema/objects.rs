@@ -22,7 +22,7 @@ type Changed = Result<Option<Change>>;
 const DEPTH_MAX: usize = 32;
 
 fn changed(what: &'static str, keyspace: &str, target: Target) -> Changed {
-    Ok(Some(Change { what, keyspace: keyspace.to_owned(), target }))
+    Ok(Some(Change { what, keyspace: keyspace.to_owned(), target, log: None }))
 }
 
 /// A column's type, with the keyspace's own types in the place of their names.
@@ -320,6 +320,8 @@ fn copy(table: &Table) -> Table {
         next_column_id: table.next_column_id,
         indexes: table.indexes.clone(),
         view: table.view.clone(),
+        partitioner: table.partitioner,
+        capture: table.capture,
         data: Rc::clone(&table.data),
     }
 }
@@ -494,6 +496,7 @@ pub(super) fn create_view(
         return Err(CqlError::invalid(message));
     }
     let persona = schema.persona;
+    crate::cdc::table::check_view(persona, &create.options)?;
     let keyspace = user_keyspace(schema, &home)?;
     let name = create.name.name.clone();
     if keyspace.tables.contains_key(&name) {
@@ -638,6 +641,7 @@ pub(super) fn alter_view(
 ) -> Changed {
     let home = keyspace_of(name, current)?.to_owned();
     let persona = schema.persona;
+    crate::cdc::table::check_view(persona, options)?;
     let view = view_mut(user_keyspace(schema, &home)?, &name.name);
     let Some(view) = view else {
         let message = format!("Materialized view '{home}.{}' doesn't exist", name.name);

@@ -1,8 +1,10 @@
 //! The options of tables and views: which there are, and what they may be.
 //!
-//! Except for `default_time_to_live` and `id` none has an effect here; all are kept and shown. Values
-//! that Apache Cassandra refuses are refused in its words.
+//! Except for `default_time_to_live`, `read_repair`, `id` and, as ScyllaDB, `cdc` none has an
+//! effect here; all are kept and shown. Values that Apache Cassandra refuses are refused in its
+//! words, and those of `cdc` in ScyllaDB's.
 
+use crate::cdc::options::CaptureOptions;
 use crate::cql::ast::OptionValue;
 use crate::error::CqlError;
 use crate::persona::Persona;
@@ -158,19 +160,23 @@ pub(super) fn check_once(options: &[(String, OptionValue)]) -> Result<()> {
     Ok(())
 }
 
+fn not_a_map(name: &str) -> CqlError {
+    CqlError::syntax(format!("Invalid value for property '{name}'. It should be a map."))
+}
+
 pub(super) fn unknown(name: &str) -> CqlError {
     CqlError::syntax(format!("Unknown property '{name}'"))
 }
 
 fn check_value(persona: Persona, name: &str, kind: Kind, value: &OptionValue) -> Result<()> {
     match (kind, value) {
-        (Kind::Cdc, OptionValue::Map(_)) if persona == Persona::Scylla => Ok(()),
-        // ScyllaDB's own is the map; that of Cassandra is taken too, for schemas made for it.
+        (Kind::Cdc, OptionValue::Map(entries)) if persona == Persona::Scylla => {
+            CaptureOptions::parse(entries).map(|_| ())
+        }
+        (Kind::Cdc, OptionValue::Text(_)) if persona == Persona::Scylla => Err(not_a_map(name)),
         (Kind::Cdc | Kind::Boolean, OptionValue::Text(text)) => boolean(name, text).map(|_| ()),
         (Kind::Map(check), OptionValue::Map(entries)) => check(persona, entries),
-        (Kind::Map(_), OptionValue::Text(_)) => Err(CqlError::syntax(format!(
-            "Invalid value for property '{name}'. It should be a map."
-        ))),
+        (Kind::Map(_), OptionValue::Text(_)) => Err(not_a_map(name)),
         (_, OptionValue::Map(_)) => Err(CqlError::syntax(format!(
             "Invalid value for property '{name}'. It should be a string"
         ))),
@@ -601,6 +607,9 @@ mod tests {
             check(other, &options(text)).unwrap_err();
         }
         fails(Persona::Scylla, "read_repair = 'NONE'", "Unknown property 'read_repair'");
+        let text = "cdc = {'enabled': true}";
+        check(Persona::Scylla, &options(text)).unwrap();
+        fails(Persona::Cassandra, text, "'cdc'. It should be a string");
     }
 
     #[test]
@@ -613,6 +622,9 @@ mod tests {
             ("tombstone_gc = {'propagation_delay_in_seconds': 'x'}", "delay_in_seconds: x"),
             ("paxos_grace_seconds = -1", "paxos_grace_seconds"),
             ("in_memory = 5", "'in_memory'"),
+            ("cdc = true", "'cdc'. It should be a map."),
+            ("cdc = {'enabled': 'yes'}", "option \"enabled\": yes"),
+            ("cdc = {'preimages': true}", "CDC option: preimages"),
         ] {
             fails(Persona::Scylla, text, part);
         }

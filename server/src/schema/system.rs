@@ -25,6 +25,18 @@ const SCYLLA_SYSTEM: &[&str] = &[
      replicas frozen<list<frozen<tuple<uuid, int>>>>, session uuid, stage text, \
      table_name text static, tablet_count int static, transition text, \
      PRIMARY KEY (table_id, last_token))",
+    "CREATE TABLE cdc_local (key text PRIMARY KEY, streams_timestamp timestamp, uuid uuid)",
+];
+
+/// The keyspace of what all nodes of ScyllaDB keep together. Its rows are made up.
+pub(crate) const DISTRIBUTED: &str = "system_distributed";
+
+/// `system_distributed.*`: the streams of CDC logs.
+const SYSTEM_DISTRIBUTED: &[&str] = &[
+    "CREATE TABLE cdc_generation_timestamps (key text, time timestamp, expired timestamp, \
+     PRIMARY KEY (key, time)) WITH CLUSTERING ORDER BY (time DESC)",
+    "CREATE TABLE cdc_streams_descriptions_v2 (time timestamp, range_end bigint, \
+     streams frozen<set<blob>>, PRIMARY KEY (time, range_end))",
 ];
 
 /// `system.*` of Cassandra 5.0.
@@ -159,10 +171,11 @@ pub(crate) fn schema(ring: &Ring, persona: Persona) -> Result<Schema, CqlError> 
             })
             .collect();
         let mut system = keyspace(name.to_owned(), replication, true, ring)?;
-        if name == AUTH {
+        if let AUTH | DISTRIBUTED = name {
             // As databases show it, though each node makes the rows up.
             let class = "org.apache.cassandra.locator.SimpleStrategy";
-            let shown = [("class", class), ("replication_factor", "1")];
+            let factor = if name == AUTH { "1" } else { "3" };
+            let shown = [("class", class), ("replication_factor", factor)];
             system.replication = shown.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         }
         for text in tables.iter().copied().flatten() {
@@ -182,6 +195,7 @@ pub(crate) fn schema(ring: &Ring, persona: Persona) -> Result<Schema, CqlError> 
             let tables = [SYSTEM_SCHEMA, SCYLLA_SCHEMA];
             add(&mut schema, "system_schema", &tables, SCYLLA_OPTIONS)?;
             add(&mut schema, "system_traces", &[SCYLLA_TRACES], "")?;
+            add(&mut schema, DISTRIBUTED, &[SYSTEM_DISTRIBUTED], "")?;
         }
         Persona::Cassandra => {
             add(&mut schema, "system", &[CASSANDRA_SYSTEM], "")?;
@@ -209,7 +223,13 @@ mod tests {
         let (system, schema) = ("system".to_owned(), "system_schema".to_owned());
         let traces = ("system_traces".to_owned(), 2);
         let auth = (AUTH.to_owned(), 3);
-        let expect = [(system.clone(), 3), auth.clone(), (schema.clone(), 11), traces.clone()];
+        let expect = [
+            (system.clone(), 4),
+            auth.clone(),
+            (DISTRIBUTED.to_owned(), 2),
+            (schema.clone(), 11),
+            traces.clone(),
+        ];
         assert_eq!(counts(Persona::Scylla), expect);
         let expect = [(system, 3), auth, (schema, 9), traces, (VIRTUAL_SCHEMA.to_owned(), 3)];
         assert_eq!(counts(Persona::Cassandra), expect);

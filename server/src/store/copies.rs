@@ -199,7 +199,7 @@ impl TableData {
     /// Brings a write to each replica. At least one of them does not take it, or has a copy of its
     /// own.
     pub(crate) fn write_apart(&mut self, key: &PartitionKey, deliveries: &[Delivery<'_>]) {
-        let Self { partitions, copies } = self;
+        let Self { partitions, copies, .. } = self;
         let copies = copies.0.entry(key.clone()).or_default();
         // Those that do not take it stay as they are, before the others change.
         for delivery in deliveries.iter().filter(|delivery| delivery.fate != Fate::Taken) {
@@ -284,7 +284,7 @@ impl TableData {
         let What::Merged(merged) = self.sight(key, asked, ranges) else {
             return self.settle(key, all);
         };
-        let Self { partitions, copies } = self;
+        let Self { partitions, copies, .. } = self;
         let copies = copies.0.entry(key.clone()).or_default();
         let is_alone = all.iter().all(|node| copies.contains_key(&node) || asked.contains(&node));
         for node in asked {
@@ -383,7 +383,7 @@ impl TableData {
 
     /// Forgets all rows, on the nodes that take part; those that are paused will when they go on.
     pub(crate) fn truncate(&mut self, paused: &[NodeIndex], replicas: impl Fn(i64) -> NodeSet) {
-        let old = std::mem::take(self);
+        let old = std::mem::replace(self, Self::with(self.partitioner));
         if paused.is_empty() {
             return;
         }

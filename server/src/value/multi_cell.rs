@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::literal::{collection, map};
 use super::order::ordered;
+use super::time::{now_us, timeuuid_in_order};
 use super::types::CqlType;
 use super::validate::{elements, parts};
 use crate::store::Element;
@@ -27,12 +28,33 @@ pub(crate) enum End {
     Back,
 }
 
-/// Grows with each addition to a list, so that later ones stand further out.
-static ADDITIONS: AtomicU64 = AtomicU64::new(1);
+/// When the last addition to a list was (100 ns since 1970): it grows with each, so that later ones
+/// stand further out.
+static LAST_ADDITION: AtomicU64 = AtomicU64::new(0);
+
+/// Where the times of additions to the front of lists are reflected, as databases do: 2010-01-01.
+const FRONT_TICKS: i64 = 12_623_040_000_000_000;
+
+/// The time-based UUID that stands for the place of a list's element: they have the order of paths.
+pub(crate) fn list_key(path: &[u8]) -> [u8; 16] {
+    let number = |at: usize| {
+        let bytes = path.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    };
+    let (addition, index) = (number(1), number(9));
+    let ticks = match path.first() {
+        Some(0) => FRONT_TICKS.wrapping_mul(2).wrapping_sub((!addition).cast_signed()),
+        _ => addition.cast_signed(),
+    };
+    timeuuid_in_order(ticks, index)
+}
 
 /// Elements of a list, at one of its ends.
 pub(crate) fn list_elements(items: &[&[u8]], end: End) -> Vec<NewElement> {
-    let addition = ADDITIONS.fetch_add(1, Ordering::Relaxed);
+    let now = u64::try_from(now_us()).unwrap_or(0).wrapping_mul(10);
+    let next = |last: u64| Some(now.max(last + 1));
+    let last = LAST_ADDITION.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    let addition = now.max(last.unwrap_or(0) + 1);
     let (side, addition) = match end {
         End::Front => (0, !addition),
         End::Back => (1, addition),
@@ -130,6 +152,7 @@ pub(crate) fn tuple(parts: &[Option<Vec<u8>>]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::store::{Cell, Stamp};
+    use crate::value::types::Native;
 
     fn stored(new: Vec<NewElement>) -> Vec<(Vec<u8>, Element)> {
         let stamp = Stamp { at: 1, expires: None };
@@ -172,6 +195,11 @@ mod tests {
             let items: Vec<_> = items.iter().map(<[u8; 4]>::as_slice).collect();
             elements.extend(list_elements(&items, end));
         }
+        let uuid = CqlType::Native(Native::Timeuuid);
+        let mut keys: Vec<_> =
+            elements.iter().map(|e| (e.path.clone(), ordered(&uuid, &list_key(&e.path)))).collect();
+        keys.sort();
+        assert!(keys.is_sorted_by(|a, b| a.1 < b.1), "keys have the order of paths");
         let expect = [7, 8, 5, 6, 1, 2, 3, 4].map(|n: i32| n.to_be_bytes().to_vec());
         assert_eq!(whole(&list, &stored(elements)), Some(collection(&expect)));
     }

@@ -246,6 +246,14 @@ pub(crate) fn timeuuid(at_us: i64, random: u64) -> [u8; 16] {
     (u128::from(most) << 64 | u128::from(least)).to_be_bytes()
 }
 
+/// A version 1 UUID of a time (100 ns since 1970). Of two of one time, that with the greater
+/// `order`, of which 56 bits count, is the later one: bytes are compared as signed numbers.
+pub(crate) fn timeuuid_in_order(ticks: i64, order: u64) -> [u8; 16] {
+    let most = most_of(ticks.wrapping_add(UUID_EPOCH_TICKS).cast_unsigned());
+    let least = 0x80 << 56 | (order & 0x00FF_FFFF_FFFF_FFFF) ^ 0x0080_8080_8080_8080;
+    (u128::from(most) << 64 | u128::from(least)).to_be_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
