@@ -477,7 +477,10 @@ async fn the_admin_port_repairs() {
     let mut first = with_tables(&cluster).await;
     let text = "CREATE TABLE ks.x (k int PRIMARY KEY) WITH read_repair = 'SOMETIMES'";
     let told = ask(&mut first, text, ONE).await.error();
-    assert_eq!(told, (0x2300, "read_repair must be NONE or BLOCKING".to_owned()));
+    assert_eq!(
+        told,
+        (0x2300, "Invalid value SOMETIMES for 'read_repair': BLOCKING or NONE".to_owned())
+    );
     cluster.stop_node(2).await.unwrap();
     run(&mut first, "INSERT INTO ks.u (k, v) VALUES (1, 1)", QUORUM).await;
     let mut socket = BufReader::new(TcpStream::connect(cluster.admin().unwrap()).await.unwrap());
