@@ -10,6 +10,7 @@ use crate::cql::ast::{
 };
 use crate::error::CqlError;
 use crate::exec::user_function::{UserAggregate, UserFunction};
+use crate::routing::Partitioner;
 use crate::value::literal::{Bound, evaluate};
 use crate::value::types::{CqlType, Native, Udt};
 
@@ -418,6 +419,10 @@ pub(super) fn create_view(
     let base = keyspace.tables.get(&create.base.name).ok_or_else(|| {
         CqlError::invalid(format!("Base table '{}' doesn't exist", create.base.name))
     })?;
+    if base.partitioner == Partitioner::Cdc {
+        let message = "Materialized views cannot be created on CDC Log tables";
+        return Err(CqlError::invalid(message));
+    }
     let view = view_of(base, create)?;
     keyspace.tables.insert(name.clone(), Rc::new(view));
     changed("CREATED", &home, Target::Table(name))
