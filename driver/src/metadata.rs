@@ -167,6 +167,8 @@ pub struct TableMetadata {
     pub clustering_key: Vec<Box<str>>,
     /// All columns, in the order of their names.
     pub columns: Vec<ColumnMetadata>,
+    /// The class of what makes its tokens, if it has one of its own: ScyllaDB's CDC logs have.
+    pub partitioner: Option<Box<str>>,
 }
 
 impl TableMetadata {

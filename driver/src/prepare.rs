@@ -13,6 +13,7 @@ use shardwire_protocol::header::{ResponseHeader, Version};
 use shardwire_protocol::metadata::ResultMetadata;
 use shardwire_protocol::request::{Prepare as Message, frame_len};
 use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
+use shardwire_protocol::routing::Partitioner;
 use shardwire_sync::Lease;
 
 use crate::connection::Conn;
@@ -54,9 +55,21 @@ impl Session {
         let statement = statement.into();
         let op = Prepare::new(&statement.contents, &statement.config, self.inner.version());
         let answer = Request::new(&self.inner, op, Target::Plan).await?;
-        let prepared = answer.into_statement(&statement, self.inner.lwt_mark())?;
+        let mut prepared = answer.into_statement(&statement, self.inner.lwt_mark())?;
+        let partitioner = self.partitioner_of(&prepared.shared);
+        prepared.set_partitioner(partitioner);
         self.prepare_elsewhere(&prepared).await;
         Ok(prepared)
+    }
+
+    /// What makes the tokens of a statement's table. Of one that is not known yet it is the usual
+    /// one: if that is wrong, requests reach other nodes than they should, which answer as well.
+    fn partitioner_of(&self, statement: &Shared) -> Partitioner {
+        let metadata = self.inner.metadata.load();
+        let column = statement.bind.columns.first();
+        let table = column.and_then(|column| metadata.table(&column.keyspace, &column.table));
+        let class = table.and_then(|table| table.partitioner.as_deref());
+        class.and_then(Partitioner::from_class_name).unwrap_or(Partitioner::Murmur3)
     }
 
     /// Tells every node; whoever does not answer now is told when it matters.

@@ -387,6 +387,13 @@ impl PreparedStatement {
         Ok(statement)
     }
 
+    /// Sets what makes the tokens, before there are clones.
+    pub(crate) fn set_partitioner(&mut self, partitioner: Partitioner) {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.partitioner = partitioner;
+        }
+    }
+
     config_methods!();
 
     /// Sets the number of rows per page, at least 1.

@@ -35,6 +35,26 @@ async fn every_request_reaches_a_replica_and_its_shard() {
     }
 }
 
+#[tokio::test]
+async fn streams_of_change_logs_are_read_where_they_lie() {
+    let cluster = Cluster::builder().nodes(3).shards(4).start().await.unwrap();
+    let session = builder(&cluster).build().await.unwrap();
+    keyspace(&session, 2).await;
+    let table = "CREATE TABLE k.t (id bigint PRIMARY KEY) WITH cdc = {'enabled': true}";
+    session.query_unpaged(table, ()).await.unwrap();
+    let text = "SELECT * FROM k.t_scylla_cdc_log WHERE \"cdc$stream_id\" = ?";
+    let select = session.prepare(text).await.unwrap();
+    cluster.reset_counters();
+    for number in 0..500_u64 {
+        // The token is the head of the stream's id, spread over the ring here.
+        let token = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let id = [token.to_be_bytes(), [1; 8]].concat();
+        session.execute_unpaged(&select, (id,)).await.unwrap();
+    }
+    let total = cluster.counters().total();
+    assert_eq!((total.right, total.wrong_node, total.wrong_shard), (500, 0, 0), "{total:?}");
+}
+
 async fn check(shards: u16, replication_factor: usize, by_shard_aware_port: bool, requests: u64) {
     let cluster = Cluster::builder()
         .nodes(3)

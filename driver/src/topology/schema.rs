@@ -154,6 +154,8 @@ async fn read(
 }
 
 const TABLES: &str = "SELECT keyspace_name, table_name FROM system_schema.tables";
+const PARTITIONERS: &str =
+    "SELECT keyspace_name, table_name, partitioner FROM system_schema.scylla_tables";
 const COLUMNS: &str = "SELECT keyspace_name, table_name, column_name, kind, position, type \
                        FROM system_schema.columns";
 const TYPES: &str =
@@ -167,6 +169,16 @@ async fn read_part(
 ) -> Result<(), Error> {
     let query = async |text: &str| inner.system_query(conn, &format!("{text}{restriction}")).await;
     read_tables(&query(TABLES).await?, contents)?;
+    // ScyllaDB is known by its mark; versions before 4.0 have no such column.
+    if inner.lwt_mark().is_some() {
+        match query(PARTITIONERS).await {
+            Ok(rows) => read_partitioners(&rows, contents)?,
+            Err(error) if error.kind() == ErrorKind::Database => {
+                tracing::debug!(%error, "tables are taken to have the cluster's partitioner");
+            }
+            Err(error) => return Err(error),
+        }
+    }
     read_columns(&query(COLUMNS).await?, contents)?;
     read_types(&query(TYPES).await?, contents)
 }
@@ -182,9 +194,24 @@ fn read_tables(
             partition_key: Vec::new(),
             clustering_key: Vec::new(),
             columns: Vec::new(),
+            partitioner: None,
         };
         let keyspace = contents.entry(keyspace.into()).or_default();
         keyspace.tables.insert(name.into(), table);
+    }
+    Ok(())
+}
+
+fn read_partitioners(
+    rows: &QueryRowsResult,
+    contents: &mut BTreeMap<Box<str>, Contents>,
+) -> Result<(), Error> {
+    for row in rows.rows::<(&str, &str, Option<&str>)>()? {
+        let (keyspace, table, partitioner) = row?;
+        let known = contents.get_mut(keyspace).and_then(|known| known.tables.get_mut(table));
+        if let Some(known) = known {
+            known.partitioner = partitioner.map(Into::into);
+        }
     }
     Ok(())
 }

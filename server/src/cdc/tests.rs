@@ -537,6 +537,13 @@ fn what_cannot_have_a_log_is_refused() {
         code::INVALID,
         "materialized view",
     );
+    node.fails(
+        "CREATE MATERIALIZED VIEW m AS SELECT * FROM t_scylla_cdc_log WHERE \"cdc$stream_id\" IS \
+         NOT NULL AND \"cdc$time\" IS NOT NULL AND \"cdc$batch_seq_no\" IS NOT NULL PRIMARY KEY \
+         (\"cdc$stream_id\", \"cdc$time\", \"cdc$batch_seq_no\")",
+        code::INVALID,
+        "cannot be created on CDC Log tables",
+    );
     // A log that is no longer written may be dropped.
     node.run("ALTER TABLE t WITH cdc = {'enabled': false}");
     node.run("DROP TABLE t_scylla_cdc_log");

@@ -11,6 +11,7 @@ use crate::cql::ast::{
 use crate::error::CqlError;
 use crate::exec::user_function::{UserAggregate, UserFunction};
 use crate::persona::Persona;
+use crate::routing::Partitioner;
 use crate::value::literal::{Bound, evaluate};
 use crate::value::types::{CqlType, Native, Udt};
 
@@ -510,6 +511,10 @@ pub(super) fn create_view(
     let base = base.ok_or_else(|| {
         CqlError::invalid(format!("Base table '{}' doesn't exist", create.base.name))
     })?;
+    if base.partitioner == Partitioner::Cdc {
+        let message = "Materialized views cannot be created on CDC Log tables";
+        return Err(CqlError::invalid(message));
+    }
     let view = view_of(persona, base, create)?;
     keyspace.tables.insert(name.clone(), Rc::new(view));
     changed("CREATED", &home, Target::Table(name))
