@@ -388,6 +388,27 @@ impl Coordinator<'_> {
         Ok(data.see(self.askings([key.clone()], &placement), &[Range::all()]))
     }
 
+    /// Checks that replicas answer what a log tells of rows as they are before a write: at its
+    /// level, or at the next that is one for reads.
+    pub(crate) fn check_images(&self, table: &Table, key: &PartitionKey) -> Result<()> {
+        let level = match self.levels.consistency {
+            Consistency::Any => Consistency::One,
+            Consistency::All | Consistency::Serial => Consistency::Quorum,
+            Consistency::LocalSerial => Consistency::LocalQuorum,
+            other => other,
+        };
+        let placement = self.placement(table)?;
+        let group = self.group(&placement, placement.replicas(key.token));
+        group.check(level).map_err(|shortage| match shortage {
+            Shortage::Alive { consistency, required, alive, .. } => {
+                CqlError::image_failure(consistency, alive, required)
+            }
+            answers @ Shortage::Answers { .. } => {
+                CqlError::read_shortage(answers, self.shared.limits.read_request_timeout)
+            }
+        })
+    }
+
     /// Brings a write to each replica by itself, now or later.
     fn write_apart(&self, writer: Writer, mutation: Mutation) -> Result<()> {
         let (table, key) = (mutation.table(), mutation.key());

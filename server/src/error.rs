@@ -277,6 +277,19 @@ impl CqlError {
         Self::with(code::READ_FAILURE, message, Fields::Read(counts))
     }
 
+    /// Too few replicas are up to tell a CDC log what was there before a write: ScyllaDB's answer
+    /// is a failure that none of them has reported.
+    pub(crate) fn image_failure(
+        consistency: Consistency,
+        received: usize,
+        required: usize,
+    ) -> Self {
+        let failures = Failures { nodes: Vec::new(), reason: Reason::Unknown };
+        let counts = Counts { consistency, received, required, failures: Some(failures) };
+        let message = "CDC preimage query could not achieve the CL.";
+        Self::with(code::READ_FAILURE, message, Fields::Read(counts))
+    }
+
     /// Replicas could not write.
     pub(crate) fn write_failure(
         consistency: Consistency,

@@ -11,7 +11,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{Client, Cursor, EVENT, QUERY, READY, REGISTER, RESULT, long_string, string};
+use common::{
+    Client, Cursor, EVENT, QUERY, READY, REGISTER, RESULT, Reply, long_string, rows as cells_of,
+    string,
+};
 use futures::TryStreamExt as _;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
@@ -24,6 +27,14 @@ use scylla::value::{CqlTimestamp, CqlTimeuuid, CqlValue, Row};
 use scylla_cdc::consumer::{CDCRow, Consumer, ConsumerFactory, OperationType};
 use scylla_cdc::log_reader::CDCLogReaderBuilder;
 use shardwire_server::{Cluster, Persona};
+
+const ONE: u8 = 1;
+const QUORUM: u8 = 4;
+
+const UNAVAILABLE: i32 = 0x1000;
+const WRITE_TIMEOUT: i32 = 0x1100;
+const READ_TIMEOUT: i32 = 0x1200;
+const READ_FAILURE: i32 = 0x1300;
 
 /// Random operations of a run.
 const OPERATIONS: usize = 500;
@@ -351,6 +362,10 @@ async fn replay(seed: u64) {
     assert_eq!(table.rows(), base, "seed {seed}");
 }
 
+async fn ask(client: &mut Client, text: &str, level: u8) -> Reply {
+    client.call(QUERY, &[&long_string(text)[..], &[0, level, 0]].concat()).await
+}
+
 /// The rows that a session finds in all streams of a cluster with one generation.
 async fn log_rows(session: &Session) -> Vec<Named> {
     let generation = generations(session).await[0];
@@ -374,11 +389,9 @@ async fn a_node_that_was_stopped_gets_the_log_by_hints() {
         client.run(keyspace).await;
         client.run(CREATE).await;
         let mut random = fastrand::Rng::with_seed(5);
-        let quorum = [0, 4, 0]; // and no flags
         let mut write = async |count: usize| {
             for _ in 0..count {
-                let text = long_string(&operation(&mut random));
-                let reply = client.call(QUERY, &[&text[..], &quorum].concat()).await;
+                let reply = ask(&mut client, &operation(&mut random), QUORUM).await;
                 assert_eq!(reply.opcode, RESULT, "{reply:?}");
             }
         };
@@ -410,6 +423,48 @@ async fn a_node_that_was_stopped_gets_the_log_by_hints() {
         let mut table = Table::default();
         found.iter().for_each(|row| table.replay(row));
         assert_eq!(table.rows(), base);
+    }
+}
+
+#[tokio::test]
+async fn what_was_there_is_read_or_nothing_is_written() {
+    let timeout = Duration::from_millis(20);
+    let builder = Cluster::builder().nodes(3).read_request_timeout(timeout);
+    let cluster = builder.write_request_timeout(timeout).start().await.unwrap();
+    let mut client = Client::started(&cluster, 4).await;
+    let keyspace = "CREATE KEYSPACE ks WITH replication = \
+                    {'class': 'SimpleStrategy', 'replication_factor': 3}";
+    client.run(keyspace).await;
+    for (table, images) in [("imaged", "true"), ("plain", "false")] {
+        let options = format!("cdc = {{'enabled': true, 'preimage': {images}}}");
+        client.run(&format!("CREATE TABLE ks.{table} (p int PRIMARY KEY) WITH {options}")).await;
+    }
+    for node in [1, 2] {
+        cluster.pause_node(node).await.unwrap();
+    }
+    for (table, p, code) in [("imaged", 1, READ_TIMEOUT), ("plain", 1, WRITE_TIMEOUT)] {
+        let text = format!("INSERT INTO ks.{table} (p) VALUES ({p})");
+        assert_eq!(ask(&mut client, &text, QUORUM).await.error().0, code, "{table}");
+    }
+    for node in [1, 2] {
+        cluster.stop_node(node).await.unwrap();
+    }
+    for (table, p, code) in [("imaged", 2, READ_FAILURE), ("plain", 2, UNAVAILABLE)] {
+        let text = format!("INSERT INTO ks.{table} (p) VALUES ({p})");
+        assert_eq!(ask(&mut client, &text, QUORUM).await.error().0, code, "{table}");
+        let text = format!("INSERT INTO ks.{table} (p) VALUES (3)");
+        assert_eq!(ask(&mut client, &text, ONE).await.opcode, RESULT, "{table}");
+    }
+    // A write that too few have answered in time is there.
+    for (table, expect) in [("imaged", &[3][..]), ("plain", &[1, 3])] {
+        for table in [table.to_owned(), format!("{table}_scylla_cdc_log")] {
+            let text = format!("SELECT p FROM ks.{table}");
+            let found = cells_of(&ask(&mut client, &text, ONE).await).cells;
+            let int = |cell: Option<Vec<u8>>| i32::from_be_bytes(cell.unwrap().try_into().unwrap());
+            let mut found: Vec<_> = found.into_iter().map(int).collect();
+            found.sort();
+            assert_eq!(found, expect, "{table}");
+        }
     }
 }
 

@@ -54,6 +54,9 @@ pub(crate) fn log_rows(
     for ((_, key), mutations) in &partitions {
         let Some(first) = mutations.first() else { continue };
         let Some(teller) = Teller::new(coordinator.shared, first)? else { continue };
+        if teller.options.has_images() {
+            coordinator.check_images(teller.base, key)?;
+        }
         let data = teller.base.data.borrow();
         let seen = coordinator.see_one(&data, teller.base, key)?;
         let partition = View::new(&data, &seen).find(key);
