@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! cargo run --release -p shardwire-server --example load -- \
-//!     [--seconds 5] [--concurrency 128] [--lz4] [--stored]
+//!     [--seconds 5] [--concurrency 128] [--keys 10000] [--lz4] [--stored [--read]]
 //! ```
 //!
 //! It starts the node as a process of its own (the `shardwire-server` program beside this one),
 //! pins it to CPU 0 and itself to CPU 1 with `taskset` if there is one, and prints requests per
-//! second and the node's CPU time per request for W1: `INSERT` of (bigint, int, 64-byte blob).
+//! second and the node's CPU time per request for W1: `INSERT` of (bigint, int, 64-byte blob), or R1:
+//! `SELECT` of such a row by its key. With `--stored` rows are stored and read, else replies are
+//! canned. Each key is inserted once beforehand; then what a row takes of the node's memory is shown.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a tool for developers")]
 
@@ -16,23 +18,35 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+const SELECT: &str = "SELECT v, b FROM ks.w1 WHERE k = ?";
 const INSERT: &str = "INSERT INTO ks.w1 (k, v, b) VALUES (?, ?, ?)";
 
 struct Options {
     seconds: u64,
     concurrency: usize,
+    keys: i64,
     lz4: bool,
     stored: bool,
+    read: bool,
 }
 
 fn options() -> Options {
-    let mut options = Options { seconds: 5, concurrency: 128, lz4: false, stored: false };
+    let mut options = Options {
+        seconds: 5,
+        concurrency: 128,
+        keys: 10_000,
+        lz4: false,
+        stored: false,
+        read: false,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().unwrap().parse::<u64>().unwrap();
         match argument.as_str() {
             "--seconds" => options.seconds = number(),
             "--concurrency" => options.concurrency = usize::try_from(number()).unwrap(),
+            "--keys" => options.keys = i64::try_from(number()).unwrap(),
+            "--read" => options.read = true,
             "--lz4" => options.lz4 = true,
             "--stored" => options.stored = true,
             other => panic!("unknown option {other}"),
@@ -82,7 +96,11 @@ impl Client {
 
     /// Sends one request and waits for its reply's body.
     fn call(&mut self, opcode: u8, body: &[u8]) -> Vec<u8> {
-        self.stream.write_all(&Self::frame(0, opcode, body)).unwrap();
+        self.exchange(&Self::frame(0, opcode, body))
+    }
+
+    fn exchange(&mut self, frame: &[u8]) -> Vec<u8> {
+        self.stream.write_all(frame).unwrap();
         let mut header = [0; 9];
         self.stream.read_exact(&mut header).unwrap();
         let len = u32::from_be_bytes(header[5..9].try_into().unwrap());
@@ -124,15 +142,17 @@ fn long_string(text: &str) -> Vec<u8> {
     [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
 }
 
-/// An EXECUTE of the insert: consistency LOCAL_QUORUM, values, no more.
-fn execute(id: &[u8], key: i64, lz4: bool) -> Vec<u8> {
+/// An EXECUTE: consistency LOCAL_QUORUM, values, no metadata wanted, no more.
+fn execute(id: &[u8], key: i64, is_read: bool, lz4: bool) -> Vec<u8> {
     let mut body = u16::try_from(id.len()).unwrap().to_be_bytes().to_vec();
     body.extend(id);
-    body.extend([0, 6, 0x03, 0, 3]);
+    body.extend([0, 6, 0x03, 0, if is_read { 1 } else { 3 }]);
     body.extend([&[0, 0, 0, 8][..], &key.to_be_bytes()].concat());
-    body.extend([0, 0, 0, 4, 0, 0, 0, 1]);
-    body.extend([0, 0, 0, 64]);
-    body.extend([0xAB; 64]);
+    if !is_read {
+        body.extend([0, 0, 0, 4, 0, 0, 0, 1]);
+        body.extend([0, 0, 0, 64]);
+        body.extend([0xAB; 64]);
+    }
     if !lz4 {
         return Client::frame(0, 10, &body);
     }
@@ -183,6 +203,13 @@ fn run(client: &mut Client, frames: &[Vec<u8>], options: &Options) -> (u64, Dura
     (done, start.elapsed())
 }
 
+/// What a process has of the machine's memory.
+fn resident_kib(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 fn counters(address: &str) -> serde_json::Value {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"{\"cmd\":\"counters\"}\n").unwrap();
@@ -200,12 +227,25 @@ fn main() {
          {'class': 'SimpleStrategy', 'replication_factor': 1}",
     );
     client.query("CREATE TABLE ks.w1 (k bigint PRIMARY KEY, v int, b blob)");
-    let prepared = client.call(9, &long_string(INSERT));
-    let id = &prepared[6..6 + usize::from(u16::from_be_bytes([prepared[4], prepared[5]]))];
-    let frames: Vec<_> = (0..10_000).map(|key| execute(id, key, options.lz4)).collect();
-    client.stream.write_all(&frames[0]).unwrap();
-    let mut reply = vec![0; 64];
-    let _ = client.stream.read(&mut reply).unwrap();
+    let frames = |client: &mut Client, text: &str, is_read: bool| -> Vec<Vec<u8>> {
+        let prepared = client.call(9, &long_string(text));
+        let id = &prepared[6..6 + usize::from(u16::from_be_bytes([prepared[4], prepared[5]]))];
+        (0..options.keys).map(|key| execute(id, key, is_read, options.lz4)).collect()
+    };
+    let mut requests = frames(&mut client, INSERT, false);
+    let empty = resident_kib(node.id());
+    for frame in &requests {
+        client.exchange(frame);
+    }
+    if options.stored {
+        let row = (resident_kib(node.id()) - empty) * 1024.0 / requests.len() as f64;
+        println!("{row:.0} bytes of memory per row");
+    }
+    if options.read {
+        requests = frames(&mut client, SELECT, true);
+        client.exchange(&requests[0]);
+    }
+    let frames = requests;
     let admin = ready["admin"].as_str().unwrap();
     let before = counters(admin)["cpu_seconds"].as_f64().unwrap();
     let (requests, elapsed) = run(&mut client, &frames, &options);

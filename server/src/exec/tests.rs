@@ -530,3 +530,43 @@ fn types_cannot_grow_without_end() {
     assert!(first.is_some_and(|n| n < 32), "{first:?}");
     db.fails("ALTER TYPE u1 ADD g frozen<u0>", code::INVALID);
 }
+
+/// What DESCRIBE says makes the same table again, options included.
+#[test]
+fn a_described_table_can_be_made_again() {
+    for (persona, options) in [
+        (
+            Persona::Scylla,
+            "paxos_grace_seconds = 5 AND per_partition_rate_limit = {'max_reads_per_second': 9} \
+             AND tombstone_gc = {'mode': 'timeout'} AND comment = 'it''s'",
+        ),
+        (
+            Persona::Cassandra,
+            "read_repair = 'none' AND additional_write_policy = '95PERCENTILE' AND cdc = true \
+             AND compaction = {'class': 'UnifiedCompactionStrategy'} AND comment = 'it''s'",
+        ),
+    ] {
+        let db = Database::with(persona);
+        db.run(&format!("CREATE TABLE o (p int PRIMARY KEY, v int) WITH {options}"));
+        let described = || {
+            let Outcome::Rows(rows) = db.run("DESCRIBE TABLE o") else { panic!("no rows") };
+            let shown = show(&rows);
+            shown.split_once("|o|").unwrap().1.to_owned()
+        };
+        let first = described();
+        assert!(first.contains("comment = 'it''s'"), "{first}");
+        db.run("DROP TABLE o");
+        db.run(&first);
+        assert_eq!(described(), first);
+    }
+    let db = Database::new();
+    db.run("ALTER TABLE t WITH per_partition_rate_limit = {'max_writes_per_second': 3}");
+    let Outcome::Rows(rows) = db.run(
+        "SELECT per_partition_rate_limit FROM system_schema.scylla_tables \
+         WHERE keyspace_name = 'ks' AND table_name = 't'",
+    ) else {
+        panic!("no rows")
+    };
+    let cells = String::from_utf8_lossy(&rows.cells);
+    assert!(cells.contains("max_writes_per_second"), "{cells}");
+}

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
+use super::options::is_known;
 use super::system::{AUTH, DISTRIBUTED, VIRTUAL_SCHEMA};
 use super::{Column, Keyspace, Kind, Schema, Table};
 use crate::cdc::options::CaptureOptions;
@@ -218,6 +219,10 @@ fn scylla_table_row(table: &Table, version: [u8; 16]) -> NamedRow {
     }
     if table.partitioner == Partitioner::Cdc {
         row.push(("partitioner", text(CDC_PARTITIONER)));
+    }
+    if let Some(OptionValue::Map(rates)) = table.options.get("per_partition_rate_limit") {
+        let entries = rates.iter().map(|(key, value)| (&key[..], &value[..]));
+        row.push(("per_partition_rate_limit", text_map(entries)));
     }
     row
 }
@@ -448,16 +453,21 @@ impl Options<'_> {
     }
 }
 
+fn text_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn entries_text(entries: &[(String, String)]) -> String {
+    let entry =
+        |(key, value): &(String, String)| format!("{}: {}", text_literal(key), text_literal(value));
+    format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+}
+
 /// Options as a statement writes them, in the order in which Cassandra does.
 pub(crate) fn option_texts(table: &Table, persona: Persona) -> Vec<(&'static str, String)> {
     let options = Options { table, persona };
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let text = |name: &str, default: &str| quoted(&options.text(name, default));
-    let map = |name: &str| {
-        let entries = options.map(name);
-        let entry = |(key, value): &(String, String)| format!("{}: {}", quoted(key), quoted(value));
-        format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
-    };
+    let text = |name: &str, default: &str| text_literal(&options.text(name, default));
+    let map = |name: &str| entries_text(&options.map(name));
     let fraction = |value: f64| scalar_text(Native::Double, &value.to_be_bytes());
     let number = |name: &str, default: i32| options.number(name, default).to_string();
     let speculative_retry = defaults(persona).speculative_retry;
@@ -492,7 +502,25 @@ pub(crate) fn option_texts(table: &Table, persona: Persona) -> Vec<(&'static str
         ("speculative_retry", text("speculative_retry", speculative_retry)),
     ];
     let cdc = cdc.map(|text| ("cdc", text));
-    before.into_iter().chain(cdc).chain(after).collect()
+    // ScyllaDB's own are written if they are given.
+    let own = [
+        "dclocal_read_repair_chance",
+        "in_memory",
+        "paxos_grace_seconds",
+        "per_partition_rate_limit",
+        "read_repair_chance",
+        "synchronous_updates",
+        "tombstone_gc",
+    ];
+    let own = own.into_iter().filter_map(|name| {
+        let text = match table.options.get(name)? {
+            OptionValue::Text(text) => text.clone(),
+            OptionValue::Map(entries) => entries_text(entries),
+        };
+        Some((name, text))
+    });
+    let all = before.into_iter().chain(cdc).chain(after).chain(own);
+    all.filter(|(name, _)| is_known(persona, name)).collect()
 }
 
 fn table_row(table: &Table, persona: Persona) -> NamedRow {

@@ -78,6 +78,13 @@ const OPTIONS: [(&str, Known, Kind); 27] = [
     ("tombstone_gc", SCYLLA, Kind::Map(check_tombstone_gc)),
 ];
 
+/// Whether this database has such an option.
+pub(super) fn is_known(persona: Persona, name: &str) -> bool {
+    OPTIONS.iter().any(|(known, owner, _)| {
+        *known == name && [Known::Both, Known::Only(persona)].contains(owner)
+    })
+}
+
 /// Checks what a statement says; what stands in the table already is known to be right. Returns the
 /// options as they are kept, in the spelling in which they are shown.
 pub(super) fn check(

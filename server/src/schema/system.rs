@@ -104,7 +104,8 @@ const SYSTEM_SCHEMA: &[&str] = &[
 /// What ScyllaDB adds to `system_schema`.
 const SCYLLA_SCHEMA: &[&str] = &[
     "CREATE TABLE scylla_tables (keyspace_name text, table_name text, cdc frozen<map<text, text>>, \
-     partitioner text, version uuid, PRIMARY KEY (keyspace_name, table_name))",
+     partitioner text, per_partition_rate_limit frozen<map<text, text>>, version uuid, \
+     PRIMARY KEY (keyspace_name, table_name))",
     "CREATE TABLE scylla_keyspaces (keyspace_name text PRIMARY KEY, initial_tablets int, \
      storage_options frozen<map<text, text>>, storage_type text)",
 ];
