@@ -6,6 +6,7 @@
 
 mod copies;
 mod merge;
+mod rows;
 
 use std::cell::Cell as Shared;
 use std::collections::BTreeMap;
@@ -14,7 +15,11 @@ use std::ops::Bound;
 
 use self::copies::Copies;
 pub(crate) use self::copies::{Delivery, Fate, Seen, View};
+use self::rows::Rows;
 use crate::routing::{NodeIndex, Partitioner, write_composite};
+
+/// A list of so many columns grows by one, a longer one by as much as it has.
+const FEW_COLUMNS: usize = 8;
 
 /// Timestamp (microseconds) below all that a client can write.
 const NEVER: i64 = i64::MIN;
@@ -188,6 +193,14 @@ impl Row {
         }
     }
 
+    /// Puts a column in its place. Rows with few columns take room for those alone.
+    fn add(&mut self, at: usize, column: u16, stored: Stored) {
+        if self.columns.len() < FEW_COLUMNS {
+            self.columns.reserve_exact(1);
+        }
+        self.columns.insert(at, (column, stored));
+    }
+
     /// Writes a cell, unless a newer one is there.
     pub(crate) fn write(&mut self, column: u16, cell: Cell) {
         match self.columns.binary_search_by_key(&column, |(id, _)| *id) {
@@ -197,7 +210,7 @@ impl Row {
                 Some((_, stored)) => *stored = Stored::Whole(cell),
                 None => {}
             },
-            Err(at) => self.columns.insert(at, (column, Stored::Whole(cell))),
+            Err(at) => self.add(at, column, Stored::Whole(cell)),
         }
     }
 
@@ -226,7 +239,7 @@ impl Row {
                 None => {}
             },
             Err(at) => {
-                self.columns.insert(at, (column, Stored::Counter(Counter::new(shard, stamp))));
+                self.add(at, column, Stored::Counter(Counter::new(shard, stamp)));
             }
         }
     }
@@ -248,7 +261,7 @@ impl Row {
                     *old = stored.clone();
                 }
             }
-            Err(at) => self.columns.insert(at, (column, stored.clone())),
+            Err(at) => self.add(at, column, stored.clone()),
         }
     }
 
@@ -265,7 +278,7 @@ impl Row {
         let at = match self.columns.binary_search_by_key(&column, |(id, _)| *id) {
             Ok(at) => at,
             Err(at) => {
-                self.columns.insert(at, (column, new()));
+                self.add(at, column, new());
                 at
             }
         };
@@ -452,7 +465,7 @@ pub(crate) struct Partition {
     deleted_ranges: Vec<(Range, i64)>,
     /// Values of the static columns.
     statics: Row,
-    rows: BTreeMap<Vec<u8>, Row>,
+    rows: Rows,
 }
 
 impl Partition {
@@ -462,13 +475,13 @@ impl Partition {
             deleted_at: NEVER,
             deleted_ranges: Vec::new(),
             statics: Row::new(Vec::new()),
-            rows: BTreeMap::new(),
+            rows: Rows::default(),
         }
     }
 
     /// The row with this key, made if it is not there.
     pub(crate) fn row(&mut self, key: Vec<u8>, clustering: Vec<Vec<u8>>) -> &mut Row {
-        self.rows.entry(key).or_insert_with(|| Row::new(clustering))
+        self.rows.get_or_insert(key, || Row::new(clustering))
     }
 
     /// What holds the static columns.
@@ -543,14 +556,8 @@ impl Partition {
         views.filter(|(_, view)| view.exists()).map(|(key, view)| (key.as_slice(), view))
     }
 
-    fn stored(&self, range: &Range) -> btree_map::Range<'_, Vec<u8>, Row> {
-        let bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>) = if range.is_empty() {
-            (Bound::Included(Vec::new()), Bound::Excluded(Vec::new()))
-        } else {
-            let to = range.to.clone().map_or(Bound::Unbounded, Bound::Excluded);
-            (Bound::Included(range.from.clone()), to)
-        };
-        self.rows.range(bounds)
+    fn stored(&self, range: &Range) -> rows::Iter<'_> {
+        self.rows.range(&range.from, range.to.as_deref())
     }
 }
 

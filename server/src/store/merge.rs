@@ -17,7 +17,7 @@ impl Partition {
         }
         self.statics.absorb(&other.statics);
         self.statics.prune(self.deleted_at);
-        for (key, row) in &other.rows {
+        for (key, row) in other.rows.iter() {
             let new = || Row::new(row.clustering.clone());
             let mut own = self.rows.remove(key).unwrap_or_else(new);
             own.absorb(row);
