@@ -7,9 +7,10 @@
 //!
 //! It starts the node as a process of its own (the `shardwire-server` program beside this one),
 //! pins it to CPU 0 and itself to CPU 1 with `taskset` if there is one, and prints requests per
-//! second and the node's CPU time per request for W1: `INSERT` of (bigint, int, 64-byte blob), or R1:
-//! `SELECT` of such a row by its key. With `--stored` rows are stored and read, else replies are
-//! canned. Each key is inserted once beforehand; then what a row takes of the node's memory is shown.
+//! second and the node's CPU time per request for W1: `INSERT` of (bigint, int, 64-byte blob), or
+//! R1: `SELECT` of such a row by its key. With `--stored` rows are stored and read, else replies
+//! are canned. Each key is inserted once beforehand; then what a row takes of the node's memory is
+//! shown.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a tool for developers")]
 
