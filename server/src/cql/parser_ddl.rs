@@ -486,7 +486,7 @@ impl Parser {
             self.cql_type()?;
             return Err(CqlError::invalid("Altering column types is no longer supported"));
         } else if self.word("rename") {
-            // It is the table's name that is meant: an unknown column is an error all the same.
+            // As in Cassandra an unknown column is an error all the same.
             self.if_exists();
             alter.rename = self.renames()?;
         } else if self.word("add") {

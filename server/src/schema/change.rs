@@ -201,7 +201,7 @@ fn check_strategy(persona: Persona, replication: &[(String, String)]) -> Result<
     }
 }
 
-/// As many copies as `NetworkTopologyStrategy` has datacenters for.
+/// Refuses datacenters that the ring does not have.
 fn check_datacenters(replication: &[(String, String)], ring: &Ring) -> Result<(), CqlError> {
     let is_network = replication.iter().any(|(key, value)| {
         key == "class" && value.rsplit('.').next() == Some("NetworkTopologyStrategy")
