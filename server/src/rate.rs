@@ -42,7 +42,8 @@ impl fmt::Display for Operation {
 }
 
 impl Operation {
-    fn limit_name(self) -> &'static str {
+    /// The sub-option that limits it.
+    pub(crate) const fn limit_name(self) -> &'static str {
         match self {
             Self::Read => "max_reads_per_second",
             Self::Write => "max_writes_per_second",

@@ -692,7 +692,7 @@ mod tests {
         partition.row(vec![4], Vec::new()).write(1, Cell { stamp, value: Some(vec![1]) });
         partition.row(vec![5], Vec::new()).mark(stamp);
         let met = Tombstones::default();
-        let all = Range { from: Vec::new(), to: None };
+        let all = Range::all();
         let count = |partition: &Partition, range: &Range| {
             met.begin();
             let rows = partition.scan(range, 100, &met).count();

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{
-    Client, Cursor, EVENT, QUERY, READY, REGISTER, RESULT, Reply, long_string, rows as cells_of,
-    string,
+    Client, Cursor, EVENT, QUERY, READY, REGISTER, RESULT, Reply, all_shards_connected,
+    long_string, rows as cells_of, string,
 };
 use futures::TryStreamExt as _;
 use scylla::client::execution_profile::ExecutionProfile;
@@ -490,19 +490,6 @@ async fn rows_of_the_log_lie_where_their_rows_do() {
         };
         assert_eq!(places(&of_log), places(&of_row), "{:?}", row.0);
     }
-}
-
-/// Waits until the driver has a connection to every shard of every node.
-async fn all_shards_connected(cluster: &Cluster) {
-    for _ in 0..400 {
-        let counters = cluster.counters();
-        let mut shards = counters.nodes.iter().flat_map(|node| &node.shards);
-        if shards.all(|shard| shard.connections > 0) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("{:?}", cluster.counters());
 }
 
 #[tokio::test]

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
+use common::all_shards_connected;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::response::PagingState;
@@ -33,19 +36,6 @@ async fn session(cluster: &Cluster) -> Session {
 
 async fn cluster() -> Cluster {
     Cluster::builder().nodes(3).shards(4).seed(7).start().await.unwrap()
-}
-
-/// Waits until the driver has a connection to every shard of every node.
-async fn all_shards_connected(cluster: &Cluster) {
-    for _ in 0..400 {
-        let counters = cluster.counters();
-        let mut shards = counters.nodes.iter().flat_map(|node| &node.shards);
-        if shards.all(|shard| shard.connections > 0) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-    }
-    panic!("{:?}", cluster.counters());
 }
 
 #[tokio::test]

@@ -183,6 +183,28 @@ async fn a_paused_replica_is_waited_for() {
     assert!(reply.body.ends_with(&[0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 5]), "{reply:?}");
 }
 
+/// USING TIMEOUT, ScyllaDB's own, stands above what the node was told: else this takes hours.
+#[tokio::test]
+async fn a_statement_says_how_long_its_coordinator_waits() {
+    const HOURS: Duration = Duration::from_secs(6 * 3600);
+    let builder = Cluster::builder().nodes(3);
+    let cluster = builder.read_request_timeout(HOURS).write_request_timeout(HOURS);
+    let cluster = cluster.start().await.unwrap();
+    let mut client = with_tables(&cluster, &["datacenter1"]).await;
+    cluster.pause_node(2).await.unwrap();
+    for (text, code) in [
+        ("INSERT INTO ks.t (k, v) VALUES (1, 1) USING TIMEOUT 20ms", WRITE_TIMEOUT),
+        ("DELETE FROM ks.t USING TIMEOUT 20ms WHERE k = 1", WRITE_TIMEOUT),
+        ("SELECT * FROM ks.t WHERE k = 1 USING TIMEOUT 20ms", READ_TIMEOUT),
+    ] {
+        let asked = ask(&mut client, text, ALL, &[]);
+        let reply = tokio::time::timeout(Duration::from_secs(30), asked).await;
+        assert_eq!(told(&reply.expect(text)), (code, ALL, 2, 3), "{text}");
+    }
+    let text = "SELECT * FROM ks.t WHERE k = 1 USING TIMEOUT 1us";
+    assert_eq!(ask(&mut client, text, ALL, &[]).await.error().0, INVALID);
+}
+
 #[tokio::test]
 async fn a_paused_node_answers_when_it_goes_on() {
     let cluster = three_nodes().start().await.unwrap();

@@ -451,7 +451,7 @@ impl ModifyPlan {
         let statics = found.statics(now_s);
         if self.of_statics {
             // The first row is shown beside them.
-            let all = Range { from: Vec::new(), to: None };
+            let all = Range::all();
             let row = found.range(&all, now_s).next().map(|(_, row)| row);
             return statics.map(|_| RowValues { partition, row, statics });
         }

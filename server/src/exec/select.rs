@@ -424,7 +424,7 @@ impl PageReader<'_> {
         self.in_partition = here.map_or(0, |state| state.in_partition);
         let statics = partition.statics(self.now_s);
         if statics.is_some() && here.is_none() && !self.plan.restrictions.has_clustering() {
-            let all = Range { from: Vec::new(), to: None };
+            let all = Range::all();
             if partition.range(&all, self.now_s).next().is_none() {
                 let row = RowValues { partition: &partition.key, row: None, statics };
                 return self.row(key, &[], &row);

@@ -176,10 +176,15 @@ fn settings_of(
     Ok(settings)
 }
 
+/// The class of a replication, without its package.
+fn class_of(replication: &[(String, String)]) -> Option<&str> {
+    let (_, class) = replication.iter().find(|(key, _)| key == "class")?;
+    class.rsplit('.').next()
+}
+
 /// What users may not ask for, though the node has it.
 fn check_strategy(persona: Persona, replication: &[(String, String)]) -> Result<(), CqlError> {
-    let class = replication.iter().find(|(key, _)| key == "class").map(|(_, class)| class);
-    let Some(class) = class.and_then(|class| class.rsplit('.').next()) else { return Ok(()) };
+    let Some(class) = class_of(replication) else { return Ok(()) };
     let others = |known: &str| {
         replication.iter().map(|(key, _)| key).find(|key| *key != "class" && *key != known)
     };
@@ -203,9 +208,7 @@ fn check_strategy(persona: Persona, replication: &[(String, String)]) -> Result<
 
 /// Refuses datacenters that the ring does not have.
 fn check_datacenters(replication: &[(String, String)], ring: &Ring) -> Result<(), CqlError> {
-    let is_network = replication.iter().any(|(key, value)| {
-        key == "class" && value.rsplit('.').next() == Some("NetworkTopologyStrategy")
-    });
+    let is_network = class_of(replication) == Some("NetworkTopologyStrategy");
     let known = ring.datacenters();
     let is_unknown =
         |key: &&String| *key != "class" && *key != "replication_factor" && !known.contains(*key);
@@ -250,9 +253,7 @@ pub(crate) fn keyspace(
     durable_writes: bool,
     ring: &Ring,
 ) -> Result<Keyspace, CqlError> {
-    let is_simple = replication
-        .iter()
-        .any(|(key, value)| key == "class" && value.rsplit('.').next() == Some("SimpleStrategy"));
+    let is_simple = class_of(&replication) == Some("SimpleStrategy");
     if is_simple && !replication.iter().any(|(key, _)| key == "replication_factor") {
         replication.push(("replication_factor".to_owned(), "1".to_owned()));
     }
@@ -275,9 +276,7 @@ pub(crate) fn keyspace(
 
 /// `replication_factor` with NetworkTopologyStrategy stands for every datacenter.
 fn expand_factor(replication: &mut Vec<(String, String)>, ring: &Ring) {
-    let is_network = replication.iter().any(|(key, value)| {
-        key == "class" && value.rsplit('.').next() == Some("NetworkTopologyStrategy")
-    });
+    let is_network = class_of(replication) == Some("NetworkTopologyStrategy");
     let at = replication.iter().position(|(key, _)| key == "replication_factor");
     let Some(at) = at.filter(|_| is_network) else { return };
     let (_, factor) = replication.remove(at);

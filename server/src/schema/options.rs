@@ -8,6 +8,7 @@ use crate::cdc::options::CaptureOptions;
 use crate::cql::ast::OptionValue;
 use crate::error::CqlError;
 use crate::persona::Persona;
+use crate::rate::Operation;
 
 type Result<T> = std::result::Result<T, CqlError>;
 type Entries = [(String, String)];
@@ -540,7 +541,7 @@ fn check_compression(persona: Persona, entries: &Entries) -> Result<()> {
 
 /// Most reads and writes of one partition in a second.
 fn check_rate_limit(_: Persona, entries: &Entries) -> Result<()> {
-    let known = ["max_reads_per_second", "max_writes_per_second"];
+    let known = [Operation::Read.limit_name(), Operation::Write.limit_name()];
     check_names(entries, &known, |name| {
         format!("Unknown property 'per_partition_rate_limit' sub-option: {name}")
     })?;

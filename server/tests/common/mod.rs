@@ -348,3 +348,16 @@ pub(crate) fn rows(reply: &Reply) -> Rows {
     let cells = (0..count).map(|_| usize::try_from(cursor.int()).ok().map(|len| cursor.take(len)));
     Rows { flags, metadata_id, names, cells: cells.collect() }
 }
+
+/// Waits until a driver has a connection to every shard of every node.
+pub(crate) async fn all_shards_connected(cluster: &Cluster) {
+    for _ in 0..400 {
+        let counters = cluster.counters();
+        let mut shards = counters.nodes.iter().flat_map(|node| &node.shards);
+        if shards.all(|shard| shard.connections > 0) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("{:?}", cluster.counters());
+}
