@@ -1,8 +1,8 @@
 //! The options of tables and views: which there are, and what they may be.
 //!
 //! Except for `default_time_to_live`, `read_repair`, `id` and, as ScyllaDB, `cdc` and
-//! `per_partition_rate_limit` none has an effect here; all are kept and shown. Values that Apache Cassandra refuses are refused in its
-//! words, and those of `cdc` in ScyllaDB's.
+//! `per_partition_rate_limit` none has an effect here; all are kept and shown. Values that Apache
+//! Cassandra refuses are refused in its words, and those of `cdc` in ScyllaDB's.
 
 use crate::cdc::options::CaptureOptions;
 use crate::cql::ast::OptionValue;
