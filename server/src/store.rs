@@ -6,15 +6,16 @@
 
 mod copies;
 mod merge;
+mod partitions;
 mod rows;
 
 use std::cell::Cell as Shared;
 use std::collections::BTreeMap;
-use std::collections::btree_map::{self, Entry};
-use std::ops::Bound;
+use std::collections::btree_map::Entry;
 
 use self::copies::Copies;
 pub(crate) use self::copies::{Delivery, Fate, Seen, View};
+use self::partitions::Partitions;
 use self::rows::Rows;
 use crate::routing::{NodeIndex, Partitioner, write_composite};
 
@@ -36,6 +37,11 @@ impl PartitionKey {
     /// From the key columns' values, in order.
     pub(crate) fn new(values: &[Vec<u8>]) -> Self {
         Self::with(Partitioner::Murmur3, values)
+    }
+
+    /// Before all others.
+    pub(crate) fn first() -> Self {
+        Self { token: i64::MIN, bytes: Vec::new() }
     }
 
     /// The same, in a table whose tokens are made otherwise.
@@ -211,6 +217,31 @@ impl Row {
                 None => {}
             },
             Err(at) => self.add(at, column, Stored::Whole(cell)),
+        }
+    }
+
+    /// [`Self::write`] of a value: into the place of an older one, if that has room and does not
+    /// have much too much.
+    #[inline]
+    pub(crate) fn put(&mut self, column: u16, stamp: Stamp, value: &[u8]) {
+        if let Ok(at) = self.columns.binary_search_by_key(&column, |(id, _)| *id)
+            && let Some((_, Stored::Whole(old))) = self.columns.get_mut(at)
+            && old.stamp.at < stamp.at
+            && let Some(bytes) = &mut old.value
+            && (value.len()..=2 * value.len()).contains(&bytes.capacity())
+        {
+            bytes.clear();
+            bytes.extend_from_slice(value);
+            old.stamp = stamp;
+            return;
+        }
+        self.write(column, Cell { stamp, value: Some(value.to_vec()) });
+    }
+
+    /// Makes room for so many columns of a row that has none yet.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        if self.columns.is_empty() {
+            self.columns.reserve_exact(count);
         }
     }
 
@@ -484,6 +515,22 @@ impl Partition {
         self.rows.get_or_insert(key, || Row::new(clustering))
     }
 
+    /// The row with this key, made of the clustering columns' values if it is not there.
+    #[inline]
+    pub(crate) fn row_at(
+        &mut self,
+        key: &[u8],
+        clustering: impl FnOnce() -> Vec<Vec<u8>>,
+    ) -> &mut Row {
+        self.rows.get_or_insert(key, || Row::new(clustering()))
+    }
+
+    /// Whether ranges of it have been deleted.
+    #[inline]
+    pub(crate) fn has_deleted_ranges(&self) -> bool {
+        !self.deleted_ranges.is_empty()
+    }
+
     /// What holds the static columns.
     pub(crate) fn statics_mut(&mut self) -> &mut Row {
         &mut self.statics
@@ -583,7 +630,7 @@ impl Row {
 pub(crate) struct TableData {
     partitioner: Partitioner,
     /// As those replicas have them that have no copy of their own.
-    partitions: BTreeMap<PartitionKey, Partition>,
+    partitions: Partitions,
     copies: Copies,
 }
 
@@ -596,16 +643,34 @@ impl TableData {
     /// The partition with this key, made if it is not there.
     pub(crate) fn partition(&mut self, values: Vec<Vec<u8>>) -> &mut Partition {
         let key = PartitionKey::with(self.partitioner, &values);
-        self.partitions.entry(key).or_insert_with(|| Partition::new(values))
+        self.partition_at(key.token, &key.bytes, || values)
+    }
+
+    /// The partition whose key has these bytes, of which this is the token; made of the values of
+    /// the key's columns if it is not there.
+    #[inline]
+    pub(crate) fn partition_at(
+        &mut self,
+        token: i64,
+        bytes: &[u8],
+        values: impl FnOnce() -> Vec<Vec<u8>>,
+    ) -> &mut Partition {
+        self.partitions.get_or_insert(token, bytes, || Partition::new(values()))
+    }
+
+    /// The partition whose key has these bytes, of which this is the token.
+    #[inline]
+    pub(crate) fn find_at(&self, token: i64, bytes: &[u8]) -> Option<&Partition> {
+        self.partitions.find(token, bytes)
     }
 
     pub(crate) fn find(&self, key: &PartitionKey) -> Option<&Partition> {
         self.partitions.get(key)
     }
 
-    /// Partitions from `from` on (or all), in token order.
-    fn from(&self, from: Bound<PartitionKey>) -> btree_map::Range<'_, PartitionKey, Partition> {
-        self.partitions.range((from, Bound::Unbounded))
+    /// Partitions from `from` on, in token order.
+    fn from(&self, from: &PartitionKey) -> impl Iterator<Item = (&PartitionKey, &Partition)> {
+        self.partitions.from(from.token).skip_while(move |(key, _)| *key < from)
     }
 }
 

@@ -1,6 +1,6 @@
 //! SELECT.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::aggregate::{Aggregate, State};
@@ -17,7 +17,7 @@ use crate::schema::{Column, Keyspace, Table};
 use crate::store::{Partition, PartitionKey, Range, RowView, Tombstones, View};
 use crate::value::functions::{Similarity, floats};
 use crate::value::json::{write_json, write_name};
-use crate::value::literal::{Bound as BoundValue, evaluate};
+use crate::value::literal::{Bound, evaluate};
 use crate::value::types::CqlType;
 use crate::wire::read::Value;
 use crate::wire::write::Writer;
@@ -142,6 +142,18 @@ impl SelectPlan {
         self.aggregates.iter().for_each(|aggregate| aggregate.each_function(show));
     }
 
+    /// Positions of the columns, where it asks for nothing but columns as they are, of rows as
+    /// they are.
+    pub(super) fn plain_columns(&self) -> Option<Vec<usize>> {
+        let is_plain = !self.is_grouped()
+            && self.json.is_none()
+            && self.nearest.is_none()
+            && self.limit.is_none()
+            && self.per_partition_limit.is_none()
+            && !self.distinct;
+        self.items.iter().map(Expression::position).collect::<Option<_>>().filter(|_| is_plain)
+    }
+
     /// Whether rows are put together before they are shown.
     fn is_grouped(&self) -> bool {
         !self.aggregates.is_empty() || !self.group_by.is_empty()
@@ -215,7 +227,7 @@ impl Nearest {
 /// A LIMIT's value; no limit is `u64::MAX`.
 fn limit_of(limit: Option<&Term>, values: &[Value<'_>]) -> Result<u64> {
     let Some(term) = limit else { return Ok(u64::MAX) };
-    let BoundValue::Bytes(bytes) = evaluate(term, &CqlType::INT, values)? else {
+    let Bound::Bytes(bytes) = evaluate(term, &CqlType::INT, values)? else {
         return Ok(u64::MAX);
     };
     let limit = bytes.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
@@ -404,8 +416,8 @@ impl PageReader<'_> {
         }
         let (low, high) = plan.restrictions.token_range(&plan.table, self.values)?;
         let first = PartitionKey { token: low, bytes: Vec::new() };
-        let from = resume.map_or(first, |state| state.partition.clone());
-        for (key, partition) in data.from(Bound::Included(from)) {
+        let from = resume.map_or(&first, |state| &state.partition);
+        for (key, partition) in data.from(from) {
             if key.token > high || self.partition(key, partition, &ranges, resume)?.is_break() {
                 break;
             }

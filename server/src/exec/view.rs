@@ -1,17 +1,15 @@
 //! Rows of a materialized view, made of its base table's when they are read.
 
-use std::ops::Bound;
-
 use super::restrict::RowValues;
 use crate::schema::{Column, Table};
-use crate::store::{Range, Seen, Stamp, TableData, View};
+use crate::store::{PartitionKey, Range, Seen, Stamp, TableData, View};
 
 /// The view's rows as they are now. Every row of the base table is looked at.
 pub(crate) fn view_data(view: &Table, base: &Table, seen: &Seen, now_s: i64) -> TableData {
     let mut data = TableData::default();
     let rows = base.data.borrow();
     let all = Range::all();
-    for (_, partition) in View::new(&rows, seen).from(Bound::Unbounded) {
+    for (_, partition) in View::new(&rows, seen).from(&PartitionKey::first()) {
         for (_, row) in partition.range(&all, now_s) {
             let values = RowValues { partition: &partition.key, row: Some(row), statics: None };
             // A row that lacks a part of the view's key is not in it.

@@ -7,7 +7,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 use super::{Partition, PartitionKey, Range, TableData};
 use crate::routing::{NodeIndex, NodeSet};
@@ -138,10 +137,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Partitions from `from` on (or all), in token order.
+    /// Partitions from `from` on, in token order.
     pub(crate) fn from(
         self,
-        from: Bound<PartitionKey>,
+        from: &PartitionKey,
     ) -> impl Iterator<Item = (&'a PartitionKey, &'a Partition)> {
         let all = self.data.from(from);
         all.filter_map(move |(key, partition)| match self.instead(key) {
@@ -220,7 +219,7 @@ impl TableData {
         }
         for delivery in deliveries {
             let new = || Partition::new(delivery.delta.key.clone());
-            let shared = partitions.entry(key.clone()).or_insert_with(new);
+            let shared = partitions.get_or_insert(key.token, &key.bytes, new);
             match copies.get_mut(&delivery.replica) {
                 _ if delivery.fate != Fate::Taken => {}
                 Some(own) => {
@@ -293,7 +292,7 @@ impl TableData {
                 // Those that share a copy and were asked are all that do.
                 None if is_alone => {
                     let new = || Partition::new(merged.key.clone());
-                    partitions.entry(key.clone()).or_insert_with(new).absorb(&merged);
+                    partitions.get_or_insert(key.token, &key.bytes, new).absorb(&merged);
                 }
                 None => {
                     let content = partitions.get(key).cloned();
@@ -328,8 +327,8 @@ impl TableData {
             let contents = copies.values().filter_map(|own| own.content.as_ref());
             contents.for_each(|content| add(&mut merged, content));
             match merged {
-                Some(merged) => drop(self.partitions.insert(key.clone(), merged)),
-                None => drop(self.partitions.remove(key)),
+                Some(merged) => self.partitions.insert(key, merged),
+                None => self.partitions.remove(key),
             }
         }
         let common = bare(self.partitions.get(key));
@@ -394,7 +393,7 @@ impl TableData {
                 let blank = Partition::new(content.key.clone());
                 let own = OwnCopy { content: Some(content), truncates: true, ..OwnCopy::default() };
                 self.copies.0.entry(key.clone()).or_default().insert(node, own);
-                self.partitions.insert(key.clone(), blank);
+                self.partitions.insert(key, blank);
             }
         }
     }
@@ -501,7 +500,7 @@ mod tests {
         assert!(view.find(&key()).is_some() && seen.differing().is_empty());
         // Two that are asked agree, the third keeps what it has.
         let seen = data.see([(key(), vec![1, 0])], &[Range::all()]);
-        assert_eq!(View::new(&data, &seen).from(Bound::Unbounded).count(), 1);
+        assert_eq!(View::new(&data, &seen).from(&PartitionKey::first()).count(), 1);
         assert_eq!(seen.differing(), [(key(), vec![1, 0])]);
         data.repair(&key(), &[1, 0], &[Range::all()], replicas(0));
         assert_eq!(held(&data), [20, 20, 30]);

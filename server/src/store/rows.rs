@@ -54,14 +54,18 @@ impl Rows {
     }
 
     /// The row with this key; `new` is put there if there is none.
-    pub(crate) fn get_or_insert(&mut self, key: Vec<u8>, new: impl FnOnce() -> Row) -> &mut Row {
-        self.make_room(&key);
+    pub(crate) fn get_or_insert(
+        &mut self,
+        key: impl AsRef<[u8]> + Into<Vec<u8>>,
+        new: impl FnOnce() -> Row,
+    ) -> &mut Row {
+        self.make_room(key.as_ref());
         match self {
-            Self::Many(many) => many.entry(key).or_insert_with(new),
+            Self::Many(many) => many.entry(key.into()).or_insert_with(new),
             Self::Few(few) => {
-                let at = place(few, &key).unwrap_or_else(|at| {
+                let at = place(few, key.as_ref()).unwrap_or_else(|at| {
                     few.reserve_exact(1);
-                    few.insert(at, (key, new()));
+                    few.insert(at, (key.into(), new()));
                     at
                 });
                 #[expect(clippy::indexing_slicing, reason = "it has been found there, or put")]
