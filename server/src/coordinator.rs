@@ -72,13 +72,8 @@ impl Part {
 
     fn add(&mut self, mutation: &Mutation) {
         let table = mutation.table();
-        let is_captured = table.capture.is_some()
-            || matches!(
-                table.options.get("cdc"),
-                Some(OptionValue::Text(text)) if text.eq_ignore_ascii_case("true")
-            );
         self.is_counter |= table.is_counter();
-        self.is_captured |= is_captured;
+        self.is_captured |= table.is_captured();
         self.size += mutation.size();
         self.tables.insert(format!("{}.{}", table.keyspace, table.name));
     }
@@ -104,6 +99,12 @@ impl Coordinator<'_> {
             local: self.datacenter(self.node),
             has_hints: self.shared.limits.hinted_handoff_enabled,
         }
+    }
+
+    /// Whether the level finds enough replicas of whatever row.
+    pub(crate) fn finds_all(&self, placement: &Placement) -> bool {
+        let mut all = placement.all_replicas().into_iter();
+        all.all(|set| self.group(placement, set).check(self.levels.consistency).is_ok())
     }
 
     /// The replicas of a row that is to be written: one that misses the write doesn't answer.

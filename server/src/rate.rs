@@ -64,6 +64,13 @@ fn limit_of(table: &Table, operation: Operation) -> Option<u32> {
     limit.and_then(|(_, number)| number.parse().ok())
 }
 
+impl Table {
+    /// Whether its partitions may be read or written only so often.
+    pub(crate) fn has_rate_limits(&self) -> bool {
+        [Operation::Read, Operation::Write].iter().any(|of| limit_of(self, *of).is_some())
+    }
+}
+
 /// A table's id, a token, and what is done there.
 type Key = ([u8; 16], i64, Operation);
 

@@ -3,7 +3,7 @@
 //! One thread owns it all, so there are no locks: a statement runs to its end before the next one.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
@@ -119,6 +119,14 @@ pub(crate) struct Statement {
     /// The plan and the schema epoch that it was made in.
     plan: RefCell<(u64, Rc<Plan>)>,
     pub(crate) canned: Canned,
+}
+
+impl Statement {
+    /// The plan, and the schema epoch that it was made in.
+    #[inline]
+    pub(crate) fn planned(&self) -> Ref<'_, (u64, Rc<Plan>)> {
+        self.plan.borrow()
+    }
 }
 
 /// Kinds of events that a connection can register for.

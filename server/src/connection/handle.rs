@@ -248,7 +248,7 @@ impl Connection {
     fn renew_pass(&mut self) {
         let roles = &self.shared.roles;
         let is_free = || self.role.as_ref().is_none_or(|role| roles.is_superuser(role));
-        self.pass = (self.shared.canned && is_free()).then(|| roles.generation());
+        self.pass = is_free().then(|| roles.generation());
     }
 
     /// A client that fails may try again.

@@ -6,6 +6,7 @@
 //! has no buffers but for what it must keep, see `memory.rs`.
 
 pub(crate) mod canned;
+mod direct;
 mod execute;
 mod extras;
 mod fault;
@@ -28,6 +29,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::error::CqlError;
+use crate::exec::direct::Scratch;
 use crate::persona::Persona;
 use crate::routing::NodeIndex;
 use crate::state::{EventFrame, Shared};
@@ -166,6 +168,10 @@ pub(crate) struct Connection {
     extras: Extras,
     /// Reused for composite partition keys and keys of canned pages.
     scratch: Vec<u8>,
+    /// Reused for the keys of rows.
+    keys: Scratch,
+    /// Those that went the short way.
+    requests: u32,
     /// Since when requests are executed without others having had their turn.
     turn: Option<Instant>,
 }
@@ -212,6 +218,8 @@ impl Connection {
             stall: None,
             extras: Extras::default(),
             scratch: Vec::new(),
+            keys: Scratch::default(),
+            requests: 0,
             turn: None,
         }
     }
@@ -524,8 +532,13 @@ impl Connection {
         if self.shared.faults.is_active() {
             return self.handle_with_faults(header, body);
         }
-        if self.try_canned(header, body) {
-            return Flow::Continue;
+        if self.has_pass(header) {
+            if self.try_canned(header, body) {
+                return Flow::Continue;
+            }
+            if let Some(flow) = self.try_direct(header, body) {
+                return flow;
+            }
         }
         self.handle(header, body)
     }

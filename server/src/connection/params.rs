@@ -74,13 +74,13 @@ fn read_v5_parts<'a>(
     Ok((keyspace, now_s.map(i64::from)))
 }
 
-fn consistency(reader: &mut Reader<'_>) -> Result<Consistency> {
+pub(super) fn consistency(reader: &mut Reader<'_>) -> Result<Consistency> {
     let code = reader.short("the consistency")?;
     Consistency::from_code(code)
         .ok_or_else(|| CqlError::protocol(format!("Unknown code {code} for a consistency level")))
 }
 
-fn serial_consistency(reader: &mut Reader<'_>) -> Result<Consistency> {
+pub(super) fn serial_consistency(reader: &mut Reader<'_>) -> Result<Consistency> {
     let code = reader.short("the serial consistency")?;
     Consistency::from_code(code)
         .filter(|consistency| consistency.is_serial())
@@ -156,7 +156,7 @@ impl<'a> Params<'a> {
     }
 }
 
-fn timestamp(reader: &mut Reader<'_>) -> Result<i64> {
+pub(super) fn timestamp(reader: &mut Reader<'_>) -> Result<i64> {
     match reader.long("the timestamp")? {
         i64::MIN => Err(CqlError::protocol("Out of bound timestamp")),
         timestamp => Ok(timestamp),

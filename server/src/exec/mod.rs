@@ -6,6 +6,7 @@ pub(crate) mod bind;
 mod change;
 mod condition;
 pub(crate) mod describe;
+pub(crate) mod direct;
 mod expression;
 pub(crate) mod modify;
 pub(crate) mod paging;

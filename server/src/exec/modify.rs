@@ -328,6 +328,25 @@ impl ModifyPlan {
         !matches!(self.test, Test::Always)
     }
 
+    /// Where it is nothing but markers put into cells of one row, without conditions: whether the
+    /// row exists by itself then, and positions and markers of the cells' columns.
+    pub(super) fn puts(&self) -> Option<(bool, Vec<(usize, usize)>)> {
+        let Effect::Write { actions, marks } = &self.effect else { return None };
+        let Using { timestamp: None, ttl: None, .. } = &self.using else { return None };
+        if self.is_conditional() || self.json.is_some() || self.of_statics {
+            return None;
+        }
+        let put = |(position, action): &(usize, Action)| match action {
+            Action::Set(Term::Marker(marker)) => {
+                let column = self.table.columns.get(*position)?;
+                let is_plain = column.kind == Kind::Regular && !column.typ.is_multi_cell();
+                is_plain.then_some((*position, *marker))
+            }
+            _ => None,
+        };
+        Some((*marks, actions.iter().map(put).collect::<Option<_>>()?))
+    }
+
     /// Whether the statement says when it was made.
     pub(super) fn has_timestamp(&self) -> bool {
         self.using.timestamp.is_some()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::batch::BatchPlan;
 use super::bind::{Marker, Markers};
+use super::direct::Direct;
 use super::modify::ModifyPlan;
 use super::result::{MetadataId, ResultColumns, metadata_id};
 use super::select::SelectPlan;
@@ -44,6 +45,8 @@ pub(crate) struct Plan {
     /// How long its coordinator waits for others, if the statement says so.
     pub(crate) timeout: Option<Duration>,
     pub(crate) partitioner: Partitioner,
+    /// For statements that can go the short way.
+    pub(crate) direct: Option<Direct>,
 }
 
 impl Plan {
@@ -103,6 +106,7 @@ impl Plan {
             placement: None,
             timeout: parsed.timeout,
             partitioner: Partitioner::default(),
+            direct: None,
         };
         if let Some(name) = target {
             let (keyspace, table) = schema.table(name, keyspace)?;
@@ -110,6 +114,7 @@ impl Plan {
             plan.partitioner = table.partitioner;
             plan.placement =
                 (!keyspace.is_system()).then(|| Rc::clone(keyspace.placement(&table.name)));
+            plan.direct = plan.placement.as_ref().and_then(|_| Direct::of(&plan.action));
         }
         Ok(plan)
     }

@@ -338,6 +338,25 @@ impl Restrictions {
             && self.prefix.iter().all(|choice| matches!(choice, Choice::One(_)))
     }
 
+    /// The markers that bind the columns of the primary key, in order, if it is given whole and
+    /// by markers alone, and nothing else is asked.
+    pub(crate) fn row_markers(&self, table: &Table) -> Option<Vec<usize>> {
+        let is_plain = self.has_one_row(table)
+            && self.token.is_empty()
+            && self.slices.is_empty()
+            && self.filters.is_empty();
+        let marker = |choice: &Choice| match choice {
+            Choice::One(Term::Marker(index)) => Some(*index),
+            _ => None,
+        };
+        self.partition
+            .iter()
+            .chain(&self.prefix)
+            .map(marker)
+            .collect::<Option<_>>()
+            .filter(|_| is_plain)
+    }
+
     /// Whether clustering columns are restricted at all.
     pub(crate) fn has_clustering(&self) -> bool {
         !self.prefix.is_empty() || self.tuples.is_some() || !self.slices.is_empty()

@@ -130,6 +130,18 @@ pub(crate) fn write_change(change: &Change, out: &mut Writer<'_>) {
     }
 }
 
+/// Appends the beginning of a RESULT of rows that are all there: what follows is their number.
+pub(crate) fn write_rows_head(
+    columns: &ResultColumns,
+    metadata: Metadata,
+    dialect: Dialect,
+    out: &mut Vec<u8>,
+) {
+    let mut out = Writer::new(out);
+    out.int(2);
+    write_metadata(columns, None, metadata, dialect, &mut out);
+}
+
 fn write_metadata(
     columns: &ResultColumns,
     paging_state: Option<&[u8]>,

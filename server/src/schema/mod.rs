@@ -158,6 +158,15 @@ impl Table {
         self.columns.iter().any(|column| column.typ == CqlType::Native(Native::Counter))
     }
 
+    /// Whether its changes are captured, as ScyllaDB does it or as Cassandra does.
+    pub(crate) fn is_captured(&self) -> bool {
+        self.capture.is_some()
+            || matches!(
+                self.options.get("cdc"),
+                Some(OptionValue::Text(text)) if text.eq_ignore_ascii_case("true")
+            )
+    }
+
     /// Seconds that a written value lives unless the statement says otherwise; 0 is for ever.
     pub(crate) fn default_ttl_s(&self) -> i32 {
         match self.options.get("default_time_to_live") {
