@@ -13,6 +13,8 @@ use std::cell::Cell as Shared;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use smallvec::SmallVec;
+
 use self::copies::Copies;
 pub(crate) use self::copies::{Delivery, Fate, Seen, View};
 use self::partitions::Partitions;
@@ -25,12 +27,16 @@ const FEW_COLUMNS: usize = 8;
 /// Timestamp (microseconds) below all that a client can write.
 const NEVER: i64 = i64::MIN;
 
+/// A key or a value. Most are as short as a UUID, and one that is has no memory of its own: where
+/// rows are many, each block of it is a cache miss.
+pub(crate) type Bytes = SmallVec<[u8; 16]>;
+
 /// A partition's place in the ring.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct PartitionKey {
     pub(crate) token: i64,
     /// What the token is the hash of.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
 }
 
 impl PartitionKey {
@@ -41,17 +47,17 @@ impl PartitionKey {
 
     /// Before all others.
     pub(crate) fn first() -> Self {
-        Self { token: i64::MIN, bytes: Vec::new() }
+        Self { token: i64::MIN, bytes: Bytes::new() }
     }
 
     /// The same, in a table whose tokens are made otherwise.
     pub(crate) fn with(partitioner: Partitioner, values: &[Vec<u8>]) -> Self {
         let bytes = match values {
-            [single] => single.clone(),
+            [single] => Bytes::from_slice(single),
             parts => {
                 let mut bytes = Vec::new();
                 parts.iter().for_each(|part| write_composite(part, &mut bytes));
-                bytes
+                Bytes::from_slice(&bytes)
             }
         };
         Self { token: partitioner.token_of(&bytes), bytes }
@@ -77,10 +83,14 @@ impl Stamp {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) stamp: Stamp,
-    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) value: Option<Bytes>,
 }
 
 impl Cell {
+    pub(crate) fn new(stamp: Stamp, value: Option<Vec<u8>>) -> Self {
+        Self { stamp, value: value.map(Bytes::from_vec) }
+    }
+
     /// Which of two writes of one cell wins: the later; a deletion; one that expires, the one that
     /// expires later; the larger value.
     pub(crate) fn wins_over(&self, other: &Self) -> bool {
@@ -138,7 +148,7 @@ struct Counter {
 
 impl Counter {
     fn new(shard: Shard, stamp: Stamp) -> Self {
-        let value = Some(shard.count.to_be_bytes().to_vec());
+        let value = Some(Bytes::from_slice(&shard.count.to_be_bytes()));
         Self { shards: vec![shard], sum: Cell { stamp, value } }
     }
 
@@ -159,7 +169,7 @@ impl Counter {
         let sum = counts.fold(0_i64, i64::wrapping_add).to_be_bytes();
         match &mut self.sum.value {
             Some(value) if value.len() == sum.len() => value.copy_from_slice(&sum),
-            value => *value = Some(sum.to_vec()),
+            value => *value = Some(Bytes::from_slice(&sum)),
         }
     }
 }
@@ -228,14 +238,14 @@ impl Row {
             && let Some((_, Stored::Whole(old))) = self.columns.get_mut(at)
             && old.stamp.at < stamp.at
             && let Some(bytes) = &mut old.value
-            && (value.len()..=2 * value.len()).contains(&bytes.capacity())
+            && (!bytes.spilled() || (value.len()..=2 * value.len()).contains(&bytes.capacity()))
         {
             bytes.clear();
             bytes.extend_from_slice(value);
             old.stamp = stamp;
             return;
         }
-        self.write(column, Cell { stamp, value: Some(value.to_vec()) });
+        self.write(column, Cell { stamp, value: Some(Bytes::from_slice(value)) });
     }
 
     /// Makes room for so many columns of a row that has none yet.
@@ -495,7 +505,7 @@ pub(crate) struct Partition {
     /// Deleted ranges and when; deleted for older writes that arrive later too.
     deleted_ranges: Vec<(Range, i64)>,
     /// Values of the static columns.
-    statics: Row,
+    statics: Option<Box<Row>>,
     rows: Rows,
 }
 
@@ -505,7 +515,7 @@ impl Partition {
             key,
             deleted_at: NEVER,
             deleted_ranges: Vec::new(),
-            statics: Row::new(Vec::new()),
+            statics: None,
             rows: Rows::default(),
         }
     }
@@ -533,12 +543,12 @@ impl Partition {
 
     /// What holds the static columns.
     pub(crate) fn statics_mut(&mut self) -> &mut Row {
-        &mut self.statics
+        self.statics.get_or_insert_with(|| Box::new(Row::new(Vec::new())))
     }
 
     /// The static columns, if one of them has a value.
     pub(crate) fn statics(&self, now_s: i64) -> Option<RowView<'_>> {
-        let row = &self.statics;
+        let row = self.statics.as_deref()?;
         let deleted_at = self.deleted_at.max(row.deleted_at);
         let view = RowView { row, deleted_at, now_s };
         view.exists().then_some(view)
@@ -679,12 +689,12 @@ mod tests {
     use super::*;
 
     fn cell(at: i64, value: Option<&str>) -> Cell {
-        Cell { stamp: Stamp { at, expires: None }, value: value.map(|v| v.as_bytes().to_vec()) }
+        Cell::new(Stamp { at, expires: None }, value.map(|v| v.as_bytes().to_vec()))
     }
 
     fn value(partition: &Partition, key: &[u8]) -> Option<String> {
         let cell = partition.find(key, 100)?.cell(1)?.value.clone()?;
-        Some(String::from_utf8(cell).unwrap())
+        Some(String::from_utf8(cell.to_vec()).unwrap())
     }
 
     #[test]
@@ -740,7 +750,7 @@ mod tests {
         let stamp = Stamp { at: 1, expires: Some((100, 10)) };
         let row = partition.row(vec![1], Vec::new());
         row.mark(stamp);
-        row.write(1, Cell { stamp, value: Some(b"x".to_vec()) });
+        row.write(1, Cell::new(stamp, Some(b"x".to_vec())));
         assert!(partition.find(&[1], 99).is_some());
         assert!(partition.find(&[1], 100).is_none());
     }
@@ -754,7 +764,7 @@ mod tests {
         row.write(1, cell(10, None));
         row.write(2, cell(10, Some("lives")));
         let stamp = Stamp { at: 10, expires: Some((100, 10)) };
-        partition.row(vec![4], Vec::new()).write(1, Cell { stamp, value: Some(vec![1]) });
+        partition.row(vec![4], Vec::new()).write(1, Cell::new(stamp, Some(vec![1])));
         partition.row(vec![5], Vec::new()).mark(stamp);
         let met = Tombstones::default();
         let all = Range::all();

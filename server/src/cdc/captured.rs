@@ -132,7 +132,7 @@ impl Columns {
         for (id, column) in &self.0 {
             match column {
                 CapturedColumn::Cell(cell) => {
-                    let change = ColumnChange::Cell(cell.value.clone());
+                    let change = ColumnChange::Cell(cell.value.as_deref().map(<[u8]>::to_vec));
                     ages.entry(age(cell)).or_default().insert(*id, change);
                 }
                 CapturedColumn::Elements { deleted_at, by_path } => {

@@ -170,10 +170,10 @@ impl<'m> Teller<'m> {
         let columns = self.base.regular().iter().filter(|column| column.kind == kind);
         let state = |column: &Column| {
             if !column.typ.is_multi_cell() {
-                return Some(State::Cell(row.cell(column.id)?.value.clone()?));
+                return Some(State::Cell(row.cell(column.id)?.value.as_ref()?.to_vec()));
             }
             let elements = row.elements(column.id).map(|(path, element)| {
-                let value = element.cell.value.clone().unwrap_or_default();
+                let value = element.cell.value.as_deref().unwrap_or_default().to_vec();
                 (path.to_vec(), (key_of(column, path, &element.key), value))
             });
             Some(State::Elements(elements.collect()))
@@ -272,7 +272,7 @@ fn change_state(state: &mut RowState, column: &Column, change: &ColumnChange) {
                 match &element.cell.value {
                     Some(value) => {
                         let key = key_of(column, path, &element.key);
-                        by_path.insert(path.clone(), (key, value.clone()));
+                        by_path.insert(path.clone(), (key, value.to_vec()));
                     }
                     None => {
                         by_path.remove(path);
@@ -383,7 +383,7 @@ impl Record<'_> {
                     let key = key_of(column, path, &element.key);
                     match &element.cell.value {
                         Some(value) => {
-                            live.insert(path.clone(), (key, value.clone()));
+                            live.insert(path.clone(), (key, value.to_vec()));
                         }
                         None => dead.push(key),
                     }

@@ -6,13 +6,14 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::params::{consistency, flag, read_flags, serial_consistency, timestamp};
 use super::{Connection, Flow, TURN_TIME};
 use crate::coordinator::{Coordinator, Warnings};
 use crate::counters::Arrival;
-use crate::exec::direct::{Direct, VALUES_MAX};
+use crate::exec::direct::Direct;
 use crate::exec::plan::Plan;
 use crate::exec::result::{Metadata, write_rows_head};
 use crate::replicas::{Consistency, Health, Levels};
@@ -25,11 +26,13 @@ const CLOCK_STEP: u32 = 256;
 /// count too.
 const TIMES_FACTOR: usize = 4;
 
+/// More values than these take memory of their own.
+const FEW_VALUES: usize = 8;
+
 /// Parameters of a request that is as usual.
 struct Usual<'a> {
     consistency: Consistency,
-    values: [&'a [u8]; VALUES_MAX],
-    count: usize,
+    values: SmallVec<[&'a [u8]; FEW_VALUES]>,
     skips_metadata: bool,
     timestamp: Option<i64>,
 }
@@ -68,7 +71,7 @@ impl Connection {
             return None;
         }
         let usual = self.usual(plan, &mut reader)?;
-        let values = usual.values.get(..usual.count)?;
+        let values = &usual.values[..];
         let token = direct.locate(values, &mut self.keys)?;
         let arrival = match placement.shard_at(token, self.node, shared.sharding) {
             None => Arrival::WrongNode,
@@ -120,17 +123,16 @@ impl Connection {
         let count = if has(flag::VALUES) { reader.short("the values").ok()? } else { 0 };
         let mut usual = Usual {
             consistency,
-            values: [&[]; VALUES_MAX],
-            count: usize::from(count),
+            values: SmallVec::new(),
             skips_metadata: has(flag::SKIP_METADATA),
             timestamp: None,
         };
-        if usual.count != plan.markers.len() {
+        if usize::from(count) != plan.markers.len() {
             return None;
         }
-        for place in usual.values.get_mut(..usual.count)? {
+        for _ in 0..count {
             let Ok(Value::Bytes(value)) = reader.value() else { return None };
-            *place = value;
+            usual.values.push(value);
         }
         if has(flag::PAGE_SIZE) {
             reader.int("the page size").ok()?; // of one row

@@ -224,7 +224,8 @@ impl CellChange {
                 None => Write::CountAnew(Shard::next(leader, None, *by, at)),
             },
             Self::TakeValues(taken) => some(existing(id, old, None, |_, element| {
-                element.cell.value.as_ref().is_some_and(|value| taken.contains(value))
+                let value = element.cell.value.as_deref();
+                value.is_some_and(|value| taken.iter().any(|taken| taken == value))
             })),
             Self::Place(index, value) => {
                 let index = usize::try_from(*index).unwrap_or(usize::MAX);
@@ -293,5 +294,5 @@ impl Write {
 /// What is deleted has no time to live.
 fn cell(stamp: Stamp, value: Option<Vec<u8>>) -> Cell {
     let expires = stamp.expires.filter(|_| value.is_some());
-    Cell { stamp: Stamp { expires, ..stamp }, value }
+    Cell::new(Stamp { expires, ..stamp }, value)
 }

@@ -20,9 +20,6 @@ use crate::value::order::write_ordered;
 use crate::value::validate::validate;
 use crate::wire::write::Writer;
 
-/// Values that a statement binds at most.
-pub(crate) const VALUES_MAX: usize = 32;
-
 /// A statement that can go the short way.
 #[derive(Debug)]
 pub(crate) struct Direct {

@@ -6,7 +6,7 @@
 //! ```
 
 use crate::error::{CqlError, code};
-use crate::store::PartitionKey;
+use crate::store::{Bytes, PartitionKey};
 use crate::wire::read::Reader;
 use crate::wire::write::Writer;
 
@@ -51,7 +51,7 @@ impl PagingState {
             let mut number = || Ok(reader.long(what)?.cast_unsigned());
             let (statement, remaining, in_partition) = (number()?, number()?, number()?);
             let token = reader.long(what)?;
-            let bytes = reader.bytes(what)?.ok_or_else(bad)?.to_vec();
+            let bytes = Bytes::from_slice(reader.bytes(what)?.ok_or_else(bad)?);
             let row = reader.bytes(what)?.ok_or_else(bad)?.to_vec();
             let partition = PartitionKey { token, bytes };
             Ok(Self { statement, remaining, in_partition, partition, row })
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn round_trip_and_refusals() {
-        let partition = PartitionKey { token: -5, bytes: vec![1, 2] };
+        let partition = PartitionKey { token: -5, bytes: Bytes::from_slice(&[1, 2]) };
         let state =
             PagingState { statement: 9, remaining: 3, in_partition: 1, partition, row: vec![7] };
         let bytes = state.to_bytes();

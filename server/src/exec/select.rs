@@ -14,7 +14,7 @@ use crate::error::CqlError;
 use crate::persona::Persona;
 use crate::routing::murmur3;
 use crate::schema::{Column, Keyspace, Table};
-use crate::store::{Partition, PartitionKey, Range, RowView, Tombstones, View};
+use crate::store::{Bytes, Partition, PartitionKey, Range, RowView, Tombstones, View};
 use crate::value::functions::{Similarity, floats};
 use crate::value::json::{write_json, write_name};
 use crate::value::literal::{Bound, evaluate};
@@ -415,7 +415,7 @@ impl PageReader<'_> {
             return Ok(());
         }
         let (low, high) = plan.restrictions.token_range(&plan.table, self.values)?;
-        let first = PartitionKey { token: low, bytes: Vec::new() };
+        let first = PartitionKey { token: low, bytes: Bytes::new() };
         let from = resume.map_or(&first, |state| &state.partition);
         for (key, partition) in data.from(from) {
             if key.token > high || self.partition(key, partition, &ranges, resume)?.is_break() {

@@ -610,16 +610,20 @@ fn fill(table: &Table, rows: Vec<NamedRow>) -> TableData {
         for column in table.regular().iter().filter(|column| !is_static(column)) {
             let Some(value) = value(column) else { continue };
             if !column.typ.is_multi_cell() {
-                stored.write(column.id, Cell { stamp, value: Some(value) });
+                stored.write(column.id, Cell::new(stamp, Some(value)));
                 continue;
             }
             for NewElement { path, key, value } in split(&column.typ, &value) {
-                stored.write_element(column.id, path, Element { key, cell: Cell { stamp, value } });
+                stored.write_element(
+                    column.id,
+                    path,
+                    Element { key, cell: Cell::new(stamp, value) },
+                );
             }
         }
         for column in table.regular().iter().filter(|column| is_static(column)) {
             let value = value(column);
-            partition.statics_mut().write(column.id, Cell { stamp, value });
+            partition.statics_mut().write(column.id, Cell::new(stamp, value));
         }
     }
     data

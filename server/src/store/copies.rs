@@ -460,7 +460,7 @@ mod tests {
         let mut delta = Partition::new(vec![vec![7]]);
         let stamp = Stamp { at, expires: None };
         let value = Some(at.to_be_bytes().to_vec());
-        delta.row(vec![1], Vec::new()).write(column, Cell { stamp, value });
+        delta.row(vec![1], Vec::new()).write(column, Cell::new(stamp, value));
         delta
     }
 

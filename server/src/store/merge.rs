@@ -15,8 +15,10 @@ impl Partition {
         for (range, at) in &other.deleted_ranges {
             self.delete_range(range.clone(), *at);
         }
-        self.statics.absorb(&other.statics);
-        self.statics.prune(self.deleted_at);
+        if let Some(statics) = &other.statics {
+            self.statics_mut().absorb(statics);
+        }
+        self.prune_statics();
         for (key, row) in other.rows.iter() {
             let new = || Row::new(row.clustering.clone());
             let mut own = self.rows.remove(key).unwrap_or_else(new);
@@ -28,13 +30,23 @@ impl Partition {
         }
     }
 
+    /// Drops what is hidden of the static columns, and them if nothing is left.
+    fn prune_statics(&mut self) {
+        if let Some(statics) = &mut self.statics {
+            statics.prune(self.deleted_at);
+            if statics.is_blank() {
+                self.statics = None;
+            }
+        }
+    }
+
     /// What it has in some ranges, and beside the rows, without what is hidden: two copies show
     /// the same, now and whatever is written to both, if these are equal.
     pub(super) fn slice(&self, ranges: &[Range]) -> Self {
         let mut slice = Self::new(self.key.clone());
         slice.deleted_at = self.deleted_at;
         slice.statics = self.statics.clone();
-        slice.statics.prune(self.deleted_at);
+        slice.prune_statics();
         let newer = self.deleted_ranges.iter().filter(|(_, at)| *at > self.deleted_at);
         let within = newer.flat_map(|(deleted, at)| {
             let common = ranges.iter().map(|range| range.intersection(deleted));
@@ -55,7 +67,7 @@ impl Partition {
     pub(super) fn is_blank(&self) -> bool {
         self.deleted_at == NEVER
             && self.deleted_ranges.is_empty()
-            && self.statics.is_blank()
+            && self.statics.is_none()
             && self.rows.is_empty()
     }
 }
@@ -180,7 +192,7 @@ mod tests {
         let stamp = Stamp { at, expires };
         let value = (random.u8(0..4) > 0).then(|| vec![random.u8(0..3)]);
         let expires = expires.filter(|_| value.is_some());
-        let cell = Cell { stamp: Stamp { at, expires }, value };
+        let cell = Cell::new(Stamp { at, expires }, value);
         let to = random.u8(0..=4);
         let kind = random.u8(0..12);
         for copy in copies {
@@ -257,7 +269,7 @@ mod tests {
             let mut merged = copies[0].clone();
             copies.iter().rev().for_each(|copy| merged.absorb(copy));
             let sum = merged.find(&[1], 0).and_then(|row| row.cell(1)?.value.clone());
-            assert_eq!(sum, Some(total.to_be_bytes().to_vec()), "{seed}");
+            assert_eq!(sum.as_deref(), Some(&total.to_be_bytes()[..]), "{seed}");
         }
     }
 

@@ -9,10 +9,10 @@
 use std::collections::{BTreeMap, btree_map};
 use std::slice;
 
-use super::{Partition, PartitionKey};
+use super::{Bytes, Partition, PartitionKey};
 
 /// Beyond so many partitions a page is split, or becomes a tree.
-const FEW: usize = 16;
+const FEW: usize = 8;
 /// The directory has at most so many places per page.
 const PLACES_PER_PAGE: usize = 16;
 
@@ -65,7 +65,7 @@ impl Sorted {
                 Self::Few(few.split_off(at))
             }
             Self::Many(many) => {
-                let first = PartitionKey { token, bytes: Vec::new() };
+                let first = PartitionKey { token, bytes: Bytes::new() };
                 Self::Many(many.split_off(&first)).pack()
             }
         }
@@ -112,7 +112,7 @@ impl Partitions {
                 few.get(at).map(|(_, partition)| &**partition)
             }
             Sorted::Many(many) => {
-                let key = PartitionKey { token, bytes: bytes.to_vec() };
+                let key = PartitionKey { token, bytes: Bytes::from_slice(bytes) };
                 many.get(&key).map(|partition| &**partition)
             }
         }
@@ -132,7 +132,7 @@ impl Partitions {
             Some(Sorted::Few(few)) => place(few, token, bytes).ok(),
             _ => None,
         };
-        let key = || PartitionKey { token, bytes: bytes.to_vec() };
+        let key = || PartitionKey { token, bytes: Bytes::from_slice(bytes) };
         let page = if found.is_some() { page } else { self.make_room(token) };
         #[expect(clippy::indexing_slicing, reason = "the directory has numbers of pages")]
         match &mut self.pages[page].sorted {
@@ -266,7 +266,7 @@ impl Iter<'_> {
                 InPage::Few(few.get(start..).unwrap_or_default().iter())
             }
             Sorted::Many(many) => {
-                InPage::Many(many.range(PartitionKey { token, bytes: Vec::new() }..))
+                InPage::Many(many.range(PartitionKey { token, bytes: Bytes::new() }..))
             }
         };
         // All places of a page are side by side.
@@ -316,7 +316,7 @@ mod tests {
         for token in tokens {
             let (mut partitions, mut tree) = (Partitions::default(), BTreeMap::new());
             for number in 0..6_000 {
-                let bytes = vec![random.u8(..8); random.usize(..3)];
+                let bytes = Bytes::from_elem(random.u8(..8), random.usize(..3));
                 let key = match tree.keys().nth(random.usize(..20)) {
                     Some(PartitionKey { token, bytes }) if random.bool() => {
                         PartitionKey { token: *token, bytes: bytes.clone() }
@@ -342,7 +342,7 @@ mod tests {
                 if number % 64 == 0 {
                     assert!(partitions.keys().eq(tree.keys()));
                     let from = token(&mut random);
-                    let rest = tree.range(PartitionKey { token: from, bytes: Vec::new() }..);
+                    let rest = tree.range(PartitionKey { token: from, bytes: Bytes::new() }..);
                     assert!(partitions.from(from).eq(rest));
                 }
             }

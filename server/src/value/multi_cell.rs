@@ -116,7 +116,7 @@ pub(crate) fn assemble<'e>(
 ) -> Option<Vec<u8>> {
     let mut elements = elements.peekable();
     elements.peek()?;
-    let value = |element: &Element| element.cell.value.clone().unwrap_or_default();
+    let value = |element: &Element| element.cell.value.as_deref().unwrap_or_default().to_vec();
     Some(match typ {
         CqlType::Set(_) => {
             collection(&elements.map(|(_, element)| element.key.clone()).collect::<Vec<_>>())
@@ -157,7 +157,7 @@ mod tests {
     fn stored(new: Vec<NewElement>) -> Vec<(Vec<u8>, Element)> {
         let stamp = Stamp { at: 1, expires: None };
         let element = |new: NewElement| {
-            let cell = Cell { stamp, value: new.value };
+            let cell = Cell::new(stamp, new.value);
             (new.path, Element { key: new.key, cell })
         };
         let mut elements: Vec<_> = new.into_iter().map(element).collect();
