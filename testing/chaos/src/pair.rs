@@ -48,6 +48,8 @@ pub(crate) enum Verdict {
     ByMedians,
     /// It is, but the signs do not say that ours is later; with how likely so many are by chance.
     BySigns(f64),
+    /// It is, and were all signs against ours, they would not say it either.
+    TooFew,
     Later(f64),
 }
 
@@ -56,6 +58,7 @@ impl Verdict {
         match self {
             Verdict::ByMedians => "no later, by the medians".to_owned(),
             Verdict::BySigns(chance) => format!("no later, by the signs (p = {chance:.2})"),
+            Verdict::TooFew => "later by the medians, of too few pairs to tell".to_owned(),
             Verdict::Later(chance) => format!("later (p = {chance:.4})"),
         }
     }
@@ -127,8 +130,15 @@ fn judge(firsts: &[(Option<f64>, Option<f64>)], differences: &Differences) -> Ve
         return Verdict::ByMedians;
     }
     // Ties say nothing for either.
-    let chance = at_least(differences.more, differences.less + differences.more);
-    if chance > LEVEL { Verdict::BySigns(chance) } else { Verdict::Later(chance) }
+    let count = differences.less + differences.more;
+    let chance = at_least(differences.more, count);
+    if chance <= LEVEL {
+        Verdict::Later(chance)
+    } else if at_least(count, count) <= LEVEL {
+        Verdict::BySigns(chance)
+    } else {
+        Verdict::TooFew
+    }
 }
 
 /// The value in the middle, of an even count the greater of two.
@@ -201,7 +211,8 @@ mod tests {
     fn only_many_signs_say_that_ours_is_later() {
         assert_eq!(verdict(&pairs(&[0.0; 6])), Verdict::ByMedians);
         assert_eq!(verdict(&pairs(&[0.1; 6])), Verdict::Later(1.0 / 64.0));
-        assert_eq!(verdict(&pairs(&[0.1; 4])), Verdict::BySigns(1.0 / 16.0));
+        assert_eq!(verdict(&pairs(&[0.1; 5])), Verdict::Later(1.0 / 32.0));
+        assert_eq!(verdict(&pairs(&[0.1; 4])), Verdict::TooFew);
         let mostly = [0.1, 9.0, 0.1, 0.1, 0.1, -0.1];
         assert_eq!(verdict(&pairs(&mostly)), Verdict::BySigns(7.0 / 64.0));
         assert_eq!(verdict(&[(None, Some(1.0)); 5]), Verdict::Later(1.0 / 32.0), "we had none");
