@@ -3,9 +3,11 @@
 /// Bytes of a value.
 pub(crate) const VALUE_LEN: usize = 48;
 
-/// A key that no other client writes, nor this one twice.
-pub(crate) fn key(client: u32, sequence: u32) -> i64 {
-    i64::from(client) << 32 | i64::from(sequence)
+/// A key that no other client of the driver writes, nor this one twice: it has 48 bits for the
+/// number of the call. The clients of one number of two drivers write the same keys, each driver
+/// to its own table.
+pub(crate) fn key(client: u32, call: u64) -> i64 {
+    (u64::from(client) << 48 | call).cast_signed()
 }
 
 /// The value of a key under a seed.
@@ -38,7 +40,7 @@ mod tests {
     #[test]
     fn keys_are_unique() {
         assert_ne!(key(1, 0), key(0, 1));
-        assert_eq!(key(3, u32::MAX) >> 32, 3);
+        assert_eq!(key(3, (1 << 48) - 1) >> 48, 3);
     }
 
     #[test]

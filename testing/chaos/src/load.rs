@@ -1,16 +1,14 @@
 //! The load: clients that write unique keys, and read what was acknowledged to them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use anyhow::Result;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::sync::watch;
 
 use crate::clients::Client;
 use crate::fact::{self, Checksum};
+use crate::pace;
 use crate::tally::Tally;
 
 /// Attempts at reading a fact back after the run, when all nodes are well.
@@ -30,39 +28,30 @@ pub(crate) struct Written {
 pub(crate) struct Load<C> {
     pub(crate) client: Arc<C>,
     pub(crate) tally: Arc<Tally>,
-    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) calls: watch::Receiver<u64>,
     pub(crate) seed: u64,
     pub(crate) number: u32,
-    /// Time from one request to the next, unless the one takes longer.
-    pub(crate) interval: Duration,
-    /// Time until the first: another one for each client, so that requests come one by one.
-    pub(crate) offset: Duration,
 }
 
 impl<C: Client> Load<C> {
-    /// Goes on until it is told to stop. A request that takes long is not caught up with, and each
-    /// client keeps to its own instants: were all to ask at once, the first success after a fault
-    /// would tell how long ago they last did.
-    pub(crate) async fn run(self) -> Written {
-        let mut rng = fastrand::Rng::with_seed(self.seed ^ u64::from(self.number));
+    /// Asks when it is called, until nobody calls any more. What it asks follows from the seed and
+    /// the call's number, so that two drivers that are called at once also ask the same.
+    pub(crate) async fn run(mut self) -> Written {
         let mut written = Written::default();
         let mut last_fault = 0;
-        let mut ticks = tokio::time::interval_at(Instant::now() + self.offset, self.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        while !self.stop.load(Ordering::Relaxed) {
-            ticks.tick().await;
+        while let Some(call) = pace::next(&mut self.calls).await {
+            let key = fact::key(self.number, call);
+            let mut rng = fastrand::Rng::with_seed(self.seed ^ key.cast_unsigned().rotate_left(31));
             let known = rng.choice(&written.acknowledged).copied().filter(|_| rng.bool());
             match known {
                 Some(key) => self.read(key, &mut last_fault).await,
-                None => self.write(&mut written, &mut last_fault).await,
+                None => self.write(key, &mut written, &mut last_fault).await,
             }
         }
         written
     }
 
-    async fn write(&self, written: &mut Written, last_fault: &mut usize) {
-        let count = written.acknowledged.len() + written.unknown.len();
-        let key = fact::key(self.number, u32::try_from(count).unwrap_or(u32::MAX));
+    async fn write(&self, key: i64, written: &mut Written, last_fault: &mut usize) {
         let begun = self.tally.begin();
         let outcome = self.client.write(key, &fact::value(self.seed, key)).await;
         self.tally.end(begun, last_fault, outcome.as_ref().map(|&()| ()));
@@ -165,18 +154,23 @@ async fn read_well<C: Client>(client: &C, key: i64) -> Result<Option<Vec<u8>>, S
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::net::SocketAddr;
     use std::sync::Mutex;
+    use std::time::Instant;
+
+    use anyhow::Result;
 
     use super::*;
     use crate::clients::Failure;
+    use crate::pace::Calls;
 
     /// A store that forgets some of what it acknowledges, and stores some of what it fails.
     #[derive(Debug, Default)]
     struct Bad {
         stored: Mutex<HashMap<i64, Vec<u8>>>,
-        stop: Arc<AtomicBool>,
+        /// Keys, and whether they were read.
+        asked: Mutex<Vec<(i64, bool)>>,
     }
 
     impl Client for Bad {
@@ -187,10 +181,8 @@ mod tests {
         }
 
         async fn write(&self, key: i64, value: &[u8]) -> Result<(), Failure> {
+            self.asked.lock().unwrap().push((key, false));
             let mut value = value.to_vec();
-            if key >= 400 {
-                self.stop.store(true, Ordering::Relaxed);
-            }
             if key % 10 == 3 {
                 value[0] ^= 1;
             }
@@ -204,29 +196,70 @@ mod tests {
         }
 
         async fn read(&self, key: i64) -> Result<Option<Vec<u8>>, Failure> {
+            self.asked.lock().unwrap().push((key, true));
             Ok(self.stored.lock().unwrap().get(&key).cloned())
         }
+    }
+
+    /// One client that gets a thousand calls and a wave in their midst.
+    async fn load(client: &Arc<Bad>, tally: &Arc<Tally>) -> Written {
+        let calls = Calls::new(1);
+        let load = Load {
+            client: Arc::clone(client),
+            tally: Arc::clone(tally),
+            calls: calls.listen().next().unwrap(),
+            seed: 1,
+            number: 0,
+        };
+        let call = async move {
+            for number in 0..1_000 {
+                calls.tick(number);
+                tokio::task::yield_now().await;
+                if number == 500 {
+                    calls.wave(1);
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        // Both in one task, so that the load is idle again whenever it is called.
+        futures::future::join(load.run(), call).await.0
     }
 
     /// The check is worth something only if it finds what is wrong.
     #[tokio::test]
     async fn what_is_lost_or_changed_is_found() {
         let client = Arc::new(Bad::default());
-        let tally = Arc::new(Tally::new(1));
-        let load = Load {
-            client: Arc::clone(&client),
-            tally: Arc::clone(&tally),
-            stop: Arc::clone(&client.stop),
-            seed: 1,
-            number: 0,
-            interval: Duration::from_micros(1),
-            offset: Duration::ZERO,
-        };
-        let written = load.run().await;
+        let tally = Arc::new(Tally::new(1, Instant::now()));
+        let written = load(&client, &tally).await;
         assert!(!tally.rare().wrong_reads.is_empty());
+        let ending =
+            |keys: &[i64], with| keys.iter().filter(|key| **key % 10 == with).count() as u64;
+        let (missing, wrong) = (ending(&written.acknowledged, 5), ending(&written.acknowledged, 3));
+        let unknown = written.unknown.len() as u64;
+        assert!(missing.min(wrong).min(unknown) > 10, "{missing} {wrong} {unknown}");
+        assert_eq!(unknown, ending(&written.unknown, 7));
+        let acknowledged = written.acknowledged.len() as u64;
         let found = read_back(&*client, 1, 8, &[written], |_| ()).await;
-        assert_eq!((found.acknowledged, found.missing, found.wrong), (361, 40, 40));
-        assert_eq!((found.unknown, found.unknown_stored, found.unknown_wrong), (40, 40, 0));
+        assert_eq!(found.acknowledged, acknowledged);
+        assert_eq!((found.missing, found.wrong), (missing, wrong));
+        assert_eq!(
+            (found.unknown, found.unknown_stored, found.unknown_wrong),
+            (unknown, unknown, 0)
+        );
         assert_ne!(found.checksum_written, found.checksum_read);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_follows_from_seed_and_calls() {
+        let clients = [Arc::new(Bad::default()), Arc::new(Bad::default())];
+        for client in &clients {
+            load(client, &Arc::new(Tally::new(1, Instant::now()))).await;
+        }
+        let [ours, theirs] = clients.map(|client| client.asked.lock().unwrap().clone());
+        assert_eq!(ours, theirs);
+        assert_eq!(ours.len(), 1_001);
+        let written: Vec<_> = ours.iter().filter(|(_, is_read)| !is_read).collect();
+        assert!((400..600).contains(&written.len()), "{} of 1001 write", written.len());
+        assert_eq!(written.iter().collect::<HashSet<_>>().len(), written.len(), "a key came twice");
     }
 }

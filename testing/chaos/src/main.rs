@@ -1,22 +1,28 @@
 //! `shardwire-testing-chaos`: three nodes of Apache Cassandra that are killed, paused, restarted
 //! and cut off from their clients, under load, with Shardwire and with the official crate.
 //!
-//! Clients write unique keys and read back what was acknowledged, at QUORUM of three replicas. The
-//! same seed gives each driver the same faults at the same nodes. At the end every acknowledged
-//! write is read once more. What is printed: per kind of fault, how long until clients had their
-//! first success after it; what failed meanwhile; and whether anything was lost.
+//! Clients write unique keys and read back what was acknowledged, at QUORUM of three replicas. Both
+//! drivers run at once, on the same nodes: a fault meets both at the same instant, with the same
+//! requests at the same instants. At the end every acknowledged write is read once more. What is
+//! printed: per kind of fault, how long until clients had their first success after it; by how much
+//! the drivers differ, fault by fault; what failed meanwhile; and whether anything was lost.
 //!
-//! Reading order: `script.rs`, `load.rs`, `tally.rs`, `clients/mod.rs`, `run.rs`, `report.rs`.
+//! Reading order: `script.rs`, `pace.rs`, `load.rs`, `tally.rs`, `clients/mod.rs`, `side.rs`,
+//! `run.rs`, `pair.rs`, `report.rs`.
 
 #![forbid(unsafe_code)]
 
+mod beside;
 mod chart;
 mod clients;
 mod fact;
 mod load;
+mod pace;
+mod pair;
 mod report;
 mod run;
 mod script;
+mod side;
 mod tally;
 
 use std::path::PathBuf;
@@ -24,27 +30,32 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use shardwire_testing_cassandra::Version;
 
-use crate::clients::{Official, Shardwire};
+use crate::clients::Which;
 use crate::report::{Gate, Report};
 use crate::run::{Plan, run};
 
 /// Hurts the nodes of Apache Cassandra under load, and shows what clients notice.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Drivers, separated by commas; each gets a cluster and the whole script.
+    /// Drivers, separated by commas; two run at once, on the same nodes.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "shardwire,scylla")]
     drivers: Vec<Which>,
-    /// Time of one driver's run, in seconds; the last round of faults is finished.
+    /// Runs them one after the other instead, each on nodes of its own; then what they took until
+    /// the first success is shown and not judged.
+    #[arg(long)]
+    apart: bool,
+    /// Time of a run, in seconds; the last round of faults is finished.
     #[arg(long, default_value_t = 600)]
     seconds: u64,
-    /// Requests in flight at once.
+    /// Clients of each driver.
     #[arg(long, default_value_t = 64)]
     concurrency: u32,
-    /// Requests a second, all clients together, as long as the nodes answer soon enough.
-    #[arg(long, default_value_t = 1_000)]
+    /// Requests a second of each driver, all its clients together, as long as the nodes answer soon
+    /// enough.
+    #[arg(long, default_value_t = 200)]
     rate: u32,
     /// Which faults come when, and at which nodes.
     #[arg(long, default_value_t = 1)]
@@ -63,13 +74,6 @@ struct Options {
     svg: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Which {
-    Shardwire,
-    /// The official crate.
-    Scylla,
-}
-
 fn main() -> ExitCode {
     match try_main(&Options::parse()) {
         Ok(true) => ExitCode::SUCCESS,
@@ -85,6 +89,12 @@ fn try_main(options: &Options) -> Result<bool> {
     ensure!((1..=10_000).contains(&options.concurrency), "--concurrency is not 1 to 10000");
     ensure!((1..=1_000_000).contains(&options.rate), "--rate is not 1 to 1000000");
     ensure!((10..=86_400).contains(&options.seconds), "--seconds is not 10 to 86400");
+    let drivers = options.drivers.as_slice();
+    ensure!(
+        matches!(drivers, [_]) || matches!(drivers, [one, other] if one != other),
+        "--drivers is not one driver, or two different ones"
+    );
+    ensure!(drivers.len() > 1 || !options.apart, "--apart is for two --drivers");
     let plan = Plan {
         version: options.version,
         duration: Duration::from_secs(options.seconds),
@@ -92,15 +102,12 @@ fn try_main(options: &Options) -> Result<bool> {
         rate: options.rate,
         seed: options.seed,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut outcomes = Vec::new();
-    for which in &options.drivers {
-        outcomes.push(match which {
-            Which::Shardwire => run::<Shardwire>(&runtime, &plan)?,
-            Which::Scylla => run::<Official>(&runtime, &plan)?,
-        });
-    }
-    let report = Report::new(&plan, outcomes);
+    let report = if options.apart {
+        let each: Result<Vec<_>> = drivers.chunks(1).map(|driver| run(driver, &plan)).collect();
+        Report::apart(&plan, each?.into_iter().flatten().collect())
+    } else {
+        Report::at_once(&plan, run(drivers, &plan)?)
+    };
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text).with_context(|| format!("--json {}", path.display()))?;

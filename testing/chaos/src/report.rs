@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::clients::{Client, REQUEST_TIMEOUT, Shardwire};
+use crate::pair::{Differences, Paired, Verdict, compare, median};
 use crate::run::{NODE_COUNT, Outcome, Plan};
 use crate::script::Fault;
 use crate::tally::Noticed;
@@ -17,15 +18,11 @@ const OVERTIME_MAX_MS: f64 = 250.0;
 /// Of the fault-free rate, between faults.
 const CALM_MIN: f64 = 0.95;
 
-/// First successes that differ by less are alike: at the default rate a request begins every
-/// millisecond, and what happens within a few of them is chance.
-const ALIKE_MS: f64 = 10.0;
-
 /// What ends the program with an error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Gate {
     /// Of Shardwire: nothing lost, deadlines kept, the rate between faults, and the first success
-    /// after each kind of fault no later than the official crate's, if that ran too.
+    /// after each kind of fault no later than the official crate's, if that ran at once.
     All,
     /// Only what no busy machine excuses: nothing lost, nothing wrong, no request that hangs.
     Safety,
@@ -40,6 +37,8 @@ pub(crate) struct Report {
     seed: u64,
     request_timeout_ms: f64,
     pub(crate) outcomes: Vec<Outcome>,
+    /// By kinds of faults; nothing if no two drivers ran at once.
+    paired: Vec<Paired>,
 }
 
 /// What one kind of fault did to one driver.
@@ -51,7 +50,18 @@ struct Line {
 }
 
 impl Report {
-    pub(crate) fn new(plan: &Plan, outcomes: Vec<Outcome>) -> Report {
+    /// Of drivers that ran at once, or of one.
+    pub(crate) fn at_once(plan: &Plan, outcomes: Vec<Outcome>) -> Report {
+        let (ours, others): (Vec<_>, Vec<_>) = outcomes.iter().partition(|o| is_ours(o));
+        let paired = match (ours.as_slice(), others.as_slice()) {
+            ([ours], [theirs]) => compare(ours, theirs),
+            _ => Vec::new(),
+        };
+        Report { paired, ..Report::apart(plan, outcomes) }
+    }
+
+    /// Of drivers that ran one after the other.
+    pub(crate) fn apart(plan: &Plan, outcomes: Vec<Outcome>) -> Report {
         Report {
             server: format!("Apache Cassandra {}, {NODE_COUNT} nodes", plan.version.release()),
             concurrency: plan.concurrency,
@@ -59,14 +69,15 @@ impl Report {
             seed: plan.seed,
             request_timeout_ms: REQUEST_TIMEOUT.as_secs_f64() * 1e3,
             outcomes,
+            paired: Vec::new(),
         }
     }
 
     /// Tables in Markdown.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "{}, replication factor 3, QUORUM; {} clients, {} requests/s, deadline {:.0} ms, \
-             seed {}\n\n",
+            "{}, replication factor 3, QUORUM; {} clients and {} requests/s of each driver, \
+             deadline {:.0} ms, seed {}\n\n",
             self.server, self.concurrency, self.rate, self.request_timeout_ms, self.seed,
         );
         text += "| fault | driver | times | first success, ms | all clients, ms | failed |\n\
@@ -80,12 +91,13 @@ impl Report {
                     fault.name(),
                     outcome.driver,
                     line.count,
-                    shown(line.first),
-                    shown(line.all),
+                    shown(line.first, 2),
+                    shown(line.all, 1),
                     line.failed,
                 );
             }
         }
+        self.add_paired(&mut text);
         text += "\n| | ";
         let row = |text: &mut String, name: &str, value: &dyn Fn(&Outcome) -> String| {
             let cells: Vec<_> = self.outcomes.iter().map(value).collect();
@@ -122,10 +134,36 @@ impl Report {
         text
     }
 
+    /// What a fault did to ours less what it did to theirs: below 0 where ours was better.
+    fn add_paired(&self, text: &mut String) {
+        if self.paired.is_empty() {
+            return;
+        }
+        *text += "\n| fault | ours less theirs | pairs | median | smallest | largest | below 0 \
+                  | above 0 | first success |\n|---|---|---:|---:|---:|---:|---:|---:|---|\n";
+        for Paired { fault, first, all, failed, verdict } in &self.paired {
+            let mut row = |of: &str, differences: &Differences, digits, verdict: &str| {
+                let Differences { pairs, less, more, median, smallest, largest } = differences;
+                let [median, smallest, largest] = [median, smallest, largest].map(|value| {
+                    value.map_or("-".to_owned(), |value| format!("{value:+.digits$}"))
+                });
+                let _ = writeln!(
+                    text,
+                    "| {} | {of} | {pairs} | {median} | {smallest} | {largest} | {less} | {more} \
+                     | {verdict} |",
+                    fault.name(),
+                );
+            };
+            row("first success, ms", first, 2, &verdict.text());
+            row("all clients, ms", all, 1, "");
+            row("failed", failed, 0, "");
+        }
+    }
+
     /// What does not hold, a line each.
     pub(crate) fn broken(&self, gate: Gate) -> Vec<String> {
         let mut broken = Vec::new();
-        for outcome in self.outcomes.iter().filter(|o| o.driver == Shardwire::NAME) {
+        for outcome in self.outcomes.iter().filter(|o| is_ours(o)) {
             safety(outcome, &mut broken);
             if gate == Gate::All {
                 self.promises(outcome, &mut broken);
@@ -143,21 +181,18 @@ impl Report {
         if let Some(part) = calm(outcome).filter(|part| *part < CALM_MIN) {
             broken.push(format!("{:.1} % of the fault-free rate between faults", part * 100.0));
         }
-        for official in self.outcomes.iter().filter(|other| other.driver != outcome.driver) {
-            for fault in Fault::ALL {
-                let (ours, theirs) = (line(outcome, fault), line(official, fault));
-                if let (Some(ours), Some(theirs)) = (ours.first, theirs.first)
-                    && ours > theirs + ALIKE_MS
-                {
-                    broken.push(format!(
-                        "{}: first success after {ours:.0} ms, {} after {theirs:.0}",
-                        fault.name(),
-                        official.driver,
-                    ));
-                }
+        for paired in &self.paired {
+            if let Verdict::Later(_) = paired.verdict {
+                let Differences { pairs, more, .. } = paired.first;
+                let (fault, verdict) = (paired.fault.name(), paired.verdict.text());
+                broken.push(format!("{fault}: first success {verdict}, {more} times of {pairs}"));
             }
         }
     }
+}
+
+fn is_ours(outcome: &Outcome) -> bool {
+    outcome.driver == Shardwire::NAME
 }
 
 fn safety(outcome: &Outcome, broken: &mut Vec<String>) {
@@ -194,21 +229,117 @@ fn calm(outcome: &Outcome) -> Option<f64> {
 
 fn line(outcome: &Outcome, fault: Fault) -> Line {
     let noticed: Vec<_> = outcome.faults.iter().filter(|n| n.fault == fault).collect();
+    // Of those that came to it.
+    let of = |value: fn(&Noticed) -> Option<f64>| {
+        median(noticed.iter().filter_map(|noticed| value(noticed)).collect())
+    };
     Line {
         count: noticed.len(),
-        first: median(&noticed, |n| n.first_success_ms),
-        all: median(&noticed, |n| n.all_clients_ms),
+        first: of(|noticed| noticed.first_success_ms),
+        all: of(|noticed| noticed.all_clients_ms),
         failed: noticed.iter().map(|n| n.failed).sum(),
     }
 }
 
-/// Of those that came to it.
-fn median(noticed: &[&Noticed], value: impl Fn(&Noticed) -> Option<f64>) -> Option<f64> {
-    let mut values: Vec<_> = noticed.iter().filter_map(|noticed| value(noticed)).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+fn shown(ms: Option<f64>, digits: usize) -> String {
+    ms.map_or("-".to_owned(), |ms| format!("{ms:.digits$}"))
 }
 
-fn shown(ms: Option<f64>) -> String {
-    ms.map_or("-".to_owned(), |ms| format!("{ms:.1}"))
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use shardwire_testing_cassandra::Version;
+
+    use super::*;
+    use crate::load::Found;
+    use crate::tally::{Slow, Tally};
+
+    fn plan() -> Plan {
+        Plan {
+            version: Version::default(),
+            duration: Duration::from_secs(60),
+            concurrency: 64,
+            rate: 200,
+            seed: 1,
+        }
+    }
+
+    /// Eight kills and pauses, with the milliseconds to the first success of each.
+    fn outcome(driver: &'static str, kills: [f64; 8], pauses: [f64; 8]) -> Outcome {
+        let tally = Tally::new(64, Instant::now());
+        for fault in [[Fault::Kill; 8], [Fault::Pause; 8]].concat() {
+            tally.fault(fault, 0, Instant::now());
+        }
+        let mut faults = tally.noticed();
+        for (noticed, ms) in faults.iter_mut().zip(kills.into_iter().chain(pauses)) {
+            noticed.first_success_ms = Some(ms);
+            noticed.all_clients_ms = Some(ms + 200.0);
+        }
+        Outcome {
+            driver,
+            seconds: 60.0,
+            requests: 12_000,
+            failed: 0,
+            fault_free_rate: 200.0,
+            calm_rates: vec![199.0; 16],
+            faults,
+            rare: Slow::default(),
+            found: Found { acknowledged: 6_000, ..Found::default() },
+            spans: vec![(20, 0); 600],
+        }
+    }
+
+    fn both() -> Vec<Outcome> {
+        let ours = [1.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        vec![outcome("scylla", [1.5; 8], [1.0; 8]), outcome("shardwire", ours, [1.25; 8])]
+    }
+
+    #[test]
+    fn pairs_are_shown_and_judged() {
+        let report = Report::at_once(&plan(), both());
+        let text = report.text();
+        for line in [
+            "| kill -9 | shardwire | 8 | 1.00 | 201.0 | 0 |",
+            "| kill -9 | scylla | 8 | 1.50 | 201.5 | 0 |",
+            "| kill -9 | first success, ms | 8 | -0.50 | -0.50 | +7.50 | 7 | 1 \
+             | no later, by the medians |",
+            "| kill -9 | failed | 8 | +0 | +0 | +0 | 0 | 0 |  |",
+            "| SIGSTOP | first success, ms | 8 | +0.25 | +0.25 | +0.25 | 0 | 8 \
+             | later (p = 0.0039) |",
+            "| SIGSTOP | all clients, ms | 8 | +0.2 | +0.2 | +0.2 | 0 | 8 |  |",
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("| restart | first"), "none came");
+        let broken = report.broken(Gate::All);
+        assert_eq!(broken, ["SIGSTOP: first success later (p = 0.0039), 8 times of 8"]);
+        assert!(report.broken(Gate::Safety).is_empty());
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["paired"][0]["verdict"], "no later, by the medians");
+        assert_eq!(json["paired"][1]["first"]["more"], 8);
+    }
+
+    #[test]
+    fn what_did_not_run_at_once_is_not_judged() {
+        for report in
+            [Report::apart(&plan(), both()), Report::at_once(&plan(), both().split_off(1))]
+        {
+            assert!(!report.text().contains("ours less theirs"));
+            assert!(report.broken(Gate::All).is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_lost_breaks_each_gate() {
+        let mut outcomes = both();
+        outcomes[1].found.missing = 2;
+        outcomes[1].faults[3].first_success_ms = None;
+        let report = Report::at_once(&plan(), outcomes);
+        for gate in [Gate::All, Gate::Safety] {
+            let broken = report.broken(gate);
+            assert!(broken.contains(&"2 acknowledged writes lost".to_owned()), "{broken:?}");
+            assert!(broken.contains(&"no success after kill -9 of node 0".to_owned()));
+        }
+    }
 }

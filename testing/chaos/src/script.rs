@@ -32,6 +32,16 @@ impl Fault {
     }
 }
 
+/// Who goes through a script.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Form {
+    /// One driver: a round has each kind once.
+    Alone,
+    /// Two at once, to tell them apart by many faults: a round has each kind twice, but for
+    /// `Restart`, which hurts each node and takes longest.
+    Paired,
+}
+
 /// Times of a script, from its whole length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
@@ -44,28 +54,38 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    pub(crate) fn of(duration: Duration) -> Times {
+    pub(crate) fn of(duration: Duration, form: Form) -> Times {
         let part = |part: u32, min: u64, max: u64| {
             (duration / part).clamp(Duration::from_secs(min), Duration::from_secs(max))
         };
-        Times { warm_up: part(10, 4, 40), hold: part(75, 2, 8), calm: part(50, 4, 12) }
+        match form {
+            Form::Alone => {
+                Times { warm_up: part(10, 4, 40), hold: part(75, 2, 8), calm: part(50, 4, 12) }
+            }
+            // In a long run no shorter: four seconds of a pause are twice a request's deadline, and
+            // half of a calm, of which the rate is, has hundreds of requests.
+            Form::Paired => {
+                Times { warm_up: part(10, 4, 30), hold: part(75, 2, 4), calm: part(50, 4, 6) }
+            }
+        }
     }
 }
 
-/// Faults without an end, each kind once a round.
+/// Faults without an end, in rounds.
 #[derive(Debug)]
 pub(crate) struct Script {
     rng: fastrand::Rng,
     node_count: usize,
+    form: Form,
     round: Vec<Fault>,
 }
 
 impl Script {
-    pub(crate) fn new(seed: u64, node_count: usize) -> Script {
-        Script { rng: fastrand::Rng::with_seed(seed), node_count, round: Vec::new() }
+    pub(crate) fn new(seed: u64, node_count: usize, form: Form) -> Script {
+        Script { rng: fastrand::Rng::with_seed(seed), node_count, form, round: Vec::new() }
     }
 
-    /// Whether each kind came as often as the others.
+    /// Whether no kind is still to come.
     pub(crate) fn is_round_over(&self) -> bool {
         self.round.is_empty()
     }
@@ -74,6 +94,9 @@ impl Script {
     pub(crate) fn next(&mut self) -> (Fault, usize) {
         if self.round.is_empty() {
             self.round.extend(Fault::ALL);
+            if self.form == Form::Paired {
+                self.round.extend(Fault::ALL.iter().filter(|fault| **fault != Fault::Restart));
+            }
             self.rng.shuffle(&mut self.round);
         }
         let node = self.rng.usize(..self.node_count);
@@ -86,18 +109,22 @@ mod tests {
     use super::*;
 
     fn first(seed: u64, count: usize) -> Vec<(Fault, usize)> {
-        let mut script = Script::new(seed, 3);
+        let mut script = Script::new(seed, 3, Form::Alone);
         (0..count).map(|_| script.next()).collect()
     }
 
     #[test]
-    fn each_kind_comes_once_a_round() {
-        let mut script = Script::new(1, 3);
-        for _ in 0..10 {
-            assert!(script.is_round_over());
-            let mut round: Vec<_> = Fault::ALL.iter().map(|_| script.next().0).collect();
-            round.sort();
-            assert_eq!(round, Fault::ALL);
+    fn rounds_have_each_kind() {
+        use Fault::{DisableBinary, Kill, Pause, Restart};
+        let twice = [Kill, Kill, Pause, Pause, DisableBinary, DisableBinary, Restart];
+        for (form, kinds) in [(Form::Alone, &Fault::ALL[..]), (Form::Paired, &twice)] {
+            let mut script = Script::new(1, 3, form);
+            for _ in 0..10 {
+                assert!(script.is_round_over());
+                let mut round: Vec<_> = kinds.iter().map(|_| script.next().0).collect();
+                round.sort();
+                assert_eq!(round, kinds);
+            }
         }
     }
 
@@ -110,10 +137,16 @@ mod tests {
 
     #[test]
     fn short_scripts_have_short_times() {
-        let minute = Times::of(Duration::from_secs(60));
-        let sum = minute.warm_up + 3 * (minute.hold + minute.calm);
-        assert!(sum < Duration::from_secs(30), "{minute:?}");
-        let ten = Times::of(Duration::from_secs(600));
-        assert_eq!((ten.hold.as_secs(), ten.calm.as_secs()), (8, 12));
+        for form in [Form::Alone, Form::Paired] {
+            let minute = Times::of(Duration::from_secs(60), form);
+            let sum = minute.warm_up + 3 * (minute.hold + minute.calm);
+            assert!(sum < Duration::from_secs(30), "{minute:?}");
+        }
+        let seconds = |form| {
+            let times = Times::of(Duration::from_secs(600), form);
+            [times.warm_up, times.hold, times.calm].map(|time| time.as_secs())
+        };
+        assert_eq!(seconds(Form::Alone), [40, 8, 12]);
+        assert_eq!(seconds(Form::Paired), [30, 4, 6]);
     }
 }

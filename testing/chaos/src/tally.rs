@@ -70,9 +70,10 @@ pub(crate) struct Slow {
 }
 
 impl Tally {
-    pub(crate) fn new(client_count: u32) -> Tally {
+    /// Of a run that starts, or has started, at `start`.
+    pub(crate) fn new(client_count: u32, start: Instant) -> Tally {
         Tally {
-            start: Instant::now(),
+            start,
             client_count,
             spans: (0..SPANS_MAX).map(|_| Span::default()).collect(),
             fault_count: AtomicUsize::new(0),
@@ -81,15 +82,10 @@ impl Tally {
         }
     }
 
-    /// Since the start of the run.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.start.elapsed()
-    }
-
-    /// A fault happens now. From here on successes are those after it.
-    pub(crate) fn fault(&self, fault: Fault, node: usize) {
+    /// A fault happens, at an instant that is the same for all tallies. From here on successes are
+    /// those after it. Returns how many faults there were.
+    pub(crate) fn fault(&self, fault: Fault, node: usize, at: Instant) -> usize {
         let mut faults = self.faults.write().unwrap_or_else(PoisonError::into_inner);
-        let at = Instant::now();
         faults.push(Noticed {
             fault,
             node,
@@ -102,11 +98,12 @@ impl Tally {
             at,
         });
         self.fault_count.store(faults.len(), Ordering::Release);
+        faults.len()
     }
 
     /// All nodes are ready again.
     pub(crate) fn healed(&self) {
-        let seconds = self.elapsed().as_secs_f64();
+        let seconds = self.start.elapsed().as_secs_f64();
         let mut faults = self.faults.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = faults.last_mut() {
             last.healed_seconds = Some(seconds);
@@ -223,9 +220,9 @@ mod tests {
 
     #[test]
     fn successes_of_requests_begun_before_a_fault_do_not_count_for_it() {
-        let tally = Tally::new(2);
+        let tally = Tally::new(2, Instant::now());
         let early = tally.begin();
-        tally.fault(Fault::Kill, 1);
+        tally.fault(Fault::Kill, 1, Instant::now());
         let (mut a, mut b) = (0, 0);
         tally.end(early, &mut a, Ok(()));
         assert_eq!(tally.noticed()[0].first_success_ms, None);

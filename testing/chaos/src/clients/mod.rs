@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::ValueEnum;
 
 pub(crate) use official::Official;
 pub(crate) use shardwire::Shardwire;
@@ -24,12 +25,34 @@ pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const KEYSPACE: &str = "CREATE KEYSPACE IF NOT EXISTS chaos WITH replication = \
      {'class': 'NetworkTopologyStrategy', 'datacenter1': 3}";
 
-pub(crate) const TABLE: &str =
-    "CREATE TABLE IF NOT EXISTS chaos.facts (id bigint PRIMARY KEY, value blob)";
+/// What is asked, of a table that each driver has for itself.
+#[derive(Debug)]
+struct Statements {
+    table: String,
+    insert: String,
+    select: String,
+}
 
-pub(crate) const INSERT: &str = "INSERT INTO chaos.facts (id, value) VALUES (?, ?)";
+impl Statements {
+    fn of<C: Client>() -> Statements {
+        let table = format!("chaos.{}", C::NAME);
+        Statements {
+            insert: format!("INSERT INTO {table} (id, value) VALUES (?, ?)"),
+            select: format!("SELECT value FROM {table} WHERE id = ?"),
+            table: format!(
+                "CREATE TABLE IF NOT EXISTS {table} (id bigint PRIMARY KEY, value blob)"
+            ),
+        }
+    }
+}
 
-pub(crate) const SELECT: &str = "SELECT value FROM chaos.facts WHERE id = ?";
+/// The drivers that there are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Which {
+    Shardwire,
+    /// The official crate.
+    Scylla,
+}
 
 /// Why a request failed, in a word or two: errors are counted by it.
 #[derive(Debug)]
@@ -39,7 +62,7 @@ pub(crate) struct Failure {
     pub(crate) text: String,
 }
 
-/// A driver.
+/// A driver, connected.
 pub(crate) trait Client: Send + Sync + Sized + 'static {
     const NAME: &'static str;
 

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result};
 use shardwire::{Consistency, Error, ErrorKind, PreparedStatement, Session, SessionBuilder};
 
-use super::{
-    CONNECTION_TIMEOUT, Client, Failure, INSERT, KEYSPACE, REQUEST_TIMEOUT, SELECT, TABLE,
-};
+use super::{CONNECTION_TIMEOUT, Client, Failure, KEYSPACE, REQUEST_TIMEOUT, Statements};
 
 #[derive(Debug)]
 pub(crate) struct Shardwire {
@@ -28,14 +26,15 @@ impl Client for Shardwire {
             .await
             .context("shardwire can't connect")?;
         session.query_unpaged(KEYSPACE, ()).await.context(KEYSPACE)?;
-        session.query_unpaged(TABLE, ()).await.context(TABLE)?;
-        let prepare = async |text| {
-            let mut statement = session.prepare(text).await.context(text)?;
+        let Statements { table, insert, select } = Statements::of::<Self>();
+        session.query_unpaged(table.as_str(), ()).await.context(table)?;
+        let prepare = async |text: String| {
+            let mut statement = session.prepare(text.as_str()).await.context(text)?;
             statement.set_consistency(Consistency::Quorum);
             statement.set_is_idempotent(true);
             anyhow::Ok(statement)
         };
-        let (insert, select) = (prepare(INSERT).await?, prepare(SELECT).await?);
+        let (insert, select) = (prepare(insert).await?, prepare(select).await?);
         Ok(Self { session, insert, select })
     }
 
