@@ -6,21 +6,36 @@
 //! need. Where tokens are not spread, since they are no hashes or somebody has sought for such
 //! keys, the directory does not grow for them and a page becomes a tree.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
 use std::slice;
 
+use smallvec::SmallVec;
+
 use super::{Bytes, Partition, PartitionKey};
 
-/// Beyond so many partitions a page is split, or becomes a tree.
+/// Beyond so many partitions a page is split, or becomes a tree. Their tokens fill a cache line.
 const FEW: usize = 8;
 /// The directory has at most so many places per page.
 const PLACES_PER_PAGE: usize = 16;
 
-/// Partitions of some neighbouring tokens, ascending.
+/// A partition and its key.
+type Entry = (PartitionKey, Partition);
+
+/// A few partitions, ascending.
+#[derive(Debug, Default)]
+struct Few {
+    /// Tokens of the entries: looking for one of them takes no look at an entry.
+    tokens: SmallVec<[i64; FEW]>,
+    entries: SmallVec<[Box<Entry>; FEW]>,
+}
+
+/// Partitions of some neighbouring tokens.
 #[derive(Debug)]
 enum Sorted {
-    Few(Vec<(PartitionKey, Box<Partition>)>),
-    Many(BTreeMap<PartitionKey, Box<Partition>>),
+    Few(Few),
+    /// Where tokens are not spread.
+    Many(BTreeMap<PartitionKey, Box<Entry>>),
 }
 
 /// What all tokens share that begin with the same bits.
@@ -43,27 +58,67 @@ pub(super) struct Partitions {
 
 impl Default for Partitions {
     fn default() -> Self {
-        let page = Page { depth: 0, sorted: Sorted::Few(Vec::new()) };
+        let page = Page { depth: 0, sorted: Sorted::Few(Few::default()) };
         Self { directory: vec![0], bits: 0, pages: vec![page] }
     }
 }
 
-/// Where `(token, bytes)` is among a few, or would be.
-#[inline]
-fn place(few: &[(PartitionKey, Box<Partition>)], token: i64, bytes: &[u8]) -> Result<usize, usize> {
-    few.binary_search_by(|(key, _)| {
-        key.token.cmp(&token).then_with(|| key.bytes.as_slice().cmp(bytes))
-    })
+impl Few {
+    /// Where `(token, bytes)` is, or would be.
+    #[inline]
+    fn place(&self, token: i64, bytes: &[u8]) -> Result<usize, usize> {
+        let mut at = self.first_from(token);
+        // Two keys of one token are rare.
+        while self.tokens.get(at) == Some(&token)
+            && let Some(entry) = self.entries.get(at)
+        {
+            match entry.0.bytes.as_slice().cmp(bytes) {
+                Ordering::Equal => return Ok(at),
+                Ordering::Greater => return Err(at),
+                Ordering::Less => at += 1,
+            }
+        }
+        Err(at)
+    }
+
+    /// The first place with this token or one beyond it. All are looked at: it takes no branch.
+    #[inline]
+    fn first_from(&self, token: i64) -> usize {
+        self.tokens.iter().map(|known| usize::from(*known < token)).sum()
+    }
+
+    fn insert(&mut self, at: usize, key: PartitionKey, partition: Partition) {
+        self.tokens.insert(at, key.token);
+        self.entries.insert(at, Box::new((key, partition)));
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.tokens.remove(at);
+        self.entries.remove(at);
+    }
+
+    /// Takes away what is at this token or beyond it.
+    fn split_off(&mut self, token: i64) -> Self {
+        let at = self.first_from(token);
+        Self {
+            tokens: self.tokens.drain(at..).collect(),
+            entries: self.entries.drain(at..).collect(),
+        }
+    }
+}
+
+impl FromIterator<Box<Entry>> for Few {
+    fn from_iter<I: IntoIterator<Item = Box<Entry>>>(entries: I) -> Self {
+        let entries: SmallVec<[_; FEW]> = entries.into_iter().collect();
+        Self { tokens: entries.iter().map(|entry| entry.0.token).collect(), entries }
+    }
 }
 
 impl Sorted {
     /// Takes away what is at this token or beyond it.
     fn split_off(&mut self, token: i64) -> Self {
         match self {
-            Self::Few(few) => {
-                let at = few.partition_point(|(key, _)| key.token < token);
-                Self::Few(few.split_off(at))
-            }
+            Self::Few(few) => Self::Few(few.split_off(token)),
             Self::Many(many) => {
                 let first = PartitionKey { token, bytes: Bytes::new() };
                 Self::Many(many.split_off(&first)).pack()
@@ -74,13 +129,13 @@ impl Sorted {
     /// A tree of a few is a list.
     fn pack(self) -> Self {
         match self {
-            Self::Many(many) if many.len() <= FEW => Self::Few(many.into_iter().collect()),
+            Self::Many(many) if many.len() <= FEW => Self::Few(many.into_values().collect()),
             other => other,
         }
     }
 
     fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::Few(Vec::new()))
+        std::mem::replace(self, Self::Few(Few::default()))
     }
 }
 
@@ -106,16 +161,13 @@ impl Partitions {
     /// The partition whose key has these bytes, of which this is the token.
     #[inline]
     pub(super) fn find(&self, token: i64, bytes: &[u8]) -> Option<&Partition> {
-        match &self.pages.get(self.page_of(token))?.sorted {
-            Sorted::Few(few) => {
-                let at = place(few, token, bytes).ok()?;
-                few.get(at).map(|(_, partition)| &**partition)
-            }
+        let entry = match &self.pages.get(self.page_of(token))?.sorted {
+            Sorted::Few(few) => few.entries.get(few.place(token, bytes).ok()?),
             Sorted::Many(many) => {
-                let key = PartitionKey { token, bytes: Bytes::from_slice(bytes) };
-                many.get(&key).map(|partition| &**partition)
+                many.get(&PartitionKey { token, bytes: Bytes::from_slice(bytes) })
             }
-        }
+        };
+        entry.map(|entry| &entry.1)
     }
 
     /// The partition with this key; `new` is put there if there is none.
@@ -129,21 +181,24 @@ impl Partitions {
         let page = self.page_of(token);
         // That it is there is likelier than not, and then nothing has to be made room for.
         let found = match self.pages.get(page).map(|page| &page.sorted) {
-            Some(Sorted::Few(few)) => place(few, token, bytes).ok(),
+            Some(Sorted::Few(few)) => few.place(token, bytes).ok(),
             _ => None,
         };
-        let key = || PartitionKey { token, bytes: Bytes::from_slice(bytes) };
         let page = if found.is_some() { page } else { self.make_room(token) };
+        let key = || PartitionKey { token, bytes: Bytes::from_slice(bytes) };
         #[expect(clippy::indexing_slicing, reason = "the directory has numbers of pages")]
         match &mut self.pages[page].sorted {
-            Sorted::Many(many) => many.entry(key()).or_insert_with(|| Box::new(new())),
+            Sorted::Many(many) => {
+                let entry = || Box::new((key(), new()));
+                &mut many.entry(key()).or_insert_with(entry).1
+            }
             Sorted::Few(few) => {
                 let at = found.unwrap_or_else(|| {
-                    let at = place(few, token, bytes).unwrap_or_else(|at| at);
-                    few.insert(at, (key(), Box::new(new())));
+                    let at = few.place(token, bytes).unwrap_or_else(|at| at);
+                    few.insert(at, key(), new());
                     at
                 });
-                &mut few[at].1
+                &mut few.entries[at].1
             }
         }
     }
@@ -161,7 +216,7 @@ impl Partitions {
         let page = self.page_of(key.token);
         match self.pages.get_mut(page).map(|page| &mut page.sorted) {
             Some(Sorted::Few(few)) => {
-                if let Ok(at) = place(few, key.token, &key.bytes) {
+                if let Ok(at) = few.place(key.token, &key.bytes) {
                     few.remove(at);
                 }
             }
@@ -186,7 +241,7 @@ impl Partitions {
         loop {
             let at = self.page_of(token);
             let Some(page) = self.pages.get_mut(at) else { return at };
-            if matches!(&page.sorted, Sorted::Few(few) if few.len() < FEW) {
+            if matches!(&page.sorted, Sorted::Few(few) if few.entries.len() < FEW) {
                 return at;
             }
             if page.depth < self.bits || self.grow() {
@@ -196,7 +251,9 @@ impl Partitions {
             if let Some(page) = self.pages.get_mut(at)
                 && let Sorted::Few(few) = &mut page.sorted
             {
-                page.sorted = Sorted::Many(std::mem::take(few).into_iter().collect());
+                let entries = std::mem::take(few).entries.into_iter();
+                let by_key = entries.map(|entry| (entry.0.clone(), entry)).collect();
+                page.sorted = Sorted::Many(by_key);
             }
             return at;
         }
@@ -235,8 +292,8 @@ impl Partitions {
 /// What is left of a page.
 #[derive(Clone, Debug)]
 enum InPage<'a> {
-    Few(slice::Iter<'a, (PartitionKey, Box<Partition>)>),
-    Many(btree_map::Range<'a, PartitionKey, Box<Partition>>),
+    Few(slice::Iter<'a, Box<Entry>>),
+    Many(btree_map::Range<'a, PartitionKey, Box<Entry>>),
 }
 
 impl InPage<'_> {
@@ -262,8 +319,8 @@ impl Iter<'_> {
         let Some(page) = self.partitions.pages.get(page) else { return false };
         self.page = match &page.sorted {
             Sorted::Few(few) => {
-                let start = few.partition_point(|(key, _)| key.token < token);
-                InPage::Few(few.get(start..).unwrap_or_default().iter())
+                let from = few.entries.get(few.first_from(token)..);
+                InPage::Few(from.unwrap_or_default().iter())
             }
             Sorted::Many(many) => {
                 InPage::Many(many.range(PartitionKey { token, bytes: Bytes::new() }..))
@@ -282,11 +339,11 @@ impl<'a> Iterator for Iter<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let next = match &mut self.page {
-                InPage::Few(few) => few.next().map(|(key, partition)| (key, partition)),
-                InPage::Many(many) => many.next(),
+                InPage::Few(few) => few.next(),
+                InPage::Many(many) => many.next().map(|(_, entry)| entry),
             };
-            if let Some((key, partition)) = next {
-                return Some((key, partition));
+            if let Some(entry) = next {
+                return Some((&entry.0, &entry.1));
             }
             if !self.next_page(i64::MIN) {
                 return None;
