@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p shardwire-server --example load -- \
-//!     [--seconds 5] [--concurrency 128] [--keys 10000] [--lz4] [--stored [--read]]
+//!     [--seconds 5] [--concurrency 128] [--keys 10000] [--lz4] [--stored [--long]] [--read]
 //! ```
 //!
 //! It starts the node as a process of its own (the `shardwire-server` program beside this one),
@@ -29,6 +29,7 @@ struct Options {
     lz4: bool,
     stored: bool,
     read: bool,
+    long: bool,
 }
 
 fn options() -> Options {
@@ -39,6 +40,7 @@ fn options() -> Options {
         lz4: false,
         stored: false,
         read: false,
+        long: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -48,6 +50,7 @@ fn options() -> Options {
             "--concurrency" => options.concurrency = usize::try_from(number()).unwrap(),
             "--keys" => options.keys = i64::try_from(number()).unwrap(),
             "--read" => options.read = true,
+            "--long" => options.long = true,
             "--lz4" => options.lz4 = true,
             "--stored" => options.stored = true,
             other => panic!("unknown option {other}"),
@@ -144,8 +147,9 @@ fn long_string(text: &str) -> Vec<u8> {
 }
 
 /// An EXECUTE: consistency LOCAL_QUORUM, values, no metadata wanted, no more.
-fn execute(id: &[u8], key: i64, is_read: bool, lz4: bool) -> Vec<u8> {
-    let mut body = u16::try_from(id.len()).unwrap().to_be_bytes().to_vec();
+fn execute(id: &[u8], key: i64, is_read: bool, options: &Options) -> Vec<u8> {
+    let (flags, mut body) = if options.long { (4, vec![0, 0]) } else { (0, Vec::new()) };
+    body.extend(u16::try_from(id.len()).unwrap().to_be_bytes());
     body.extend(id);
     body.extend([0, 6, 0x03, 0, if is_read { 1 } else { 3 }]);
     body.extend([&[0, 0, 0, 8][..], &key.to_be_bytes()].concat());
@@ -154,13 +158,13 @@ fn execute(id: &[u8], key: i64, is_read: bool, lz4: bool) -> Vec<u8> {
         body.extend([0, 0, 0, 64]);
         body.extend([0xAB; 64]);
     }
-    if !lz4 {
-        return Client::frame(0, 10, &body);
+    if options.lz4 {
+        let mut compressed = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+        compressed.extend(lz4_flex::block::compress(&body));
+        body = compressed;
     }
-    let mut compressed = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
-    compressed.extend(lz4_flex::block::compress(&body));
-    let mut frame = Client::frame(0, 10, &compressed);
-    frame[1] = 1;
+    let mut frame = Client::frame(0, 10, &body);
+    frame[1] = flags | u8::from(options.lz4);
     frame
 }
 
@@ -231,7 +235,7 @@ fn main() {
     let frames = |client: &mut Client, text: &str, is_read: bool| -> Vec<Vec<u8>> {
         let prepared = client.call(9, &long_string(text));
         let id = &prepared[6..6 + usize::from(u16::from_be_bytes([prepared[4], prepared[5]]))];
-        (0..options.keys).map(|key| execute(id, key, is_read, options.lz4)).collect()
+        (0..options.keys).map(|key| execute(id, key, is_read, &options)).collect()
     };
     let mut requests = frames(&mut client, INSERT, false);
     let empty = resident_kib(node.id());
