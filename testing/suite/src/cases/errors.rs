@@ -155,7 +155,7 @@ async fn read_failure(context: &Context) -> Result<()> {
     // A coordinator warns of what it read itself, and at a quorum it may ask two others.
     let mut select = Statement::new(context.text("SELECT * FROM {ks}.t WHERE id = 2"));
     select.set_consistency(Consistency::All);
-    let result = session.query_unpaged(&select, ()).await?;
+    let result = session.query_unpaged(select, ()).await?;
     let warnings: Vec<_> = result.warnings().collect();
     ensure!(warnings.iter().any(|text| text.contains("tombstone")), "{warnings:?}");
     let text = "SELECT * FROM {ks}.t WHERE id = 1";
