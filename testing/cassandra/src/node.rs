@@ -16,8 +16,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::{self, Settings};
 
-/// Time that a node has to end by itself; three at once took 11 s on a busy machine.
-const STOP_DEADLINE: Duration = Duration::from_secs(60);
+/// Time that a node has to end by itself. Three at once took 11 s on a busy machine, but where
+/// messages to others don't get through, it waits a minute for them to, and as long for threads.
+const STOP_DEADLINE: Duration = Duration::from_secs(150);
 
 /// Time that nodetool has; for a node that is paused it would wait for ever.
 const NODETOOL_DEADLINE: Duration = Duration::from_secs(60);
