@@ -321,7 +321,7 @@ impl Cassandra {
     ///
     /// # Errors
     ///
-    /// There is no node of this number, or it has not ended within a minute.
+    /// There is no node of this number, or it has not ended within 150 s.
     pub fn stop(&mut self, index: usize) -> Result<()> {
         self.node(index)?.stop()
     }
