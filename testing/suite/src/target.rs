@@ -1,10 +1,12 @@
 //! A running cluster, whichever server it is.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use shardwire_server::{Cluster, Persona, Tls};
 use shardwire_testing_cassandra::{Cassandra, PASSWORD, USER};
 
@@ -16,6 +18,12 @@ pub(crate) const SHARDS: u16 = 2;
 
 /// Time that embedded nodes wait for others.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Time that a node of Cassandra has to close its connections to clients.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often to look whether it has.
+const CLOSE_POLL: Duration = Duration::from_millis(20);
 
 /// What makes Cassandra err, or warn, soon enough.
 const SETTINGS: [(&str, &str); 5] = [
@@ -215,6 +223,8 @@ impl Target {
             Nodes::Cassandra(cluster) => {
                 let pause = move |c: &mut Cassandra| {
                     c.nodetool(node, &["disablebinary"])?;
+                    let address = c.contact_points().get(node).copied();
+                    until_closed(address.context("no such node")?)?;
                     c.pause(node)
                 };
                 blocking(cluster, pause).await
@@ -313,4 +323,23 @@ async fn blocking<T: Send + 'static>(
     let cluster = Arc::clone(cluster);
     let run = move || f(&mut cluster.lock().unwrap_or_else(PoisonError::into_inner));
     tokio::task::spawn_blocking(run).await?
+}
+
+/// Returns when a node of this machine has closed its connections to clients: it begins to when it
+/// is told so, and a process that is stopped in the middle of it keeps the others open.
+fn until_closed(address: SocketAddr) -> Result<()> {
+    let SocketAddr::V4(address) = address else { bail!("{address} is not of IPv4") };
+    // As the kernel writes it. A client's end is no longer established once the node's is closed.
+    let remote =
+        format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
+    let is_open = |line: &str| {
+        let mut fields = line.split_whitespace().skip(2);
+        fields.next() == Some(&remote) && fields.next() == Some("01")
+    };
+    let start = Instant::now();
+    while fs::read_to_string("/proc/net/tcp")?.lines().any(is_open) {
+        ensure!(start.elapsed() < CLOSE_DEADLINE, "{address} has not closed its connections");
+        sleep(CLOSE_POLL);
+    }
+    Ok(())
 }
