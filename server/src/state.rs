@@ -573,7 +573,18 @@ impl Shared {
         node: NodeIndex,
         shard: u16,
     ) -> Arrival {
-        let token = plan.partitioner.token_of(key);
+        self.arrival_at(plan, plan.partitioner.token_of(key), node, shard)
+    }
+
+    /// Judges where a request for a partition of this token arrived.
+    #[inline]
+    pub(crate) fn arrival_at(
+        &self,
+        plan: &Plan,
+        token: i64,
+        node: NodeIndex,
+        shard: u16,
+    ) -> Arrival {
         let placement = plan.placement.as_ref();
         match placement.and_then(|placement| placement.shard_at(token, node, self.sharding)) {
             None => Arrival::WrongNode,

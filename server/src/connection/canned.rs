@@ -80,16 +80,6 @@ struct Sketch<'a> {
 }
 
 impl Connection {
-    /// Whether a request may be answered without looking at who asks, and at its header.
-    #[inline]
-    pub(super) fn has_pass(&self, header: Header) -> bool {
-        // Nobody has a pass before the log-in, and without being a superuser. Compression is the
-        // only flag that changes nothing here: the body is plain by now.
-        self.pass == Some(self.shared.roles.generation())
-            && header.flags & !1 == 0
-            && header.stream >= 0
-    }
-
     /// Answers from what is kept; `false` if the request has to be executed.
     #[inline]
     pub(super) fn try_canned(&mut self, header: Header, body: &[u8]) -> bool {

@@ -13,12 +13,12 @@ use super::params::{consistency, flag, read_flags, serial_consistency, timestamp
 use super::{Connection, Flow, TURN_TIME};
 use crate::coordinator::{Coordinator, Warnings};
 use crate::counters::Arrival;
-use crate::exec::direct::Direct;
 use crate::exec::plan::Plan;
 use crate::exec::result::{Metadata, write_rows_head};
 use crate::replicas::{Consistency, Health, Levels};
 use crate::wire::frame::{Header, begin, end, opcode};
 use crate::wire::read::{Reader, Value};
+use crate::wire::write::Writer;
 
 /// After so many requests it is looked at how long others have waited: a fraction of what they may.
 const CLOCK_STEP: u32 = 256;
@@ -61,43 +61,47 @@ impl Connection {
         let prepared = shared.node_states.get(self.node)?.prepared.borrow();
         let planned = prepared.get(id)?.planned();
         let (epoch, plan) = &*planned;
-        let (Some(direct), Some(placement)) = (&plan.direct, &plan.placement) else { return None };
+        let direct = plan.direct.as_ref()?;
+        let is_up = shared.node_states.iter().all(|state| state.pulse.health() == Health::Up);
         let is_known =
             known.is_none_or(|known| plan.columns.is_none() || plan.metadata_id() == known);
-        if *epoch != shared.epoch.get()
+        if !is_up
+            || *epoch != shared.epoch.get()
             || !is_known
             || body.len() > shared.limits.max_mutation_size / TIMES_FACTOR
         {
             return None;
         }
         let usual = self.usual(plan, &mut reader)?;
+        if !direct.is_granted(usual.consistency, self.node, |level| self.grants(plan, level)) {
+            return None;
+        }
         let values = &usual.values[..];
-        let token = direct.locate(values, &mut self.keys)?;
-        let arrival = match placement.shard_at(token, self.node, shared.sharding) {
-            None => Arrival::WrongNode,
-            Some(owner) if owner != self.shard => Arrival::WrongShard,
-            Some(_) => Arrival::Right,
-        };
+        let mut keys = shared.memory.keys.borrow_mut();
+        let token = direct.locate(values, &mut keys)?;
+        let arrival = shared.arrival_at(plan, token, self.node, self.shard);
         if arrival != Arrival::Right && self.asked.tablets && plan.has_tablets() {
             return None; // the reply tells of the tablet
-        }
-        let is_up = shared.node_states.iter().all(|state| state.pulse.health() == Health::Up);
-        if !is_up || !self.may_use(plan, direct, usual.consistency) {
-            return None;
         }
         let when = shared.when(usual.timestamp, None);
         let at = self.out.len();
         if direct.is_write() {
-            direct.write(values, &self.keys, token, when)?;
+            direct.write(values, &keys, token, when)?;
             begin(&mut self.out, self.version, stream, opcode::RESULT);
             self.out.extend_from_slice(&1_i32.to_be_bytes()); // VOID
         } else {
             let columns = plan.columns.as_deref()?;
             let metadata = if usual.skips_metadata { Metadata::Skipped } else { Metadata::Full };
             begin(&mut self.out, self.version, stream, opcode::RESULT);
-            write_rows_head(columns, metadata, self.dialect(), &mut self.out);
+            write_rows_head(
+                columns,
+                None,
+                metadata,
+                self.dialect(),
+                &mut Writer::new(&mut self.out),
+            );
             let most = shared.limits.tombstone_warn_threshold;
-            if direct.read(&self.keys, token, when.now_s, most, &mut self.out).is_none() {
+            if direct.read(&keys, token, when.now_s, most, &mut self.out).is_none() {
                 self.out.truncate(at);
                 return None;
             }
@@ -147,22 +151,68 @@ impl Connection {
     }
 
     /// Whether a level finds enough replicas wherever the row is, all nodes being up.
-    #[inline]
-    fn may_use(&self, plan: &Plan, direct: &Direct, consistency: Consistency) -> bool {
-        direct.is_granted(consistency, self.node) || self.find_replicas(plan, direct, consistency)
-    }
-
     #[cold]
-    fn find_replicas(&self, plan: &Plan, direct: &Direct, consistency: Consistency) -> bool {
+    fn grants(&self, plan: &Plan, consistency: Consistency) -> bool {
         let levels = Levels { consistency, ..Levels::default() };
         let warnings = &Warnings::default();
         let coordinator = Coordinator { shared: &self.shared, node: self.node, levels, warnings };
-        let finds = consistency != Consistency::Any
+        consistency != Consistency::Any
             && !consistency.is_serial()
-            && plan.placement.as_ref().is_some_and(|placement| coordinator.finds_all(placement));
-        if finds {
-            direct.grant(consistency, self.node);
+            && plan.placement.as_ref().is_some_and(|placement| coordinator.finds_all(placement))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Header;
+    use crate::exec::tests::Database;
+    use crate::persona::Persona;
+    use crate::wire::version::Version;
+
+    /// What is not usual in any way is left alone; if all were, nothing else would fail.
+    #[test]
+    fn usual_requests_go_the_short_way() {
+        let database = Database::with(Persona::Scylla);
+        database.run("CREATE TABLE ks.one (k int PRIMARY KEY, v int)");
+        let shared = Rc::new(database.0);
+        let insert = shared.prepare(0, "INSERT INTO ks.one (k, v) VALUES (?, ?)", None).unwrap().0;
+        let select = shared.prepare(0, "SELECT v FROM ks.one WHERE k = ?", None).unwrap().0;
+        let guests = &shared.node_states.get(0).unwrap().guests;
+        let guest = guests.admit(([127, 0, 0, 1], 1).into(), &shared.limits).unwrap();
+        let mut connection = Connection::new(Rc::clone(&shared), 0, 0, guest);
+        connection.version = Version::V4;
+        let mut call = |id: &[u8; 16], level: u8, flags: u8, values: &[&[u8]]| {
+            let count = u8::try_from(values.len()).unwrap();
+            let mut body = [&[0, 16][..], id, &[0, level, flags, 0, count]].concat();
+            values.iter().for_each(|value| Writer::new(&mut body).bytes(Some(value)));
+            let header = Header {
+                version: 4,
+                flags: 0,
+                stream: 7,
+                opcode: opcode::EXECUTE,
+                body_len: body.len(),
+            };
+            let is_short = connection.try_direct(header, &body).is_some();
+            (is_short, connection.out.split_off(0))
+        };
+        let (k, v): (&[u8], &[u8]) = (&[0, 0, 0, 1], &[0, 0, 0, 9]);
+        let void = [&[0x84, 0, 0, 7, opcode::RESULT, 0, 0, 0, 4][..], &[0, 0, 0, 1]].concat();
+        assert_eq!(call(&insert.id, 1, 1, &[k, v]), (true, void));
+        let (is_short, reply) = call(&select.id, 6, 3, &[k]);
+        assert!(is_short && reply.ends_with(&[&[0, 0, 0, 1, 0, 0, 0, 4], v].concat()), "{reply:?}");
+        let (is_short, reply) = call(&select.id, 6, 3, &[v]);
+        assert!(is_short && reply.ends_with(&[0, 0, 0, 0]), "no row: {reply:?}");
+        for (what, left) in [
+            ("another id", call(&[0; 16], 1, 1, &[k, v])),
+            ("a value too few", call(&insert.id, 1, 1, &[k])),
+            ("a short value", call(&insert.id, 1, 1, &[k, &[0]])),
+            ("too few replicas", call(&insert.id, 2, 1, &[k, v])),
+            ("too few replicas, once more", call(&insert.id, 2, 1, &[k, v])),
+            ("ANY", call(&insert.id, 0, 1, &[k, v])),
+            ("SERIAL", call(&select.id, 8, 1, &[k])),
+        ] {
+            assert_eq!(left, (false, Vec::new()), "{what}");
         }
-        finds
     }
 }

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use super::guests::{Guest, Verdict};
 use super::{INPUT_LEN, OUTPUT_LEN};
+use crate::exec::direct::Scratch;
 use crate::state::Shared;
 use crate::wire::compression::{Compressor, Decompressor};
 
@@ -37,6 +38,9 @@ pub(crate) struct Memory {
     outputs: RefCell<Vec<Vec<u8>>>,
     pub(super) compressor: RefCell<Compressor>,
     pub(super) decompressor: RefCell<Decompressor>,
+    /// Of the row that a request is about. One for all: a key may be long, and those who wait have
+    /// none.
+    pub(super) keys: RefCell<Scratch>,
     held_len: Cell<usize>,
     holders: RefCell<BTreeMap<u64, Rc<Guest>>>,
     holding_count: Cell<u64>,

@@ -29,7 +29,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::error::CqlError;
-use crate::exec::direct::Scratch;
 use crate::persona::Persona;
 use crate::routing::NodeIndex;
 use crate::state::{EventFrame, Shared};
@@ -149,7 +148,7 @@ pub(crate) struct Connection {
     stage: Stage,
     /// The role that has logged in; none where nobody has to.
     role: Option<String>,
-    /// Lets requests take the fast path as long as roles are as they were when it was given.
+    /// Lets requests take a fast path as long as roles are as they were when it was given.
     pass: Option<NonZeroU64>,
     /// Longest body of a request: shorter until the client is ready.
     body_len_max: usize,
@@ -168,8 +167,6 @@ pub(crate) struct Connection {
     extras: Extras,
     /// Reused for composite partition keys and keys of canned pages.
     scratch: Vec<u8>,
-    /// Reused for the keys of rows.
-    keys: Scratch,
     /// Those that went the short way.
     requests: u32,
     /// Since when requests are executed without others having had their turn.
@@ -218,7 +215,6 @@ impl Connection {
             stall: None,
             extras: Extras::default(),
             scratch: Vec::new(),
-            keys: Scratch::default(),
             requests: 0,
             turn: None,
         }
@@ -525,6 +521,16 @@ impl Connection {
     #[inline]
     fn dialect(&self) -> Dialect {
         Dialect { persona: self.shared.persona, version: self.version }
+    }
+
+    /// Whether a request may be answered without another look at who asks, and at its header.
+    #[inline]
+    fn has_pass(&self, header: Header) -> bool {
+        // Nobody has a pass before the log-in, and without being a superuser. Compression is the
+        // only flag that changes nothing here: the body is plain by now.
+        self.pass == Some(self.shared.roles.generation())
+            && header.flags & !1 == 0
+            && header.stream >= 0
     }
 
     #[inline]

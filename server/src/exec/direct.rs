@@ -6,14 +6,14 @@
 //! that is not usual is left, before anything has changed, to the way that all statements go. So
 //! nothing here says why.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::modify::When;
 use super::plan::Action;
 use super::restrict::RowValues;
 use crate::replicas::Consistency;
-use crate::routing::{NodeIndex, Partitioner, write_composite};
+use crate::routing::{NodeIndex, write_composite};
 use crate::schema::{Column, Table};
 use crate::store::{Partition, Stamp};
 use crate::value::order::write_ordered;
@@ -24,13 +24,20 @@ use crate::wire::write::Writer;
 #[derive(Debug)]
 pub(crate) struct Direct {
     table: Rc<Table>,
-    partitioner: Partitioner,
     /// Markers of the primary key's columns.
     key: Vec<usize>,
     work: Work,
-    /// Levels that find enough replicas as long as all nodes are up, one bit each, for clients of
-    /// one node.
-    granted: Cell<(NodeIndex, u16)>,
+    /// By the node that is asked.
+    granted: RefCell<Vec<Granted>>,
+}
+
+/// Levels, one bit each, as long as all nodes are up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Granted {
+    /// Those that were asked for.
+    known: u16,
+    /// Of these, the ones that find enough replicas.
+    granted: u16,
 }
 
 #[derive(Debug)]
@@ -81,10 +88,9 @@ impl Direct {
         }
         Some(Self {
             table: Rc::clone(table),
-            partitioner: table.partitioner,
             key: restrictions.row_markers(table)?,
             work,
-            granted: Cell::default(),
+            granted: RefCell::default(),
         })
     }
 
@@ -92,18 +98,33 @@ impl Direct {
         matches!(self.work, Work::Write { .. })
     }
 
-    /// Whether a level is known to find enough replicas for clients of `node`.
+    /// Whether a level finds enough replicas for clients of `node`; `find` tells, once.
     #[inline]
-    pub(crate) fn is_granted(&self, consistency: Consistency, node: NodeIndex) -> bool {
-        let (of, levels) = self.granted.get();
-        of == node && levels & 1 << consistency.code() != 0
+    pub(crate) fn is_granted(
+        &self,
+        level: Consistency,
+        node: NodeIndex,
+        find: impl FnOnce(Consistency) -> bool,
+    ) -> bool {
+        let bit = 1 << level.code();
+        let of_node = self.granted.borrow().get(node).copied().unwrap_or_default();
+        if of_node.known & bit == 0 {
+            return self.note(bit, node, find(level));
+        }
+        of_node.granted & bit != 0
     }
 
-    /// Remembers that it does.
-    pub(crate) fn grant(&self, consistency: Consistency, node: NodeIndex) {
-        let (of, levels) = self.granted.get();
-        let levels = if of == node { levels } else { 0 };
-        self.granted.set((node, levels | 1 << consistency.code()));
+    #[cold]
+    fn note(&self, bit: u16, node: NodeIndex, is_granted: bool) -> bool {
+        let mut all = self.granted.borrow_mut();
+        if all.len() <= node {
+            all.resize(node + 1, Granted::default());
+        }
+        if let Some(of_node) = all.get_mut(node) {
+            of_node.known |= bit;
+            of_node.granted |= if is_granted { bit } else { 0 };
+        }
+        is_granted
     }
 
     /// Puts the keys of the row that `values` name into `scratch`, and gives the token; nothing if
@@ -125,10 +146,10 @@ impl Direct {
         for ((column, desc), marker) in columns.zip(of_row) {
             write_ordered(&column.typ, checked(column, values, *marker)?, *desc, row);
         }
-        (!partition.is_empty()).then(|| self.partitioner.token_of(partition))
+        (!partition.is_empty()).then(|| self.table.partitioner.token_of(partition))
     }
 
-    /// Writes the row that `scratch` names; false if it can't be done here.
+    /// Writes the row that `scratch` names; `None`, and nothing has changed, if it can't.
     #[inline]
     pub(crate) fn write(
         &self,
@@ -165,7 +186,8 @@ impl Direct {
         Some(())
     }
 
-    /// Appends the cells of the row that `scratch` names, after the number of rows: 0 or 1.
+    /// Appends the number of rows, 0 or 1, and the cells of the row that `scratch` names; `None` if it
+    /// can't.
     #[inline]
     pub(crate) fn read(
         &self,

@@ -92,9 +92,8 @@ pub(crate) fn write_outcome(
     match outcome {
         Outcome::Void => out.int(1),
         Outcome::Rows(rows) => {
-            out.int(2);
             let state = rows.paging_state.as_deref();
-            write_metadata(&rows.columns, state, metadata, dialect, &mut out);
+            write_rows_head(&rows.columns, state, metadata, dialect, &mut out);
             out.len(rows.row_count);
             out.raw(&rows.cells);
         }
@@ -130,16 +129,16 @@ pub(crate) fn write_change(change: &Change, out: &mut Writer<'_>) {
     }
 }
 
-/// Appends the beginning of a RESULT of rows that are all there: what follows is their number.
+/// Appends the beginning of a RESULT of rows; what follows is their number.
 pub(crate) fn write_rows_head(
     columns: &ResultColumns,
+    paging_state: Option<&[u8]>,
     metadata: Metadata,
     dialect: Dialect,
-    out: &mut Vec<u8>,
+    out: &mut Writer<'_>,
 ) {
-    let mut out = Writer::new(out);
     out.int(2);
-    write_metadata(columns, None, metadata, dialect, &mut out);
+    write_metadata(columns, paging_state, metadata, dialect, out);
 }
 
 fn write_metadata(

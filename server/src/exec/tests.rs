@@ -43,7 +43,7 @@ pub(crate) fn shared(persona: Persona, users: Users) -> Shared {
     .unwrap()
 }
 
-pub(super) struct Database(pub(super) Shared);
+pub(crate) struct Database(pub(crate) Shared);
 
 impl Database {
     /// A keyspace `ks` with `t (p int, a int, b text, v int, PRIMARY KEY (p, a, b))`, `a` DESC.
@@ -51,7 +51,7 @@ impl Database {
         Self::with(Persona::Scylla)
     }
 
-    pub(super) fn with(persona: Persona) -> Self {
+    pub(crate) fn with(persona: Persona) -> Self {
         let database = Self(shared(persona, Users::default()));
         database.run(
             "CREATE KEYSPACE ks WITH replication = \
@@ -70,7 +70,7 @@ impl Database {
     }
 
     #[track_caller]
-    pub(super) fn run(&self, text: &str) -> Outcome {
+    pub(crate) fn run(&self, text: &str) -> Outcome {
         self.try_run(text, Bindings::default()).unwrap_or_else(|error| panic!("{text}: {error:?}"))
     }
 
