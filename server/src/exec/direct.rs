@@ -186,8 +186,8 @@ impl Direct {
         Some(())
     }
 
-    /// Appends the number of rows, 0 or 1, and the cells of the row that `scratch` names; `None` if it
-    /// can't.
+    /// Appends the number of rows, 0 or 1, and the cells of the row that `scratch` names; `None` if
+    /// it can't.
     #[inline]
     pub(crate) fn read(
         &self,
