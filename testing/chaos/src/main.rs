@@ -36,6 +36,7 @@ use shardwire_testing_cassandra::Version;
 use crate::clients::Which;
 use crate::report::{Gate, Report};
 use crate::run::{Plan, run};
+use crate::script::Fault;
 
 /// Hurts the nodes of Apache Cassandra under load, and shows what clients notice.
 #[derive(Debug, Parser)]
@@ -60,6 +61,9 @@ struct Options {
     /// Which faults come when, and at which nodes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Kinds of faults, separated by commas, such as one that is to be looked at many times.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Fault::ALL)]
+    faults: Vec<Fault>,
     /// 4.1 or 5.0.
     #[arg(long, default_value_t = Version::default())]
     version: Version,
@@ -101,6 +105,7 @@ fn try_main(options: &Options) -> Result<bool> {
         concurrency: options.concurrency,
         rate: options.rate,
         seed: options.seed,
+        faults: options.faults.clone(),
     };
     let report = if options.apart {
         let each: Result<Vec<_>> = drivers.chunks(1).map(|driver| run(driver, &plan)).collect();

@@ -262,6 +262,7 @@ mod tests {
             concurrency: 64,
             rate: 200,
             seed: 1,
+            faults: Fault::ALL.to_vec(),
         }
     }
 

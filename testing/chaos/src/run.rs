@@ -31,7 +31,7 @@ const PORT_POLL: Duration = Duration::from_millis(5);
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What each driver has to go through.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) version: Version,
     pub(crate) duration: Duration,
@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) concurrency: u32,
     pub(crate) rate: u32,
     pub(crate) seed: u64,
+    /// Kinds of faults.
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// What one driver made of it.
@@ -79,7 +81,7 @@ pub(crate) fn run(drivers: &[Which], plan: &Plan) -> Result<Vec<Outcome>> {
     let progress = stage.show_progress(&sides, plan);
     sleep(times.warm_up);
     let mut calms = Vec::new();
-    let mut script = Script::new(plan.seed, NODE_COUNT, form);
+    let mut script = Script::new(plan.seed, NODE_COUNT, form, &plan.faults);
     let performed = stage.perform(&mut cluster, &nodes, plan, times, &mut script, &mut calms);
     let seconds = stage.start.elapsed().as_secs_f64();
     drop(clock);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 /// What is done to a node, or to all of them.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Fault {
     /// SIGKILL; later the node is started again on its data.
@@ -76,13 +77,22 @@ impl Times {
 pub(crate) struct Script {
     rng: fastrand::Rng,
     node_count: usize,
-    form: Form,
+    /// What a round has.
+    kinds: Vec<Fault>,
     round: Vec<Fault>,
 }
 
 impl Script {
-    pub(crate) fn new(seed: u64, node_count: usize, form: Form) -> Script {
-        Script { rng: fastrand::Rng::with_seed(seed), node_count, form, round: Vec::new() }
+    /// Of the kinds in `faults`, each once however often it is named.
+    pub(crate) fn new(seed: u64, node_count: usize, form: Form, faults: &[Fault]) -> Script {
+        let once = Fault::ALL.into_iter().filter(|fault| faults.contains(fault));
+        let mut kinds: Vec<_> = once.collect();
+        if form == Form::Paired {
+            let twice: Vec<_> = kinds.iter().copied().filter(|f| *f != Fault::Restart).collect();
+            kinds.extend(twice);
+        }
+        let rng = fastrand::Rng::with_seed(seed);
+        Script { rng, node_count, kinds, round: Vec::new() }
     }
 
     /// Whether no kind is still to come.
@@ -93,10 +103,7 @@ impl Script {
     /// The next fault, and the node, of `Restart` the first one.
     pub(crate) fn next(&mut self) -> (Fault, usize) {
         if self.round.is_empty() {
-            self.round.extend(Fault::ALL);
-            if self.form == Form::Paired {
-                self.round.extend(Fault::ALL.iter().filter(|fault| **fault != Fault::Restart));
-            }
+            self.round.clone_from(&self.kinds);
             self.rng.shuffle(&mut self.round);
         }
         let node = self.rng.usize(..self.node_count);
@@ -109,7 +116,7 @@ mod tests {
     use super::*;
 
     fn first(seed: u64, count: usize) -> Vec<(Fault, usize)> {
-        let mut script = Script::new(seed, 3, Form::Alone);
+        let mut script = Script::new(seed, 3, Form::Alone, &Fault::ALL);
         (0..count).map(|_| script.next()).collect()
     }
 
@@ -117,8 +124,14 @@ mod tests {
     fn rounds_have_each_kind() {
         use Fault::{DisableBinary, Kill, Pause, Restart};
         let twice = [Kill, Kill, Pause, Pause, DisableBinary, DisableBinary, Restart];
-        for (form, kinds) in [(Form::Alone, &Fault::ALL[..]), (Form::Paired, &twice)] {
-            let mut script = Script::new(1, 3, form);
+        let some = [Restart, DisableBinary, Restart];
+        for (form, faults, kinds) in [
+            (Form::Alone, &Fault::ALL[..], &Fault::ALL[..]),
+            (Form::Paired, &Fault::ALL, &twice),
+            (Form::Alone, &some, &[DisableBinary, Restart]),
+            (Form::Paired, &some, &[DisableBinary, DisableBinary, Restart]),
+        ] {
+            let mut script = Script::new(1, 3, form, faults);
             for _ in 0..10 {
                 assert!(script.is_round_over());
                 let mut round: Vec<_> = kinds.iter().map(|_| script.next().0).collect();

@@ -62,7 +62,7 @@ impl<C: Client> Driven<C> {
         let client = runtime.block_on(connected).context("connecting panicked")??;
         Ok(Self {
             client: Arc::new(client),
-            plan: *plan,
+            plan: plan.clone(),
             tasks: Vec::new(),
             written: Vec::new(),
             runtime,
