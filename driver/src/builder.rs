@@ -283,6 +283,28 @@ impl SessionBuilder {
         self
     }
 
+    /// Sets after how long other nodes are preferred to one that brings nothing; 200 ms by default,
+    /// `None` for never.
+    ///
+    /// A node that was stopped or hangs keeps its connections open, and requests given to it wait
+    /// for their deadline. While requests wait on a connection on which nothing at all comes, the
+    /// node is asked OPTIONS after half of this time, which it answers however long its queries
+    /// take. If it does not, the connection comes after those of all other nodes in each plan,
+    /// until anything comes on it. What is in flight there is left alone: a retry is not safe for
+    /// each request, and a reply may still come.
+    ///
+    /// Silence is looked for together with deadlines: not while no request has a time-out.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let builder = shardwire::SessionBuilder::new()
+    ///     .slow_replica_avoidance(Some(Duration::from_millis(500)));
+    /// ```
+    pub fn slow_replica_avoidance(mut self, silence_max: Option<Duration>) -> Self {
+        self.settings.limits.silence_max = silence_max;
+        self
+    }
+
     /// Sets the shortest and the longest pause between attempts to reconnect; 50 ms and 10 s by
     /// default, doubling, with jitter.
     ///

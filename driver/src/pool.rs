@@ -91,7 +91,8 @@ impl NodePool {
     }
 
     /// The connection that a request for `token` belongs on: the token's shard if it is known and
-    /// connected, else any that is open.
+    /// connected, else any that answers. None if the shard is silent: to ask it by way of another
+    /// one helps nobody.
     #[inline]
     pub(crate) fn pick(&self, token: Option<Token>) -> Option<&Conn> {
         let first = match (self.sharder, token) {
@@ -101,9 +102,22 @@ impl NodePool {
         };
         let index = if self.per_shard == 1 { first } else { self.less_used(first) };
         match self.conns.get(index) {
-            Some(conn) if conn.is_open() => Some(conn),
+            Some(conn) if conn.answers() => Some(conn),
+            Some(conn) if conn.is_silent() => None,
             _ => self.pick_any(),
         }
+    }
+
+    /// The silent connection that a request for `token` is given to when no node answers that it
+    /// could be given to instead: the shard's own before others.
+    #[cold]
+    pub(crate) fn pick_silent(&self, token: Option<Token>) -> Option<&Conn> {
+        let first = match (self.sharder, token) {
+            (Some(sharder), Some(token)) => usize::from(sharder.shard_of(token)) * self.per_shard,
+            _ => 0,
+        };
+        let (before, after) = self.conns.split_at_checked(first)?;
+        after.iter().chain(before).find(|conn| conn.is_silent())
     }
 
     /// Of the connections to one shard, the less used of two neighbours picked at random.
@@ -111,18 +125,18 @@ impl NodePool {
         let a = first + fastrand::usize(..self.per_shard);
         let b = if a + 1 < first + self.per_shard { a + 1 } else { first };
         let load = |index: usize| match self.conns.get(index) {
-            Some(conn) if conn.is_open() => conn.slots.in_use(),
+            Some(conn) if conn.answers() => conn.slots.in_use(),
             _ => u32::MAX,
         };
         if load(b) < load(a) { b } else { a }
     }
 
-    /// Any open connection, from a random one on.
+    /// Any connection that answers, from a random one on.
     #[cold]
     fn pick_any(&self) -> Option<&Conn> {
         let start = fastrand::usize(..self.conns.len().max(1));
         let (before, after) = self.conns.split_at_checked(start)?;
-        after.iter().chain(before).find(|conn| conn.is_open())
+        after.iter().chain(before).find(|conn| conn.answers())
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -14,6 +14,7 @@ use shardwire_protocol::consistency::Consistency;
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{Opcode, ResponseHeader};
 use shardwire_protocol::response::{Agreed, Body, ErrorDetail, Response};
+use shardwire_protocol::routing::Token;
 use shardwire_sync::{Lease, Outcome, SlotId, Ticket, Waited};
 
 use crate::connection::submit::{Refusal, Turn};
@@ -32,6 +33,8 @@ mod with_consistency;
 
 use with_consistency::WithConsistency;
 
+/// Added to the place in the plan in its second pass, over the nodes that are silent.
+const SILENT_PASS: u16 = 1 << 15;
 /// How often one node may be asked once more.
 const SAME_TARGET_RETRIES_MAX: u8 = 1;
 
@@ -97,7 +100,7 @@ pub(crate) struct Request<'a, O: Operation<'a>> {
     /// Absolute, in ticks; 0 for none. Set with the first attempt.
     deadline: u32,
     started: bool,
-    /// Which node of the plan is next.
+    /// Which node of the plan is next; from [`SILENT_PASS`] on, in the second pass.
     attempt: u16,
     /// Re-prepared already; a node that still does not know the statement is not asked again.
     reprepared: bool,
@@ -204,7 +207,8 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         }
     }
 
-    /// Goes through the nodes of the plan; `Step::Again` if none of them has an open connection.
+    /// Goes through the nodes of the plan, first those that answer; `Step::Again` if none of them
+    /// has an open connection.
     #[inline]
     fn try_plan(&mut self, topology: &Topology, len: usize, cx: &mut Context<'_>) -> Step {
         let routing = match self.op.route(topology) {
@@ -215,6 +219,30 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
         while let Some(node) = plan.nth(usize::from(self.attempt)) {
             let pool = node.pool().and_then(|index| self.session.pools.get(index));
             if let Some(conn) = pool.and_then(|pool| pool.pick(routing.token)) {
+                match self.submit(conn, len, Turn::New, cx) {
+                    Step::Again => {} // closed just now
+                    other => return other,
+                }
+            }
+            self.attempt = self.attempt.saturating_add(1);
+        }
+        self.try_silent(&plan, routing.token, len, cx)
+    }
+
+    /// Goes through the nodes of the plan that are silent. Nobody else is left to be asked.
+    #[cold]
+    #[inline(never)]
+    fn try_silent(
+        &mut self,
+        plan: &Plan<'_>,
+        token: Option<Token>,
+        len: usize,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        self.attempt = self.attempt.max(SILENT_PASS);
+        while let Some(node) = plan.nth(usize::from(self.attempt - SILENT_PASS)) {
+            let pool = node.pool().and_then(|index| self.session.pools.get(index));
+            if let Some(conn) = pool.and_then(|pool| pool.pick_silent(token)) {
                 match self.submit(conn, len, Turn::New, cx) {
                     Step::Again => {} // closed just now
                     other => return other,

@@ -539,7 +539,7 @@ impl Inner {
         pool.is_some_and(|pool| pool.is_open())
     }
 
-    /// One open connection of each node.
+    /// A connection of each node that answers.
     pub(crate) fn one_conn_per_node(&self) -> impl Iterator<Item = &Conn> {
         let topology = self.topology.load_full();
         let pools: Vec<u32> = topology.nodes.iter().filter_map(|node| node.pool()).collect();

@@ -38,6 +38,9 @@ pub(crate) struct Limits {
     pub(crate) group_len: usize,
     /// Replies outstanding to abandoned requests before a connection is replaced.
     pub(crate) orphans_max: u32,
+    /// Time in which a connection brings nothing, while requests wait, before others are preferred;
+    /// `None` for ever.
+    pub(crate) silence_max: Option<Duration>,
 }
 
 impl Limits {
@@ -66,6 +69,7 @@ impl Default for Limits {
             response_len_max: 256 * 1024 * 1024,
             group_len: 64,
             orphans_max: 4_096,
+            silence_max: Some(Duration::from_millis(200)),
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
+use shardwire_protocol::header::Version;
 use shardwire_sync::{ChunkPool, Receiver};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
@@ -21,9 +22,10 @@ use super::group::{Command, Group, Side, SocketWaker, bits};
 use super::handshake::Established;
 use super::opening::Opening;
 use super::segments::Segments;
+use super::silence::{Due, Silence};
 use super::writer::Flushed;
 use super::{Conn, Framing, Reply, State};
-use crate::clock::TICK;
+use crate::clock::{self, TICK};
 use crate::error::Lost;
 use crate::pool::{EventSink, NodePool};
 use crate::runtime::{Alarm, Instant};
@@ -49,6 +51,8 @@ pub(crate) struct IoTask {
     idle_ticks: u32,
     /// Connections whose flush was put off by one turn, so that more can gather.
     held: u64,
+    /// In ticks; `None` for ever.
+    silence_max: Option<u32>,
 }
 
 /// Receive memory of one I/O task.
@@ -71,6 +75,7 @@ pub(super) struct Socket {
     pub(super) segments: Option<Box<Segments>>,
     /// What opens TLS's records.
     opening: Option<Box<Opening>>,
+    silence: Silence,
     read_waker: Waker,
     write_waker: Waker,
 }
@@ -98,6 +103,7 @@ impl IoTask {
             alarm_at: Instant::now(),
             idle_ticks: 2,
             held: 0,
+            silence_max: limits.silence_max.map(clock::ticks),
         }
     }
 
@@ -140,6 +146,7 @@ impl IoTask {
                 }
             },
             opening: opening.map(Box::new),
+            silence: Silence::default(),
             read_waker: read_waker.clone(),
             write_waker,
         });
@@ -198,6 +205,9 @@ impl IoTask {
                     let len = buf.filled().len();
                     if len == 0 {
                         return Err(Lost::ClosedByPeer);
+                    }
+                    if socket.silence.hear() {
+                        conn.is_heard_again();
                     }
                     if socket.opening.is_some() {
                         completed += socket.open(len, conn, memory, &self.limits, events)?;
@@ -298,12 +308,15 @@ impl IoTask {
         let now = self.group.clock.coarse();
         let mut pending = false;
         let mut replace = 0u64;
-        for (index, conn) in (0..self.sockets.len())
-            .filter_map(|index| Some((index, self.pool.conns.get(self.first + index)?)))
-        {
+        let mut is_in_doubt = false;
+        let conns = self.pool.conns.get(self.first..).unwrap_or_default();
+        for (index, (socket, conn)) in self.sockets.iter_mut().zip(conns).enumerate() {
             if conn.slots.in_use() > 0 {
                 pending = true;
                 conn.slots.expire(now);
+                if let (Some(socket), Some(max)) = (socket, self.silence_max) {
+                    is_in_doubt |= socket.listen(conn, now, max);
+                }
                 if conn.slots.orphans() > self.limits.orphans_max {
                     replace |= 1 << index;
                 }
@@ -313,10 +326,26 @@ impl IoTask {
                 conn.waiting.expire(now);
             }
         }
+        if is_in_doubt {
+            self.ask_all(now);
+        }
         for index in bits(replace) {
             self.close(index, Lost::TooManyOrphans);
         }
         self.idle_ticks = if pending { 0 } else { self.idle_ticks + 1 };
+    }
+
+    /// One connection does not answer: what about the others of the node?
+    #[cold]
+    fn ask_all(&mut self, now: u32) {
+        let conns = self.pool.conns.get(self.first..).unwrap_or_default();
+        for (socket, conn) in self.sockets.iter_mut().zip(conns) {
+            if let Some(socket) = socket
+                && socket.silence.doubt(now)
+            {
+                conn.ask(socket.version());
+            }
+        }
     }
 
     fn shut_down(&mut self) {
@@ -334,6 +363,21 @@ impl IoTask {
 }
 
 impl Socket {
+    /// Notes whether the node answers; whether it is to be asked.
+    fn listen(&mut self, conn: &Conn, now: u32, silence_max: u32) -> bool {
+        let is_awaited = conn.slots.in_use() > conn.slots.orphans();
+        let due = self.silence.look(now, is_awaited, silence_max);
+        if due == Due::Avoid {
+            conn.is_silent_now();
+        }
+        due == Due::Ask
+    }
+
+    /// Of requests.
+    fn version(&self) -> Version {
+        if self.segments.is_some() { Version::V5 } else { Version::V4 }
+    }
+
     /// Opens what has arrived, the last `len` bytes of it just now, and takes out all whole frames;
     /// returns how many requests they completed.
     fn open(

@@ -13,6 +13,7 @@ pub(crate) mod io;
 mod login;
 mod opening;
 mod segments;
+mod silence;
 pub(crate) mod submit;
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,8 @@ pub(crate) enum Framing {
 pub(crate) enum State {
     Closed = 0,
     Open = 1,
+    /// Open, but nothing has come for so long that other nodes are preferred; see `silence.rs`.
+    Silent = 2,
 }
 
 pub(crate) struct Conn {
@@ -123,8 +126,25 @@ impl Conn {
 
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
+        self.state() != State::Closed as u8
+    }
+
+    /// Whether it is open and not silent.
+    #[inline]
+    pub(crate) fn answers(&self) -> bool {
+        self.state() == State::Open as u8
+    }
+
+    /// Whether requests are better given to another node.
+    #[inline]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.state() == State::Silent as u8
+    }
+
+    #[inline]
+    fn state(&self) -> u8 {
         // Pairs with the `Release` in `set_state`: the socket is in place before it is open.
-        self.state.load(Ordering::Acquire) == State::Open as u8
+        self.state.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_state(&self, state: State) {

@@ -390,6 +390,61 @@ async fn expires_within_a_few_ticks_and_then_falls_silent() {
     }
 }
 
+/// With a limit of 100 ms, which a request outlasts by far.
+async fn quiet_pair() -> Pair {
+    let silence_max = Some(Duration::from_millis(100));
+    Pair::new(Limits { silence_max, ..Limits::default() }).await
+}
+
+/// In ticks: a second. The clock may jump by a tenth of that where the test is not let run.
+const OUTLASTS: u32 = 200;
+
+#[tokio::test]
+async fn a_connection_is_silent_that_owes_all_and_says_nothing() {
+    let mut pair = quiet_pair().await;
+    let id = pair.submit(OUTLASTS).await.unwrap();
+    let streams = pair.receive(2).await; // the second one asks whether it answers
+    assert!(matches!(pair.outcome(id).await, Outcome::Expired));
+    assert!(pair.pool.conns[0].is_silent());
+    assert!(pair.pool.is_open() && pair.pool.pick(None).is_none());
+    assert!(pair.pool.pick_silent(None).is_some());
+
+    // The late reply is enough, though nobody waits for it.
+    let id = pair.submit(0).await.unwrap();
+    let stream = pair.receive(1).await[0];
+    pair.send(&void(streams[0])).await;
+    pair.send(&void(stream)).await;
+    assert!(matches!(pair.reply(id).await, Reply::Void));
+    assert!(pair.pool.conns[0].answers());
+    assert!(pair.pool.pick(None).is_some() && pair.pool.pick_silent(None).is_none());
+    assert!(pair.log.lost.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_connection_that_answers_is_not_silent_however_long_a_request_takes() {
+    let mut pair = quiet_pair().await;
+    let id = pair.submit(OUTLASTS).await.unwrap();
+    pair.receive(1).await;
+    for _ in 0..2 {
+        let stream = pair.receive(1).await[0];
+        let supported = frame(Opcode::Supported, 0, stream, &[0, 0]);
+        pair.send(&supported).await;
+    }
+    // Behind what was answered; one more question may come first.
+    let last = pair.submit(0).await.unwrap();
+    loop {
+        let stream = pair.receive(1).await[0];
+        pair.send(&void(stream)).await;
+        if stream == last.stream().cast_signed() {
+            break;
+        }
+    }
+    assert!(matches!(pair.reply(last).await, Reply::Void));
+    let conn = &pair.pool.conns[0];
+    assert!(conn.answers());
+    assert!(poll_fn(|cx| Poll::Ready(conn.slots.poll(id, cx.waker()))).await.is_pending());
+}
+
 #[tokio::test]
 async fn a_panicking_serializer_leaves_nothing_behind() {
     let mut pair = Pair::new(Limits::default()).await;

@@ -232,6 +232,19 @@ impl Target {
         }
     }
 
+    /// Stops a node's process, or all that an embedded node does: its clients stay connected.
+    ///
+    /// # Errors
+    ///
+    /// The launcher's.
+    pub async fn hang(&self, node: usize) -> Result<()> {
+        self.note(node, Hurt::Paused);
+        match &self.nodes {
+            Nodes::Embedded(cluster) => Ok(cluster.pause_node(node).await?),
+            Nodes::Cassandra(cluster) => blocking(cluster, move |c| c.pause(node)).await,
+        }
+    }
+
     /// Lets a paused node go on and listen; returns when the others know.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ pub(super) const CASES: &[Case] = &[
     case!(nodes::killed_and_started_again).three_nodes().alone(),
     case!(nodes::down).three_nodes().alone(),
     case!(nodes::paused).three_nodes().alone(),
+    case!(nodes::silent).three_nodes().alone(),
     case!(nodes::all_gone).one_node().alone(),
 ];
 
@@ -225,6 +226,54 @@ async fn paused(context: &Context) -> Result<()> {
     // It answers again, and so do all.
     for ((name, session), prepared) in sessions.iter().zip(&prepared) {
         session.execute_unpaged(&prepared.write, (1, 1)).await.with_context(|| name.to_string())?;
+    }
+    Ok(())
+}
+
+/// A node that stays connected and answers nobody: a request meets it, and no other goes there,
+/// long before its peers hold it for down. When it answers again it is asked again.
+async fn silent(context: &Context) -> Result<()> {
+    const IN_A_ROW: i32 = 100; // without one of them at the third node
+    let sessions = sessions(context).await?;
+    let target = context.target();
+    let mut inserts = Vec::new();
+    for (_, session) in &sessions {
+        let mut insert = insert(context, session).await?;
+        insert.set_request_timeout(Some(Duration::from_secs(2)));
+        inserts.push(insert);
+    }
+    let third = *target.contact_points().get(2).context("no third node")?;
+    target.hang(2).await?;
+    let asked = sessions.iter().zip(&inserts).map(|((name, session), insert)| async move {
+        let (mut missed, mut in_a_row) = (0, 0);
+        while in_a_row < IN_A_ROW {
+            match session.execute_unpaged(insert, (in_a_row, 1)).await {
+                Ok(_) => in_a_row += 1,
+                Err(error) => {
+                    let is_first = missed == 0 && error.kind() == ErrorKind::Timeout;
+                    ensure!(is_first, "{name}: after {missed} missed: {error:?}");
+                    (missed, in_a_row) = (1, 0);
+                }
+            }
+        }
+        ensure!(missed == 1, "{name}: the third node was not asked");
+        Ok(())
+    });
+    try_join_all(asked).await?;
+    target.resume(2).await?;
+    for (name, session) in &sessions {
+        let select = Statement::new("SELECT rpc_address FROM system.local");
+        let asked = async {
+            loop {
+                let rows = session.query_unpaged(select.clone(), ()).await?.into_rows_result()?;
+                let (address,) = rows.single_row::<(std::net::IpAddr,)>()?;
+                if address == third.ip() {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        let asked = tokio::time::timeout(NOTICE, asked).await;
+        asked.with_context(|| format!("{name}: the third node is not asked again"))??;
     }
     Ok(())
 }
