@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use crate::clients::{Client, REQUEST_TIMEOUT, Shardwire};
 use crate::pair::{Differences, Paired, Verdict, compare, median};
 use crate::run::{NODE_COUNT, Outcome, Plan};
 use crate::script::Fault;
-use crate::tally::Noticed;
+use crate::tally::{Noticed, rate};
 
 /// How much longer than its deadline a request may take.
 const OVERTIME_MAX_MS: f64 = 250.0;
@@ -46,6 +47,9 @@ struct Line {
     count: usize,
     first: Option<f64>,
     all: Option<f64>,
+    /// Successes a second from a fault until all nodes are ready again, the wave's included, as a
+    /// part of the fault-free rate.
+    meanwhile: Option<f64>,
     failed: u64,
 }
 
@@ -80,19 +84,20 @@ impl Report {
              deadline {:.0} ms, seed {}\n\n",
             self.server, self.concurrency, self.rate, self.request_timeout_ms, self.seed,
         );
-        text += "| fault | driver | times | first success, ms | all clients, ms | failed |\n\
-                 |---|---|---:|---:|---:|---:|\n";
+        text += "| fault | driver | times | first success, ms | all clients, ms \
+                 | rate meanwhile | failed |\n|---|---|---:|---:|---:|---:|---:|\n";
         for fault in Fault::ALL {
             for outcome in &self.outcomes {
                 let line = line(outcome, fault);
                 let _ = writeln!(
                     text,
-                    "| {} | {} | {} | {} | {} | {} |",
+                    "| {} | {} | {} | {} | {} | {} | {} |",
                     fault.name(),
                     outcome.driver,
                     line.count,
                     shown(line.first, 2),
                     shown(line.all, 1),
+                    percent(line.meanwhile),
                     line.failed,
                 );
             }
@@ -111,9 +116,7 @@ impl Report {
         row(&mut text, "of these failed", &|o| o.failed.to_string());
         row(&mut text, "longest request, ms", &|o| format!("{:.0}", o.rare.longest_ms));
         row(&mut text, "fault-free rate, /s", &|o| format!("{:.0}", o.fault_free_rate));
-        row(&mut text, "lowest rate between faults", &|o| {
-            calm(o).map_or("-".to_owned(), |part| format!("{:.1} %", part * 100.0))
-        });
+        row(&mut text, "lowest rate between faults", &|o| percent(calm(o)));
         row(&mut text, "acknowledged writes", &|o| o.found.acknowledged.to_string());
         row(&mut text, "of these lost", &|o| o.found.missing.to_string());
         row(&mut text, "of these with another value", &|o| o.found.wrong.to_string());
@@ -233,12 +236,21 @@ fn line(outcome: &Outcome, fault: Fault) -> Line {
     let of = |value: fn(&Noticed) -> Option<f64>| {
         median(noticed.iter().filter_map(|noticed| value(noticed)).collect())
     };
+    let meanwhile = |noticed: &Noticed| {
+        let [from, to] = [noticed.at_seconds, noticed.healed_seconds?].map(Duration::from_secs_f64);
+        Some(rate(&outcome.spans, from, to)? / outcome.fault_free_rate)
+    };
     Line {
         count: noticed.len(),
+        meanwhile: median(noticed.iter().filter_map(|noticed| meanwhile(noticed)).collect()),
         first: of(|noticed| noticed.first_success_ms),
         all: of(|noticed| noticed.all_clients_ms),
         failed: noticed.iter().map(|n| n.failed).sum(),
     }
+}
+
+fn percent(part: Option<f64>) -> String {
+    part.map_or("-".to_owned(), |part| format!("{:.1} %", part * 100.0))
 }
 
 fn shown(ms: Option<f64>, digits: usize) -> String {
@@ -247,7 +259,7 @@ fn shown(ms: Option<f64>, digits: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use shardwire_testing_cassandra::Version;
 
@@ -276,14 +288,15 @@ mod tests {
         for (noticed, ms) in faults.iter_mut().zip(kills.into_iter().chain(pauses)) {
             noticed.first_success_ms = Some(ms);
             noticed.all_clients_ms = Some(ms + 200.0);
+            (noticed.at_seconds, noticed.healed_seconds) = (10.0, Some(14.0));
         }
         Outcome {
             driver,
             seconds: 60.0,
             requests: 12_000,
             failed: 0,
-            fault_free_rate: 200.0,
-            calm_rates: vec![199.0; 16],
+            fault_free_rate: 250.0,
+            calm_rates: vec![249.0; 16],
             faults,
             rare: Slow::default(),
             found: Found { acknowledged: 6_000, ..Found::default() },
@@ -301,8 +314,8 @@ mod tests {
         let report = Report::at_once(&plan(), both());
         let text = report.text();
         for line in [
-            "| kill -9 | shardwire | 8 | 1.00 | 201.0 | 0 |",
-            "| kill -9 | scylla | 8 | 1.50 | 201.5 | 0 |",
+            "| kill -9 | shardwire | 8 | 1.00 | 201.0 | 80.0 % | 0 |",
+            "| kill -9 | scylla | 8 | 1.50 | 201.5 | 80.0 % | 0 |",
             "| kill -9 | first success, ms | 8 | -0.50 | -0.50 | +7.50 | 7 | 1 \
              | no later, by the medians |",
             "| kill -9 | failed | 8 | +0 | +0 | +0 | 0 | 0 |  |",
