@@ -290,8 +290,8 @@ impl SessionBuilder {
     /// for their deadline. While requests wait on a connection on which nothing at all comes, the
     /// node is asked OPTIONS after half of this time, which it answers however long its queries
     /// take. If it does not, the connection comes after those of all other nodes in each plan,
-    /// until anything comes on it. What is in flight there is left alone: a retry is not safe for
-    /// each request, and a reply may still come.
+    /// until anything comes on it. What waits there for room goes elsewhere; what is in flight is
+    /// left alone: a retry is not safe for each request, and a reply may still come.
     ///
     /// Silence is looked for together with deadlines: not while no request has a time-out.
     ///

@@ -374,10 +374,18 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
 
     #[cold]
     fn poll_room(&mut self, conn: &'a Conn, ticket: Ticket, cx: &mut Context<'_>) -> Step {
-        match conn.waiting.poll(ticket, cx.waker()) {
-            Waited::Waiting => return Step::Pending,
-            Waited::Expired => return self.expired_unsent(),
-            Waited::Notified => {}
+        let waited = conn.waiting.poll(ticket, cx.waker());
+        if waited == Waited::Expired {
+            return self.expired_unsent();
+        }
+        // It became so meanwhile, and called those who wait: other nodes first.
+        if conn.is_silent() && self.attempt < SILENT_PASS && matches!(self.target, Target::Plan) {
+            conn.waiting.cancel(ticket);
+            self.state = State::Start;
+            return Step::Again;
+        }
+        if waited == Waited::Waiting {
+            return Step::Pending;
         }
         self.submit_again(conn, Turn::Called(ticket), cx)
     }

@@ -7,10 +7,14 @@
 
 mod common;
 
+use std::future::{Future, poll_fn};
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::{builder, keyspace};
-use shardwire::{Error, ErrorKind, PreparedStatement, Session};
+use shardwire::{Error, ErrorKind, PreparedStatement, Session, SessionBuilder};
 use shardwire_server::{Cluster, ClusterBuilder, FaultAction, FaultRule};
 
 /// From when on other nodes are preferred.
@@ -31,6 +35,10 @@ impl Bench {
     async fn new(cluster: ClusterBuilder, nodes: usize) -> Bench {
         let cluster = cluster.nodes(nodes).start().await.unwrap();
         let builder = builder(&cluster).slow_replica_avoidance(Some(SILENCE_MAX));
+        Bench::on(cluster, builder, nodes).await
+    }
+
+    async fn on(cluster: Cluster, builder: SessionBuilder, nodes: usize) -> Bench {
         let session = builder.build().await.unwrap();
         keyspace(&session, nodes).await;
         let create = "CREATE TABLE k.t (id bigint PRIMARY KEY, name text)";
@@ -82,6 +90,38 @@ async fn other_nodes_are_preferred() {
     for id in 0..200 {
         bench.write(id, TIMEOUT).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_waits_for_room_goes_elsewhere() {
+    const IN_FLIGHT_MAX: usize = 4;
+    let cluster = Cluster::builder().nodes(3).start().await.unwrap();
+    let builder = builder(&cluster)
+        .slow_replica_avoidance(Some(SILENCE_MAX))
+        .in_flight_max(NonZeroUsize::new(IN_FLIGHT_MAX).unwrap());
+    let bench = Bench::on(cluster, builder, 3).await;
+    bench.cluster.pause_node(1).await.unwrap();
+    // A third of them begins in line for the silent node, behind those that are lost on it.
+    let failed = write_at_once(&bench, 0..120).await;
+    assert!((1..=IN_FLIGHT_MAX).contains(&failed), "{failed} failed");
+}
+
+/// Writes these rows at once; how many did not come back.
+async fn write_at_once(bench: &Bench, ids: Range<i64>) -> usize {
+    let mut writes: Vec<_> = ids.map(|id| Box::pin(bench.write(id, TIMEOUT))).collect();
+    let mut failed = 0;
+    poll_fn(|cx| {
+        writes.retain_mut(|write| match write.as_mut().poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(result) => {
+                failed += usize::from(result.is_err());
+                false
+            }
+        });
+        if writes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    failed
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 //!
 //! A node that has been stopped, collects garbage for long or has lost its network keeps its
 //! connections open, and whatever it is given waits for its whole deadline. So once per tick the
-//! I/O task looks at each connection on which somebody waits. When nothing at all, to nobody, has
-//! come for half of the limit, the node is asked OPTIONS, which it answers whatever its queries
-//! take, on all its connections: if it is the node that is in trouble and not one shard, the others
-//! need not lose a request each to learn of it. When nothing has come on a connection for as long
-//! again, it is silent. Plans then prefer other nodes, until anything comes: a late reply is
-//! enough, and a node that goes on owes one.
+//! I/O task looks at each connection that owes a reply. When nothing at all, to nobody, has come
+//! for half of the limit, the node is asked OPTIONS, which it answers whatever its queries take, on
+//! all its connections: if it is the node that is in trouble and not one shard, the others need not
+//! lose a request each to learn of it. When nothing has come on a connection for as long again, it
+//! is silent. Plans then prefer other nodes, until anything comes: a late reply is enough, and a
+//! node that goes on owes one.
 
 use std::task::Waker;
 
@@ -30,10 +30,11 @@ pub(super) struct Silence {
 /// Since when nothing has come.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Since {
-    /// Something came, or nobody waits.
+    /// Something came, and nobody waits.
     #[default]
     Heard,
-    Waiting(u32),
+    /// Somebody waits, or has given up meanwhile: the reply is owed in any case.
+    Owing(u32),
     Asked(u32),
     Silent,
 }
@@ -54,30 +55,29 @@ impl Silence {
         self.since == Since::Silent
     }
 
-    /// Looks at the connection at the time `now`, while `is_awaited` says that somebody waits for a
-    /// reply on it.
+    /// Looks at a connection that owes a reply at the time `now`. `is_awaited` says that somebody
+    /// waits for one: what nobody waits for may never come, and does not lead to questions again
+    /// and again.
     pub(super) fn look(&mut self, now: u32, is_awaited: bool, limit: u32) -> Due {
         if std::mem::take(&mut self.heard) {
             self.since = Since::Heard;
         }
         let half = limit.div_ceil(2);
         match self.since {
-            Since::Heard if is_awaited => self.since = Since::Waiting(now),
-            // Nobody waits any more; what was asked is still owed.
-            Since::Waiting(_) if !is_awaited => self.since = Since::Heard,
-            Since::Waiting(since) if now.wrapping_sub(since) >= half => return Due::Ask,
+            Since::Heard if is_awaited => self.since = Since::Owing(now),
+            Since::Owing(since) if now.wrapping_sub(since) >= half => return Due::Ask,
             Since::Asked(since) if now.wrapping_sub(since) >= half => {
                 self.since = Since::Silent;
                 return Due::Avoid;
             }
-            Since::Heard | Since::Waiting(_) | Since::Asked(_) | Since::Silent => {}
+            Since::Heard | Since::Owing(_) | Since::Asked(_) | Since::Silent => {}
         }
         Due::Nothing
     }
 
     /// The node is in doubt; whether it is to be asked on this connection.
     pub(super) fn doubt(&mut self, now: u32) -> bool {
-        let is_due = matches!(self.since, Since::Heard | Since::Waiting(_));
+        let is_due = matches!(self.since, Since::Heard | Since::Owing(_));
         if is_due {
             // What came before does not count: of an idle connection that may be long ago.
             *self = Silence { heard: false, since: Since::Asked(now) };
@@ -98,8 +98,10 @@ impl Conn {
         }
     }
 
+    #[cold]
     pub(super) fn is_silent_now(&self) {
         self.set_state(State::Silent);
+        self.waiting.notify(usize::MAX); // who has not been sent yet looks for another node
         tracing::debug!(peer = %self.peer, "the node does not answer: others are preferred");
     }
 
@@ -122,7 +124,9 @@ mod tests {
             match look {
                 Some((now, is_awaited)) => {
                     assert_eq!(silence.look(*now, *is_awaited, limit), *due, "step {number}");
-                    assert_eq!(*due == Due::Ask, *due == Due::Ask && silence.doubt(*now));
+                    if *due == Due::Ask {
+                        assert!(silence.doubt(*now), "step {number}");
+                    }
                 }
                 None => drop(silence.hear()),
             }
@@ -181,10 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn idle_time_is_no_silence() {
-        looks(40, &[at(100, Due::Nothing), idle(101), at(500, Due::Nothing), at(520, Due::Ask)]);
-        looks(40, &[idle(100), idle(500), at(501, Due::Nothing), at(520, Due::Nothing)]);
-        // What was asked is owed whether anybody waits or not.
+    fn what_nobody_waits_for_is_asked_for_once() {
+        let given_up = (Some((120, false)), Due::Ask);
+        let mut silence = looks(40, &[at(100, Due::Nothing), idle(101), idle(119), given_up]);
+        silence.hear();
+        for now in 121..500 {
+            assert_eq!(silence.look(now, false, 40), Due::Nothing);
+        }
+        assert_eq!(silence.look(500, true, 40), Due::Nothing);
+        assert_eq!(silence.look(520, true, 40), Due::Ask);
+        // It stays owed.
         looks(40, &[at(100, Due::Nothing), at(120, Due::Ask), idle(139), at(140, Due::Avoid)]);
     }
 
