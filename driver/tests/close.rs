@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use common::{builder, keyspace};
+use common::{at_once, builder, keyspace};
 use shardwire::{Error, ErrorKind, Lost, PreparedStatement, Session, SessionBuilder};
 use shardwire_server::{Cluster, FaultAction, FaultRule};
 
@@ -51,20 +51,7 @@ impl Bench {
 
     /// So many requests at once.
     async fn run_all(&self, count: i64) -> Vec<Result<(), Error>> {
-        let mut runs: Vec<_> = (0..count).map(|id| Box::pin(self.run(id))).collect();
-        let mut results = Vec::new();
-        std::future::poll_fn(|cx| {
-            runs.retain_mut(|run| match run.as_mut().poll(cx) {
-                Poll::Ready(result) => {
-                    results.push(result);
-                    false
-                }
-                Poll::Pending => true,
-            });
-            if runs.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        results
+        at_once((0..count).map(|id| self.run(id))).await
     }
 
     /// The nodes see that all sockets are closed.

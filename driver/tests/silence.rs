@@ -7,13 +7,10 @@
 
 mod common;
 
-use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
-use std::ops::Range;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use common::{builder, keyspace};
+use common::{at_once, builder, keyspace};
 use shardwire::{Error, ErrorKind, PreparedStatement, Session, SessionBuilder};
 use shardwire_server::{Cluster, ClusterBuilder, FaultAction, FaultRule};
 
@@ -102,26 +99,9 @@ async fn what_waits_for_room_goes_elsewhere() {
     let bench = Bench::on(cluster, builder, 3).await;
     bench.cluster.pause_node(1).await.unwrap();
     // A third of them begins in line for the silent node, behind those that are lost on it.
-    let failed = write_at_once(&bench, 0..120).await;
+    let results = at_once((0..120).map(|id| bench.write(id, TIMEOUT))).await;
+    let failed = results.iter().filter(|result| result.is_err()).count();
     assert!((1..=IN_FLIGHT_MAX).contains(&failed), "{failed} failed");
-}
-
-/// Writes these rows at once; how many did not come back.
-async fn write_at_once(bench: &Bench, ids: Range<i64>) -> usize {
-    let mut writes: Vec<_> = ids.map(|id| Box::pin(bench.write(id, TIMEOUT))).collect();
-    let mut failed = 0;
-    poll_fn(|cx| {
-        writes.retain_mut(|write| match write.as_mut().poll(cx) {
-            Poll::Pending => true,
-            Poll::Ready(result) => {
-                failed += usize::from(result.is_err());
-                false
-            }
-        });
-        if writes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    failed
 }
 
 #[tokio::test]

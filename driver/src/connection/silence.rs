@@ -30,7 +30,7 @@ pub(super) struct Silence {
 /// Since when nothing has come.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Since {
-    /// Something came, and nobody waits.
+    /// Something came, and nobody has waited since; or nothing was asked for yet.
     #[default]
     Heard,
     /// Somebody waits, or has given up meanwhile: the reply is owed in any case.

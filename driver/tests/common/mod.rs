@@ -1,6 +1,9 @@
 //! What the integration tests share: a cluster, a session on it, a table.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+
 use shardwire::{Session, SessionBuilder};
 use shardwire_server::{Cluster, ClusterBuilder};
 
@@ -23,4 +26,22 @@ pub(crate) async fn keyspace(session: &Session, replication_factor: usize) {
          {{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication_factor}}}"
     );
     session.query_unpaged(text, ()).await.expect("the keyspace is created");
+}
+
+/// Runs all at once; what became of each, in the order in which they ended.
+pub(crate) async fn at_once<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.map(Box::pin).collect();
+    let mut results = Vec::new();
+    poll_fn(|cx| {
+        futures.retain_mut(|future| match future.as_mut().poll(cx) {
+            Poll::Ready(result) => {
+                results.push(result);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    results
 }

@@ -232,8 +232,8 @@ impl Target {
                         if is_closed_soon(address)? {
                             return c.pause(node);
                         }
-                        // It knows a connection from its first request on. One that was being
-                        // opened just then, as by who was cut off, stays open and is served.
+                        // It knows a connection from STARTUP on. One that was being opened just
+                        // then, as by who was cut off, stays open and is served.
                         c.nodetool(node, &["enablebinary"])?;
                     }
                     bail!("{address} has not closed its connections")
