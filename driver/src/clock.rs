@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use crate::runtime::Instant;
 
-/// Length of a tick. Deadlines are kept to within two ticks.
+/// Length of a tick. Deadlines are kept to within two ticks; where a turn of the I/O task is late,
+/// those that are set before it are early by as much, up to [`ADVANCE_MAX_TICKS`].
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// What one turn of an I/O task may add to the clock: 100 ms.
 const ADVANCE_MAX_TICKS: u32 = 20;

@@ -151,7 +151,9 @@ macro_rules! config_methods {
         }
 
         /// Sets how long a request may take in all: waiting, attempts, everything. The session's
-        /// default when `None`. Kept to within 10 ms.
+        /// default when `None`. Kept to within 10 ms, as long as the program gets to run: where
+        /// its threads are blocked, or the machine is busy with others, it may end by so much
+        /// sooner as the runtime was held up before, 100 ms at most, or later.
         ///
         /// ```
         /// use std::time::Duration;

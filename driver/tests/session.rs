@@ -11,7 +11,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{builder, keyspace, start};
+use common::{EARLY_MAX, builder, keyspace, start};
 use shardwire::value::MaybeUnset;
 use shardwire::{
     Batch, BatchType, Compression, Consistency, DeserializeRow, DeserializeValue, ErrorKind,
@@ -263,13 +263,14 @@ async fn keeps_deadlines() {
     let (cluster, session) = start(Cluster::builder()).await;
     table(&session).await;
     let mut insert = session.prepare("INSERT INTO k.t (id, n) VALUES (?, ?)").await.unwrap();
-    insert.set_request_timeout(Some(Duration::from_millis(100)));
+    let timeout = Duration::from_millis(200);
+    insert.set_request_timeout(Some(timeout));
     cluster.add_fault(FaultRule::new(FaultAction::Drop).opcode("EXECUTE").limit(1));
     let begin = std::time::Instant::now();
     let error = session.execute_unpaged(&insert, (1_i64, 1_i32)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.was_sent() && !error.is_safe_to_retry());
-    assert!(begin.elapsed() >= Duration::from_millis(100));
+    assert!(begin.elapsed() + EARLY_MAX >= timeout);
     session.execute_unpaged(&insert, (1_i64, 1_i32)).await.unwrap();
 }
 

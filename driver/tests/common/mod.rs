@@ -3,9 +3,15 @@
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
+use std::time::Duration;
 
 use shardwire::{Session, SessionBuilder};
 use shardwire_server::{Cluster, ClusterBuilder};
+
+/// What a busy machine may take from a time-out: the coarse clock stood still meanwhile.
+pub(crate) const EARLY_MAX: Duration = Duration::from_millis(100);
+/// What it may add to one.
+pub(crate) const LATE_MAX: Duration = Duration::from_millis(250);
 
 /// A builder with the cluster's contact points.
 pub(crate) fn builder(cluster: &Cluster) -> SessionBuilder {
