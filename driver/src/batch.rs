@@ -39,6 +39,7 @@ use crate::rows::QueryResult;
 use crate::session::Session;
 use crate::statement::{Config, PreparedStatement, Shared, Statement, config_methods};
 use crate::topology::Topology;
+use crate::topology::tablets::Tablets;
 
 /// A statement of a batch.
 ///
@@ -558,6 +559,10 @@ impl<'a, B: BatchValues> Operation<'a> for Run<'a, B> {
         let routing = self.values.with_row(0, Route(prepared, topology));
         let routing = routing.unwrap_or(Ok(Routing::default()))?;
         Ok(Routing { in_order: self.batch.is_lwt, ..routing })
+    }
+
+    fn tablets(&self) -> Option<&Tablets> {
+        self.batch.prepared(0).map(|prepared| &*prepared.shared.tablets)
     }
 
     fn frame_len(&self) -> Result<usize, Error> {

@@ -51,6 +51,8 @@ pub(crate) struct Control {
     peer: Mutex<Option<SocketAddr>>,
     /// Whether that node may have `system.peers_v2`.
     peers_v2: AtomicBool,
+    /// Whether that node may have keyspaces with tablets.
+    tablets: AtomicBool,
     progress: watch::Sender<Progress>,
 }
 
@@ -223,6 +225,7 @@ impl Control {
             signals,
             peer: Mutex::new(None),
             peers_v2: AtomicBool::new(true),
+            tablets: AtomicBool::new(false),
             progress,
         })
     }
@@ -248,6 +251,7 @@ impl Control {
         inner.learn(&socket.supported);
         // Nodes with shards do not have it.
         self.peers_v2.store(socket.supported.shard_info.is_none(), Ordering::Relaxed);
+        self.tablets.store(socket.supported.tablets_v1, Ordering::Relaxed);
         *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer);
         self.signals.installed.store(false, Ordering::SeqCst);
         self.pool.install(0, socket);
@@ -325,7 +329,8 @@ impl Control {
         });
         let Some(peer) = self.peer() else { return Err(no_answer()) };
         let conn = self.conn()?;
-        let source = Source { conn, peer, peers_v2: &self.peers_v2 };
+        let tablets = self.tablets.load(Ordering::Relaxed);
+        let source = Source { conn, peer, peers_v2: &self.peers_v2, tablets };
         let seen = fetch::fetch(inner, &source).await?;
         inner.apply(&seen);
         // What is lost of the scope when this fails is found by the version of the schema.

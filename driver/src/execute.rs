@@ -23,10 +23,11 @@ use crate::learned::Changed;
 use crate::policy::plan::Routing;
 use crate::query::{encode, frame_len};
 use crate::request::{Operation, Request, Target};
-use crate::rows::{PagingState, PagingStateResponse, QueryResult};
+use crate::rows::{Known, PagingState, PagingStateResponse, QueryResult};
 use crate::session::Session;
 use crate::statement::{Config, PreparedStatement, Shared};
 use crate::topology::Topology;
+use crate::topology::tablets::Tablets;
 
 impl Session {
     /// Runs a prepared statement and returns all of its rows in one reply.
@@ -147,7 +148,7 @@ fn message<'m, V>(
     }
 }
 
-/// Reads the result of an EXECUTE, and learns of columns that have become others.
+/// Reads the result of an EXECUTE, and learns of columns that have become others and of tablets.
 #[inline(always)]
 fn result(
     header: ResponseHeader,
@@ -158,7 +159,9 @@ fn result(
     if header.version == Version::V5 && (header.flags != 0 || brings_new_metadata(&body)) {
         prepared.shared.learn(&header, &body)?;
     }
-    QueryResult::parse(header, body, Some(prepared.shared.result(changed)))
+    let metadata = prepared.shared.result(changed);
+    let known = Known { metadata, tablets: &prepared.shared.tablets };
+    QueryResult::parse(header, body, Some(known))
 }
 
 impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
@@ -172,6 +175,10 @@ impl<'a, V: SerializeRow> Operation<'a> for Execute<'a, V> {
     #[inline]
     fn route<'t>(&self, topology: &'t Topology) -> Result<Routing<'t>, Error> {
         self.prepared.route(topology, &self.values)
+    }
+
+    fn tablets(&self) -> Option<&Tablets> {
+        Some(&self.prepared.shared.tablets)
     }
 
     #[inline(always)]
@@ -262,6 +269,10 @@ impl<'a, V: SerializeRow> Operation<'a> for ExecutePage<'a, V> {
 
     fn route<'t>(&self, topology: &'t Topology) -> Result<Routing<'t>, Error> {
         self.prepared.route(topology, &self.values)
+    }
+
+    fn tablets(&self) -> Option<&Tablets> {
+        Some(&self.prepared.shared.tablets)
     }
 
     fn frame_len(&self) -> Result<usize, Error> {

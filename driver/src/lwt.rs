@@ -258,8 +258,6 @@ impl<'r> LwtRow<'r> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use shardwire_protocol::header::{Opcode, ResponseHeader, Version};
     use shardwire_sync::Lease;
 
@@ -290,7 +288,7 @@ mod tests {
         let (version, opcode) = (Version::V4, Opcode::Result);
         let body_len = u32::try_from(body.len()).unwrap();
         let header = ResponseHeader { version, flags: 0, stream: 0, opcode, body_len };
-        QueryResult::parse(header, Lease::copy_of(&body), None::<&Arc<_>>).unwrap()
+        QueryResult::parse(header, Lease::copy_of(&body), None).unwrap()
     }
 
     const APPLIED_COLUMN: (&str, u16) = (APPLIED, 0x04);

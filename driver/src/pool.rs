@@ -32,6 +32,23 @@ pub(crate) trait EventSink: Send + Sync {
     fn event(&self, header: &ResponseHeader, body: &Lease);
 }
 
+/// Which of a node's connections a request belongs on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Aim {
+    Any,
+    /// To the shard that has this token.
+    ShardOf(Token),
+    Shard(u16),
+}
+
+impl Aim {
+    /// To the shard that has the token, if there is one.
+    #[inline]
+    pub(crate) fn by_token(token: Option<Token>) -> Aim {
+        token.map_or(Aim::Any, Aim::ShardOf)
+    }
+}
+
 /// All connections to one node.
 pub(crate) struct NodePool {
     /// Shard 0's connections first, then shard 1's ...
@@ -90,15 +107,15 @@ impl NodePool {
         self.sharder.and_then(|_| u16::try_from(index / self.per_shard).ok())
     }
 
-    /// The connection that a request for `token` belongs on: the token's shard if it is known and
-    /// connected, else any that answers. None if the shard is silent: to ask it by way of another
-    /// one helps nobody.
+    /// The connection that a request belongs on: to the right shard if it is known and connected,
+    /// else any that answers. None if the shard is silent: to ask it by way of another one helps
+    /// nobody.
     #[inline]
-    pub(crate) fn pick(&self, token: Option<Token>) -> Option<&Conn> {
-        let first = match (self.sharder, token) {
-            (Some(sharder), Some(token)) => usize::from(sharder.shard_of(token)) * self.per_shard,
-            _ if self.conns.len() == 1 => 0,
-            _ => return self.pick_any(),
+    pub(crate) fn pick(&self, aim: Aim) -> Option<&Conn> {
+        let first = match self.first_of(aim) {
+            Some(first) => first,
+            None if self.conns.len() == 1 => 0,
+            None => return self.pick_any(),
         };
         let index = if self.per_shard == 1 { first } else { self.less_used(first) };
         match self.conns.get(index) {
@@ -108,16 +125,24 @@ impl NodePool {
         }
     }
 
-    /// The silent connection that a request for `token` is given to when no node answers that it
-    /// could be given to instead: the shard's own before others.
+    /// The silent connection that a request is given to when no node answers that it could be
+    /// given to instead: the shard's own before others.
     #[cold]
-    pub(crate) fn pick_silent(&self, token: Option<Token>) -> Option<&Conn> {
-        let first = match (self.sharder, token) {
-            (Some(sharder), Some(token)) => usize::from(sharder.shard_of(token)) * self.per_shard,
-            _ => 0,
-        };
-        let (before, after) = self.conns.split_at_checked(first)?;
+    pub(crate) fn pick_silent(&self, aim: Aim) -> Option<&Conn> {
+        let first = self.first_of(aim).filter(|first| *first < self.conns.len());
+        let (before, after) = self.conns.split_at_checked(first.unwrap_or(0))?;
         after.iter().chain(before).find(|conn| conn.is_silent())
+    }
+
+    /// The first of the connections to a shard; there may be none to that one.
+    #[inline]
+    fn first_of(&self, aim: Aim) -> Option<usize> {
+        let shard = match (self.sharder?, aim) {
+            (_, Aim::Any) => return None,
+            (sharder, Aim::ShardOf(token)) => sharder.shard_of(token),
+            (_, Aim::Shard(shard)) => shard,
+        };
+        Some(usize::from(shard) * self.per_shard)
     }
 
     /// Of the connections to one shard, the less used of two neighbours picked at random.

@@ -14,6 +14,7 @@ use shardwire_protocol::metadata::ResultMetadata;
 use shardwire_protocol::request::{Prepare as Message, frame_len};
 use shardwire_protocol::response::{Agreed, Body, Response, ResultBody};
 use shardwire_protocol::routing::Partitioner;
+use shardwire_protocol::types::ColumnSpec;
 use shardwire_sync::Lease;
 
 use crate::connection::Conn;
@@ -56,18 +57,19 @@ impl Session {
         let op = Prepare::new(&statement.contents, &statement.config, self.inner.version());
         let answer = Request::new(&self.inner, op, Target::Plan).await?;
         let mut prepared = answer.into_statement(&statement, self.inner.lwt_mark())?;
-        let partitioner = self.partitioner_of(&prepared.shared);
-        prepared.set_partitioner(partitioner);
+        if let Some(column) = prepared.shared.bind.columns.first() {
+            let tablets = self.inner.tables.get(&column.keyspace, &column.table);
+            prepared.set_table(self.partitioner_of(column), tablets);
+        }
         self.prepare_elsewhere(&prepared).await;
         Ok(prepared)
     }
 
-    /// What makes the tokens of a statement's table. Of one that is not known yet it is the usual
+    /// What makes the tokens of a column's table. Of one that is not known yet it is the usual
     /// one: if that is wrong, requests reach other nodes than they should, which answer as well.
-    fn partitioner_of(&self, statement: &Shared) -> Partitioner {
+    fn partitioner_of(&self, column: &ColumnSpec) -> Partitioner {
         let metadata = self.inner.metadata.load();
-        let column = statement.bind.columns.first();
-        let table = column.and_then(|column| metadata.table(&column.keyspace, &column.table));
+        let table = metadata.table(&column.keyspace, &column.table);
         let class = table.and_then(|table| table.partitioner.as_deref());
         class.and_then(Partitioner::from_class_name).unwrap_or(Partitioner::Murmur3)
     }

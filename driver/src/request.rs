@@ -8,13 +8,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use shardwire_protocol::consistency::Consistency;
 use shardwire_protocol::error::SerializeError;
 use shardwire_protocol::header::{Opcode, ResponseHeader};
 use shardwire_protocol::response::{Agreed, Body, ErrorDetail, Response};
-use shardwire_protocol::routing::Token;
 use shardwire_sync::{Lease, Outcome, SlotId, Ticket, Waited};
 
 use crate::connection::submit::{Refusal, Turn};
@@ -22,10 +22,12 @@ use crate::connection::{Conn, Reply};
 use crate::error::{Error, ErrorKind, Lost};
 use crate::policy::plan::{Plan, Routing};
 use crate::policy::retry::{RequestInfo, RetryDecision, RetryPolicy};
+use crate::pool::Aim;
 use crate::prepare::Prepare;
 use crate::session::Inner;
 use crate::statement::{Config, Shared};
-use crate::topology::Topology;
+use crate::topology::tablets::Tablets;
+use crate::topology::{Node, Topology};
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +47,10 @@ pub(crate) trait Operation<'a> {
     fn config(&self) -> &Config;
     /// Where it belongs.
     fn route<'t>(&self, topology: &'t Topology) -> Result<Routing<'t>, Error>;
+    /// What is known of the tablets of its table, if it has one.
+    fn tablets(&self) -> Option<&Tablets> {
+        None
+    }
     /// Length of the whole frame in bytes.
     fn frame_len(&self) -> Result<usize, Error>;
     /// Fills exactly `frame_len` bytes.
@@ -215,10 +221,44 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             Ok(routing) => routing,
             Err(error) => return self.fail(error),
         };
+        if routing.replicas.is_empty() {
+            return self.try_tablet(topology, routing, len, cx);
+        }
+        self.try_nodes(topology, routing, |_| Aim::by_token(routing.token), len, cx)
+    }
+
+    /// The same where the ring says nothing: what is known of the tablets may.
+    #[inline(never)]
+    fn try_tablet(
+        &mut self,
+        topology: &Topology,
+        routing: Routing<'_>,
+        len: usize,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        let found = self.op.tablets().zip(routing.token);
+        let homes = found.map(|(tablets, token)| tablets.find(topology, token)).unwrap_or_default();
+        let routing = Routing { replicas: homes.nodes(), ..routing };
+        let aim = |node: &Arc<Node>| match homes.nodes() {
+            [] => Aim::by_token(routing.token),
+            _ => homes.aim(topology, node),
+        };
+        self.try_nodes(topology, routing, aim, len, cx)
+    }
+
+    #[inline(always)]
+    fn try_nodes(
+        &mut self,
+        topology: &Topology,
+        routing: Routing<'_>,
+        aim: impl Fn(&Arc<Node>) -> Aim,
+        len: usize,
+        cx: &mut Context<'_>,
+    ) -> Step {
         let plan = Plan::new(topology, routing, &mut self.seed);
         while let Some(node) = plan.nth(usize::from(self.attempt)) {
             let pool = node.pool().and_then(|index| self.session.pools.get(index));
-            if let Some(conn) = pool.and_then(|pool| pool.pick(routing.token)) {
+            if let Some(conn) = pool.and_then(|pool| pool.pick(aim(node))) {
                 match self.submit(conn, len, Turn::New, cx) {
                     Step::Again => {} // closed just now
                     other => return other,
@@ -226,7 +266,7 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
             }
             self.attempt = self.attempt.saturating_add(1);
         }
-        self.try_silent(&plan, routing.token, len, cx)
+        self.try_silent(&plan, aim, len, cx)
     }
 
     /// Goes through the nodes of the plan that are silent. Nobody else is left to be asked.
@@ -235,14 +275,14 @@ impl<'a, O: Operation<'a>> Request<'a, O> {
     fn try_silent(
         &mut self,
         plan: &Plan<'_>,
-        token: Option<Token>,
+        aim: impl Fn(&Arc<Node>) -> Aim,
         len: usize,
         cx: &mut Context<'_>,
     ) -> Step {
         self.attempt = self.attempt.max(SILENT_PASS);
         while let Some(node) = plan.nth(usize::from(self.attempt - SILENT_PASS)) {
             let pool = node.pool().and_then(|index| self.session.pools.get(index));
-            if let Some(conn) = pool.and_then(|pool| pool.pick_silent(token)) {
+            if let Some(conn) = pool.and_then(|pool| pool.pick_silent(aim(node))) {
                 match self.submit(conn, len, Turn::New, cx) {
                     Step::Again => {} // closed just now
                     other => return other,

@@ -17,12 +17,14 @@ use shardwire_protocol::response::{
 };
 use shardwire_protocol::row::DeserializeRow;
 use shardwire_protocol::rows::{RowsBody, RowsMetadata, TypedRows};
+use shardwire_protocol::tablets::payload;
 use shardwire_protocol::types::ColumnSpec;
 use shardwire_protocol::wire::Reader;
 use shardwire_sync::Lease;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::topology::tablets::Tablets;
 
 /// What a request came back with.
 ///
@@ -43,6 +45,15 @@ pub struct QueryResult {
     rows: Option<QueryRowsResult>,
     /// Allocates: only for replies that have a tracing id, warnings or a payload.
     extras: Option<Box<Extras>>,
+}
+
+/// What is known of a statement whose result is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'s> {
+    /// The columns that it was prepared with.
+    pub(crate) metadata: &'s Arc<ResultMetadata>,
+    /// Of its table: replies tell of them.
+    pub(crate) tablets: &'s Tablets,
 }
 
 /// What few replies have besides the result.
@@ -178,20 +189,20 @@ impl QueryResult {
         QueryResult { rows: None, extras: None }
     }
 
-    /// Reads a RESULT; `known` is the metadata that the statement was prepared with.
+    /// Reads a RESULT.
     #[inline]
     pub(crate) fn parse(
         header: ResponseHeader,
         body: Lease,
-        known: Option<&Arc<ResultMetadata>>,
+        known: Option<Known<'_>>,
     ) -> Result<QueryResult, Error> {
         // Nearly all replies to prepared SELECTs are alike but for their rows.
         if header.flags == 0
             && header.opcode == Opcode::Result
             && let Some(known) = known
-            && let Some(row_count) = plain_rows_count(&body, known.count())
+            && let Some(row_count) = plain_rows_count(&body, known.metadata.count())
         {
-            let metadata = Arc::clone(known);
+            let metadata = Arc::clone(known.metadata);
             let cells = body.slice(PLAIN_ROWS_LEN..);
             let rows = QueryRowsResult { metadata, cells, row_count, paging_state: None };
             return Ok(QueryResult { rows: Some(rows), extras: None });
@@ -204,7 +215,7 @@ impl QueryResult {
     fn parse_any(
         header: ResponseHeader,
         body: Lease,
-        known: Option<&Arc<ResultMetadata>>,
+        known: Option<Known<'_>>,
     ) -> Result<QueryResult, Error> {
         const EXTRAS: u8 = flags::TRACING | flags::WARNING | flags::CUSTOM_PAYLOAD;
         if header.flags & EXTRAS != 0 || header.opcode != Opcode::Result {
@@ -214,7 +225,7 @@ impl QueryResult {
         let rows = match ResultBody::parse(
             reader,
             &Agreed::on(header.version),
-            known.map(|known| &**known),
+            known.map(|known| &**known.metadata),
         ) {
             Ok(ResultBody::Rows(rows)) => Found::of(&body, &rows, known)?,
             Ok(_) => return Ok(QueryResult::void()),
@@ -228,15 +239,19 @@ impl QueryResult {
     fn parse_with_extras(
         header: ResponseHeader,
         body: Lease,
-        known: Option<&Arc<ResultMetadata>>,
+        known: Option<Known<'_>>,
     ) -> Result<QueryResult, Error> {
         let parsed = Body::parse(&header, &body).map_err(Error::protocol)?;
-        let message = parsed.response(&Agreed::on(header.version), known.map(|known| &**known));
+        let metadata = known.map(|known| &**known.metadata);
+        let message = parsed.response(&Agreed::on(header.version), metadata);
         let rows = match message.map_err(Error::protocol)? {
             Response::Result(ResultBody::Rows(rows)) => Some(Found::of(&body, &rows, known)?),
             Response::Result(_) => None,
             _ => return Err(Error::unexpected("the reply is not a RESULT")),
         };
+        if let (Some(known), Some(tablet)) = (known, parsed.payload(payload::V1)) {
+            known.tablets.told(tablet);
+        }
         let tracing_id = parsed.tracing_id;
         let extras = Some(Box::new(Extras { header, body: body.clone(), tracing_id }));
         Ok(QueryResult { rows: rows.map(|rows| rows.in_body(body)), extras })
@@ -633,12 +648,8 @@ struct Found {
 
 impl Found {
     #[inline]
-    fn of(
-        body: &[u8],
-        rows: &RowsBody<'_>,
-        known: Option<&Arc<ResultMetadata>>,
-    ) -> Result<Found, Error> {
-        let metadata = match (&rows.metadata, known) {
+    fn of(body: &[u8], rows: &RowsBody<'_>, known: Option<Known<'_>>) -> Result<Found, Error> {
+        let metadata = match (&rows.metadata, known.map(|known| known.metadata)) {
             (RowsMetadata::Skipped, Some(known)) if known.count() == rows.column_count => known,
             (RowsMetadata::Present { raw }, Some(known)) if known.matches(raw) => known,
             // Allocates: a reply whose columns are not those that were prepared.
@@ -700,7 +711,8 @@ mod tests {
     fn plain_rows_are_read_as_any() {
         const BODY: &[u8] = b"\0\0\0\x02\0\0\0\x04\0\0\0\x02\0\0\0\x01\
             \0\0\0\x04\0\0\0\x07\0\0\0\x02hi";
-        let known = metadata();
+        let (metadata, tablets) = (&metadata(), &Tablets::default());
+        let known = Some(Known { metadata, tablets });
         let check = |body: &[u8]| {
             let show = |result: Result<QueryResult, Error>| match result {
                 Ok(QueryResult { rows: Some(rows), .. }) => {
@@ -710,8 +722,8 @@ mod tests {
             };
             let body = || Lease::copy_of(body);
             assert_eq!(
-                show(QueryResult::parse(header(0), body(), Some(&known))),
-                show(QueryResult::parse_any(header(0), body(), Some(&known))),
+                show(QueryResult::parse(header(0), body(), known)),
+                show(QueryResult::parse_any(header(0), body(), known)),
             );
         };
         for index in 0..BODY.len() {
@@ -722,7 +734,7 @@ mod tests {
                 check(&body);
             }
         }
-        let result = QueryResult::parse(header(0), Lease::copy_of(BODY), Some(&known)).unwrap();
+        let result = QueryResult::parse(header(0), Lease::copy_of(BODY), known).unwrap();
         let rows = result.into_rows_result().unwrap();
         assert_eq!(rows.single_row::<(i32, &[u8])>().unwrap(), (7, &b"hi"[..]));
         assert!(rows.paging_state().is_none());

@@ -24,11 +24,12 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{Event, Listeners};
 use crate::keeper::Keeper;
 use crate::metadata::Metadata;
-use crate::pool::PoolTable;
+use crate::pool::{Aim, PoolTable};
 use crate::runtime::{self, Instant, Notify, Task, watch};
 use crate::settings::Settings;
 use crate::statement::PreparedStatement;
 use crate::topology::fetch::{self, Seen};
+use crate::topology::tablets::Tables;
 use crate::topology::{Current, Node, Topology, rank};
 
 /// A connection to a cluster, shared by all who run statements on it.
@@ -100,6 +101,7 @@ pub(crate) struct Inner {
     pub(crate) timeout: u32,
     pub(crate) clock: Arc<Clock>,
     pub(crate) topology: Current,
+    pub(crate) tables: Tables,
     pub(crate) pools: PoolTable,
     /// Requests that wait for any connection at all.
     pub(crate) waiting: WaitQueue,
@@ -141,6 +143,7 @@ impl Session {
             timeout: timeout_ticks,
             clock: Arc::new(Clock::new()),
             topology: Current::new(Topology::empty()),
+            tables: Tables::default(),
             pools: PoolTable::new(),
             sweep: Notify::new(),
             contact_points: contact_points.into(),
@@ -223,7 +226,8 @@ impl Session {
 
     /// The nodes that hold `token` in `keyspace`, each with the shard that owns it there.
     ///
-    /// Empty if the keyspace is not known.
+    /// Empty if the keyspace is not known, or its tables have tablets: then each table has replicas
+    /// of its own, see [`replicas_of`](Self::replicas_of).
     ///
     /// ```
     /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
@@ -252,6 +256,9 @@ impl Session {
 
     /// The nodes and shards that `values` of this statement belong to, the primary first.
     ///
+    /// Empty if the partition key is not bound, or the partition is in a tablet (ScyllaDB) of which
+    /// no node has told yet: one does when a request for it comes to a wrong place.
+    ///
     /// ```
     /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest.inc")); }
     /// # support::run(|session| async move {
@@ -272,10 +279,19 @@ impl Session {
     ) -> Result<Vec<Replica>, Error> {
         let token = prepared.calculate_token(values)?;
         let column = prepared.get_variable_col_specs().first();
-        Ok(match (token, column) {
-            (Some(token), Some(column)) => self.replicas(&column.keyspace, token),
-            _ => Vec::new(),
-        })
+        let Some((token, column)) = token.zip(column) else { return Ok(Vec::new()) };
+        let by_ring = self.replicas(&column.keyspace, token);
+        if !by_ring.is_empty() {
+            return Ok(by_ring);
+        }
+        let topology = self.inner.topology.load_full();
+        let homes = prepared.shared.tablets.find(&topology, token);
+        let homes = homes.nodes().iter().zip(homes.shards());
+        let replica = |(node, shard): (&u16, &u16)| {
+            let node = topology.nodes.get(usize::from(*node))?;
+            Some(Replica { node: Arc::clone(node), shard: Some(*shard) })
+        };
+        Ok(homes.filter_map(replica).collect())
     }
 
     /// The token of a partition key given as the bytes that are hashed: a single column's value
@@ -490,7 +506,9 @@ impl Inner {
                 let next = Arc::new(Topology::next(&present, seen, &self.settings.preference));
                 self.topology.store(Arc::clone(&next));
                 self.tell_difference(&present, &next);
-                *last_seen = Some(seen.clone());
+                if let Some(before) = last_seen.replace(seen.clone()) {
+                    self.forget_tablets(&before, seen);
+                }
                 next
             };
             if self.is_shut_down() {
@@ -509,6 +527,20 @@ impl Inner {
                     .or_insert_with(|| Keeper::start(self, Arc::clone(node)));
             }
         });
+    }
+
+    /// Forgets the tablets of which it is known that they are elsewhere now, or have replicas that
+    /// nobody tells of: a node that still has one does not.
+    fn forget_tablets(&self, before: &Seen, after: &Seen) {
+        for keyspace in before.keyspaces.iter().filter(|row| !after.keyspaces.contains(row)) {
+            self.tables.forget_keyspace(&keyspace.name);
+        }
+        let is_there = |host_id: &Uuid| after.nodes.iter().any(|node| node.host_id == *host_id);
+        let host_ids = before.nodes.iter().map(|node| node.host_id);
+        let gone: Vec<Uuid> = host_ids.filter(|host_id| !is_there(host_id)).collect();
+        if !gone.is_empty() {
+            self.tables.forget_nodes(&gone);
+        }
     }
 
     /// Tells listeners which nodes came and went.
@@ -543,7 +575,7 @@ impl Inner {
     pub(crate) fn one_conn_per_node(&self) -> impl Iterator<Item = &Conn> {
         let topology = self.topology.load_full();
         let pools: Vec<u32> = topology.nodes.iter().filter_map(|node| node.pool()).collect();
-        pools.into_iter().filter_map(|pool| self.pools.get(pool)?.pick(None))
+        pools.into_iter().filter_map(|pool| self.pools.get(pool)?.pick(Aim::Any))
     }
 
     /// Asks over the control connection; if that is lost, over one to any other node.

@@ -5,7 +5,7 @@
 //! and the encoded beginning of its EXECUTE frame. Clones share all of that.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use shardwire_protocol::consistency::{Consistency, SerialConsistency};
@@ -25,7 +25,8 @@ use crate::learned::{Changed, Learned};
 use crate::payload::Payload;
 use crate::policy::plan::Routing;
 use crate::policy::retry::RetryPolicy;
-use crate::topology::Topology;
+use crate::topology::tablets::Tablets;
+use crate::topology::{CachedIndex, Topology};
 
 /// Rows per page unless the statement says otherwise.
 pub(crate) const PAGE_SIZE_DEFAULT: i32 = 5000;
@@ -339,12 +340,14 @@ pub(crate) struct Shared {
     pub(crate) bind: PreparedMetadata,
     pub(crate) result: Arc<ResultMetadata>,
     pub(crate) partitioner: Partitioner,
+    /// What is known of its table's tablets.
+    pub(crate) tablets: Arc<Tablets>,
     /// Nodes mark conditional statements, and this is none: its Paxos phase needs no consistency.
     pub(crate) plain: bool,
     /// `SerializeRow::type_key` of the row type that was last found to fit, 0 for none.
     checked: AtomicUsize,
-    /// Topology version and keyspace index, see `cached_keyspace`.
-    keyspace: AtomicU64,
+    /// The statement's keyspace.
+    keyspace: CachedIndex,
 }
 
 /// The ids of PREPARED.
@@ -374,8 +377,9 @@ impl PreparedStatement {
             bind,
             result: Arc::new(result),
             partitioner: Partitioner::Murmur3,
+            tablets: Arc::default(),
             checked: AtomicUsize::new(0),
-            keyspace: AtomicU64::new(0),
+            keyspace: CachedIndex::default(),
         });
         let mut statement = PreparedStatement {
             template: Arc::new(template(&shared, &config)?),
@@ -389,10 +393,10 @@ impl PreparedStatement {
         Ok(statement)
     }
 
-    /// Sets what makes the tokens, before there are clones.
-    pub(crate) fn set_partitioner(&mut self, partitioner: Partitioner) {
+    /// Sets what makes the tokens and where they are, before there are clones.
+    pub(crate) fn set_table(&mut self, partitioner: Partitioner, tablets: Arc<Tablets>) {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.partitioner = partitioner;
+            (shared.partitioner, shared.tablets) = (partitioner, tablets);
         }
     }
 
@@ -693,28 +697,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Index of the statement's keyspace in this snapshot, looked up by name once per snapshot.
-    ///
-    /// ```text
-    /// 63 ............. 32  31 ............... 0
-    /// topology version    | keyspace index + 1, or 0 for a keyspace that is not there
-    /// ```
+    /// Index of the statement's keyspace in this snapshot.
     #[inline]
     pub(crate) fn cached_keyspace(&self, topology: &Topology) -> Option<usize> {
-        let cached = self.keyspace.load(Ordering::Relaxed);
-        if cached >> 32 == u64::from(topology.version) {
-            return usize::try_from(cached & u64::from(u32::MAX)).ok()?.checked_sub(1);
-        }
-        self.find_keyspace(topology)
-    }
-
-    #[cold]
-    fn find_keyspace(&self, topology: &Topology) -> Option<usize> {
-        let name = self.bind.columns.first().map(|column| &*column.keyspace);
-        let found = name.and_then(|name| topology.keyspace_index(name));
-        let entry = found.map_or(0, |index| index as u64 + 1);
-        self.keyspace.store(u64::from(topology.version) << 32 | entry, Ordering::Relaxed);
-        found
+        self.keyspace.get(topology, || {
+            let column = self.bind.columns.first()?;
+            topology.keyspace_index(&column.keyspace)
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Steady state touches the heap zero times: not one allocation, reallocation or free in the whole
 //! process, over every workload, plain and LZ4, on both runtimes, with 1 and 8 shards, in version 5
-//! of the protocol, with three nodes that hold three replicas, and with TLS in a build that has it.
+//! of the protocol, with three nodes that hold three replicas, by the ring and by tablets, and with
+//! TLS in a build that has it.
 //!
 //! The nodes run in a process of their own (this program again, started with `--node`), so that all
 //! that is counted is the client. A last case puts one allocation into the path and must be seen.
@@ -65,19 +66,21 @@ struct Servers {
     nodes: u16,
     shards: u16,
     tls: bool,
+    tablets: bool,
 }
 
 /// Nodes that speak version 4, to which LZ4 compresses bodies, and 5, where it does segments.
 const SERVERS: &[Servers] = &[
-    Servers { persona: Persona::Scylla, nodes: 1, shards: 1, tls: false },
-    Servers { persona: Persona::Scylla, nodes: 1, shards: 8, tls: false },
-    Servers { persona: Persona::Scylla, nodes: 3, shards: 2, tls: false },
-    Servers { persona: Persona::Cassandra, nodes: 1, shards: 1, tls: false },
-    Servers { persona: Persona::Cassandra, nodes: 3, shards: 1, tls: false },
+    Servers { persona: Persona::Scylla, nodes: 1, shards: 1, tls: false, tablets: false },
+    Servers { persona: Persona::Scylla, nodes: 1, shards: 8, tls: false, tablets: false },
+    Servers { persona: Persona::Scylla, nodes: 3, shards: 2, tls: false, tablets: false },
+    Servers { persona: Persona::Scylla, nodes: 3, shards: 2, tls: false, tablets: true },
+    Servers { persona: Persona::Cassandra, nodes: 1, shards: 1, tls: false, tablets: false },
+    Servers { persona: Persona::Cassandra, nodes: 3, shards: 1, tls: false, tablets: false },
     #[cfg(feature = "rustls-023")]
-    Servers { persona: Persona::Scylla, nodes: 1, shards: 2, tls: true },
+    Servers { persona: Persona::Scylla, nodes: 1, shards: 2, tls: true, tablets: false },
     #[cfg(feature = "rustls-023")]
-    Servers { persona: Persona::Cassandra, nodes: 1, shards: 1, tls: true },
+    Servers { persona: Persona::Cassandra, nodes: 1, shards: 1, tls: true, tablets: false },
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -399,7 +402,7 @@ fn node(servers: Servers) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("the runtime starts");
     let cluster = Cluster::builder().persona(servers.persona).nodes(servers.nodes.into());
-    let mut cluster = cluster.shards(servers.shards);
+    let mut cluster = cluster.shards(servers.shards).tablets(servers.tablets);
     let mut certificate = String::new();
     if servers.tls {
         let names = ["node".to_owned()];

@@ -15,7 +15,7 @@ use shardwire_protocol::request::{
 };
 use shardwire_protocol::response::{Agreed, Body, ErrorCode, Response};
 use shardwire_protocol::routing::Sharder;
-use shardwire_protocol::supported::{Extensions, Supported};
+use shardwire_protocol::supported::{Extensions, Supported, TabletsRouting};
 use tokio::net::{TcpSocket, TcpStream};
 use zeroize::Zeroizing;
 
@@ -184,6 +184,8 @@ async fn shake_hands(
     }
     let mut extensions = Extensions::default();
     extensions.lwt_mark = supported.lwt_mark;
+    // Version 2 is not asked for: servers and clients do not agree on its name yet.
+    extensions.tablets = supported.tablets_v1.then_some(TabletsRouting::V1);
     let extensions = extensions.startup_options();
     options.extend(extensions.iter());
     let startup = Startup { options: &options };

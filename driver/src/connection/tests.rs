@@ -25,7 +25,7 @@ use super::{Framing, Reply};
 use crate::clock::Clock;
 use crate::error::Lost;
 use crate::message::Message;
-use crate::pool::{EventSink, NodePool};
+use crate::pool::{Aim, EventSink, NodePool};
 use crate::runtime::Notify;
 use crate::settings::Limits;
 use crate::statement::Config;
@@ -406,8 +406,8 @@ async fn a_connection_is_silent_that_owes_all_and_says_nothing() {
     let streams = pair.receive(2).await; // the second one asks whether it answers
     assert!(matches!(pair.outcome(id).await, Outcome::Expired));
     assert!(pair.pool.conns[0].is_silent());
-    assert!(pair.pool.is_open() && pair.pool.pick(None).is_none());
-    assert!(pair.pool.pick_silent(None).is_some());
+    assert!(pair.pool.is_open() && pair.pool.pick(Aim::Any).is_none());
+    assert!(pair.pool.pick_silent(Aim::Any).is_some());
 
     // The late reply is enough, though nobody waits for it.
     let id = pair.submit(0).await.unwrap();
@@ -416,7 +416,7 @@ async fn a_connection_is_silent_that_owes_all_and_says_nothing() {
     pair.send(&void(stream)).await;
     assert!(matches!(pair.reply(id).await, Reply::Void));
     assert!(pair.pool.conns[0].answers());
-    assert!(pair.pool.pick(None).is_some() && pair.pool.pick_silent(None).is_none());
+    assert!(pair.pool.pick(Aim::Any).is_some() && pair.pool.pick_silent(Aim::Any).is_none());
     assert!(pair.log.lost.lock().unwrap().is_empty());
 }
 

@@ -208,6 +208,7 @@ mod tests {
             name: "k".into(),
             durable_writes: true,
             replication: Replication::Simple { replication_factor: 2 },
+            has_tablets: false,
         }];
         let seen = Seen { nodes: nodes.collect(), keyspaces, ..Seen::default() };
         let topology = Topology::next(&Topology::empty(), &seen, preference);

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::policy::plan::Routing;
 use crate::statement::{Config, Shared};
 use crate::topology::Topology;
+use crate::topology::tablets::Tablets;
 
 pub(super) struct WithConsistency<'o, O> {
     pub(super) op: &'o O,
@@ -27,6 +28,10 @@ impl<'a, O: Operation<'a>> Operation<'a> for WithConsistency<'_, O> {
 
     fn route<'t>(&self, topology: &'t Topology) -> Result<Routing<'t>, Error> {
         self.op.route(topology)
+    }
+
+    fn tablets(&self) -> Option<&Tablets> {
+        self.op.tablets()
     }
 
     fn frame_len(&self) -> Result<usize, Error> {

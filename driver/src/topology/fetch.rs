@@ -2,9 +2,9 @@
 //!
 //! `system.local` describes the node itself, `system.peers_v2` the others, each with a port of its
 //! own (Cassandra 4 and later), or else `system.peers`; `system_schema.keyspaces` how each keyspace
-//! is replicated.
+//! is replicated, and ScyllaDB's `system_schema.scylla_keyspaces` whether by tablets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,6 +43,7 @@ const PEERS_V2: &str =
 const PEERS: &str = "SELECT host_id, rpc_address, data_center, rack, tokens FROM system.peers";
 const KEYSPACES: &str =
     "SELECT keyspace_name, durable_writes, replication FROM system_schema.keyspaces";
+const TABLETS: &str = "SELECT keyspace_name, initial_tablets FROM system_schema.scylla_keyspaces";
 const LOCAL_VERSION: &str = "SELECT schema_version FROM system.local WHERE key='local'";
 
 /// Where one reads.
@@ -52,6 +53,8 @@ pub(crate) struct Source<'c> {
     pub(crate) peer: SocketAddr,
     /// Whether it may have `system.peers_v2`.
     pub(crate) peers_v2: &'c AtomicBool,
+    /// Whether it may have keyspaces with tablets.
+    pub(crate) tablets: bool,
 }
 
 /// Reads everything.
@@ -89,13 +92,15 @@ pub(crate) async fn fetch(inner: &Inner, source: &Source<'_>) -> Result<Seen, Er
     if nodes.iter().all(|node| node.tokens.is_empty()) {
         tracing::warn!("no node has tokens; requests go to any node");
     }
+    let with_tablets = keyspaces_with_tablets(inner, source).await?;
     let rows = inner.system_query(conn, KEYSPACES).await?;
     let mut keyspaces = Vec::new();
     for row in rows.rows::<(&str, Option<bool>, HashMap<String, String>)>()? {
         let (name, durable_writes, options) = row?;
         let durable_writes = durable_writes.unwrap_or(true);
         let replication = Replication::from_options(&options);
-        keyspaces.push(KeyspaceRow { name: name.into(), durable_writes, replication });
+        let has_tablets = with_tablets.contains(name);
+        keyspaces.push(KeyspaceRow { name: name.into(), durable_writes, replication, has_tablets });
     }
     nodes.sort_by_key(|node| node.host_id);
     keyspaces.sort_by(|a, b| a.name.cmp(&b.name));
@@ -118,8 +123,36 @@ async fn peers_v2(inner: &Inner, source: &Source<'_>) -> Result<Option<QueryRows
     }
 }
 
+/// Names of the keyspaces whose tables have tablets.
+async fn keyspaces_with_tablets(
+    inner: &Inner,
+    source: &Source<'_>,
+) -> Result<BTreeSet<Box<str>>, Error> {
+    if !source.tablets {
+        return Ok(BTreeSet::new());
+    }
+    let rows = match inner.system_query(source.conn, TABLETS).await {
+        Ok(rows) => rows,
+        // Whoever may not read it goes by the ring, which any node puts right.
+        Err(error) if matches!(error.database_code(), Some(INVALID | UNAUTHORIZED)) => {
+            tracing::warn!(%error, "keyspaces are taken to have no tablets");
+            return Ok(BTreeSet::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let mut names = BTreeSet::new();
+    for row in rows.rows::<(&str, Option<i32>)>()? {
+        if let (name, Some(_)) = row? {
+            names.insert(name.into());
+        }
+    }
+    Ok(names)
+}
+
 /// The error of statements that refer to what is not there.
 const INVALID: i32 = 0x2200;
+/// The error of statements that the role may not execute.
+const UNAUTHORIZED: i32 = 0x2100;
 
 type Columns<'r> =
     (Option<Uuid>, Option<IpAddr>, Option<&'r str>, Option<&'r str>, Option<Vec<&'r str>>);

@@ -2,12 +2,14 @@
 //!
 //! Requests look at it without writing to shared memory, and never across an await; nodes and
 //! their pools outlive the snapshots, so an index into the pools stays good.
-//! Reading it off the cluster is `topology/fetch.rs`; who is a replica is `topology/ring.rs`.
+//! Reading it off the cluster is `topology/fetch.rs`; who is a replica is `topology/ring.rs`, or
+//! `topology/tablets.rs` for tables that have tablets.
 
 pub(crate) mod fetch;
 pub(crate) mod rank;
 pub(crate) mod ring;
 pub(crate) mod schema;
+pub(crate) mod tablets;
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -117,8 +119,15 @@ pub(crate) struct Keyspace {
     pub(crate) name: Box<str>,
     /// For each position of the ring: which of `sets`.
     pub(crate) set_of_position: Box<[u32]>,
-    /// Distinct replica lists, as indexes into `Topology::nodes`.
+    /// Distinct replica lists, as indexes into `Topology::nodes`; none where tables have tablets.
     pub(crate) sets: Box<[Box<[u16]>]>,
+}
+
+impl Keyspace {
+    /// Of the tables of which the ring says nothing.
+    fn with_tablets(name: &str) -> Keyspace {
+        Keyspace { name: name.into(), set_of_position: [].into(), sets: [].into() }
+    }
 }
 
 /// One view of the cluster.
@@ -169,7 +178,10 @@ impl Topology {
         let keyspaces = seen
             .keyspaces
             .iter()
-            .map(|keyspace| ring.keyspace(&keyspace.name, &keyspace.replication, &nodes))
+            .map(|keyspace| match keyspace.has_tablets {
+                true => Keyspace::with_tablets(&keyspace.name),
+                false => ring.keyspace(&keyspace.name, &keyspace.replication, &nodes),
+            })
             .collect();
         let version = previous.version.wrapping_add(1).max(1);
         let ranks = rank::ranks(&nodes, preference);
@@ -205,7 +217,13 @@ impl Topology {
         self.keyspaces.iter().position(|keyspace| &*keyspace.name == name)
     }
 
-    /// The replicas of `token` in the keyspace of this index, primary first.
+    /// Index of the node with this id.
+    pub(crate) fn node_index(&self, host_id: Uuid) -> Option<usize> {
+        self.nodes.iter().position(|node| node.host_id == host_id)
+    }
+
+    /// The replicas of `token` in the keyspace of this index, primary first; none where tables
+    /// have tablets.
     #[inline]
     pub(crate) fn replicas(&self, keyspace: usize, token: Token) -> &[u16] {
         let position = self.ring.position(token);
@@ -214,6 +232,39 @@ impl Topology {
             keyspace.sets.get(set as usize)
         });
         found.map_or(&[], |set| set)
+    }
+}
+
+/// An index into one of a snapshot's lists, looked up once per snapshot.
+///
+/// ```text
+/// 63 ............. 32  31 ............... 0
+/// topology version    | index + 1, or 0 for what is not there
+/// ```
+#[derive(Debug, Default)]
+pub(crate) struct CachedIndex(AtomicU64);
+
+impl CachedIndex {
+    /// The index, which `find` looks up if it is not known for this snapshot.
+    #[inline]
+    pub(crate) fn get(
+        &self,
+        topology: &Topology,
+        find: impl FnOnce() -> Option<usize>,
+    ) -> Option<usize> {
+        let cached = self.0.load(Ordering::Relaxed);
+        if cached >> 32 == u64::from(topology.version) {
+            return usize::try_from(cached & u64::from(u32::MAX)).ok()?.checked_sub(1);
+        }
+        self.look_up(topology, find)
+    }
+
+    #[cold]
+    fn look_up(&self, topology: &Topology, find: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        let found = find();
+        let entry = found.map_or(0, |index| index as u64 + 1);
+        self.0.store(u64::from(topology.version) << 32 | entry, Ordering::Relaxed);
+        found
     }
 }
 
@@ -273,6 +324,8 @@ pub(crate) struct KeyspaceRow {
     pub(crate) name: Box<str>,
     pub(crate) durable_writes: bool,
     pub(crate) replication: Replication,
+    /// Its tables have tablets, by which ScyllaDB spreads rows instead of by the ring.
+    pub(crate) has_tablets: bool,
 }
 
 #[cfg(test)]

@@ -232,7 +232,7 @@ impl<'n> Datacenters<'n> {
 
 /// Maps tokens to unsigned numbers of the same order.
 #[inline]
-fn bias(token: i64) -> u64 {
+pub(super) fn bias(token: i64) -> u64 {
     token.cast_unsigned() ^ (1 << 63)
 }
 
