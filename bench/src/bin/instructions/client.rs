@@ -103,7 +103,7 @@ impl Counting<'_> {
             "compression": "none",
             "runtime": "current-thread",
             "threads": 1,
-            "shards": 1,
+            "shards": self.setting.shards(),
             "protocol_version": self.setting.protocol_version(),
         })
     }

@@ -4,7 +4,7 @@
 //! apart. Counted is the user mode of the whole client process: driver, runtime and harness. The
 //! number hardly depends on the machine's load, so it shows changes that wall time hides; only how
 //! the bytes of large replies are portioned differs. It is counted in several settings: one node,
-//! one node in version 5 of the protocol, three nodes.
+//! one node in version 5 of the protocol, three nodes by the ring and by tablets.
 //!
 //! Reading order: this file, `setting.rs`, `programs.rs`, `node.rs`, `client.rs`, `report.rs`.
 
@@ -184,18 +184,19 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(arguments: &[&str], expect: [&[&str]; 3]) {
+    fn check(arguments: &[&str], expect: [&[&str]; 4]) {
         let options = Options::parse_from([&["instructions"], arguments].concat());
-        let counted = [Setting::OneNode, Setting::OneNodeV5, Setting::ThreeNodes];
-        assert_eq!(counted.map(|setting| options.drivers_in(setting)), expect, "{arguments:?}");
+        let counted = Setting::value_variants().iter().map(|setting| options.drivers_in(*setting));
+        assert_eq!(counted.collect::<Vec<_>>(), expect, "{arguments:?}");
     }
 
     #[test]
     fn drivers_are_counted_in_the_settings_asked_for() {
         let all: &[&str] = &["floor", "shardwire", "scylla"];
-        check(&[], [all, &["shardwire"], &["shardwire", "scylla"]]);
-        check(&["--quick"], [all, &["shardwire"], &["shardwire"]]);
-        check(&["--quick", "--settings", "three-nodes"], [&[], &[], &["shardwire", "scylla"]]);
-        check(&["--drivers", "scylla", "--settings", "one-node-v5"], [&[], &[], &[]]);
+        let (ours, both): (&[&str], &[&str]) = (&["shardwire"], &["shardwire", "scylla"]);
+        check(&[], [all, ours, both, both]);
+        check(&["--quick"], [all, ours, ours, ours]);
+        check(&["--quick", "--settings", "three-nodes"], [&[], &[], both, &[]]);
+        check(&["--drivers", "scylla", "--settings", "one-node-v5"], [&[], &[], &[], &[]]);
     }
 }

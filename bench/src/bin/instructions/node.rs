@@ -1,4 +1,4 @@
-//! The nodes that answer: canned, one shard each, outside of valgrind.
+//! The nodes that answer: canned, outside of valgrind.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -27,9 +27,10 @@ impl Nodes {
         };
         let mut process = Command::new(&programs.server)
             .args(["--nodes", &setting.nodes().to_string(), "--persona", setting.persona()])
-            .args(["--shards", "1", "--canned", "--exit-with-stdin"])
+            .args(["--shards", &setting.shards().to_string(), "--canned", "--exit-with-stdin"])
             .args(["--address", "auto", "--port", "0"])
             .args(shard_aware)
+            .args((setting == Setting::Tablets).then_some("--tablets"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -120,8 +120,8 @@ fn parse_row(line: &str) -> anyhow::Result<(Case, f64)> {
 pub(crate) fn table(results: &[Measured], baseline: &Baseline, valgrind: &str) -> String {
     let mut text = format!(
         "Instructions per request, user mode, whole client process ({valgrind}, callgrind; one \
-         shard\nper node, current-thread runtime, canned nodes outside of valgrind; 2N requests \
-         less N)\n\n"
+         shard\nper node, two where there are tablets; current-thread runtime, canned nodes \
+         outside of\nvalgrind; 2N requests less N)\n\n"
     );
     let _ = writeln!(
         text,
@@ -161,7 +161,8 @@ pub(crate) fn json(results: &[Measured], baseline: &Baseline, valgrind: &str) ->
                 "driver": measured.driver,
                 "workload": measured.workload,
                 "concurrency": measured.concurrency,
-                "shards": 1,
+                "shards": measured.setting.shards(),
+                "tablets": measured.setting == Setting::Tablets,
                 "runtime": "current-thread",
                 "requests": measured.requests,
                 "instructions_per_request": measured.per_request,

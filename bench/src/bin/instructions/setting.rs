@@ -13,6 +13,8 @@ pub(crate) enum Setting {
     OneNodeV5,
     /// Three nodes that are replicas of every row: a replica is chosen for each request.
     ThreeNodes,
+    /// The same with tables that have tablets, which clients learn of from replies.
+    Tablets,
 }
 
 impl Setting {
@@ -22,6 +24,7 @@ impl Setting {
             Self::OneNode => "one-node",
             Self::OneNodeV5 => "one-node-v5",
             Self::ThreeNodes => "three-nodes",
+            Self::Tablets => "tablets",
         }
     }
 
@@ -34,23 +37,28 @@ impl Setting {
     pub(crate) fn nodes(self) -> usize {
         match self {
             Self::OneNode | Self::OneNodeV5 => 1,
-            Self::ThreeNodes => 3,
+            Self::ThreeNodes | Self::Tablets => 3,
         }
+    }
+
+    /// Shards of each node. With one each, no request would miss its tablet, nor learn of it.
+    pub(crate) fn shards(self) -> usize {
+        if self == Self::Tablets { 2 } else { 1 }
     }
 
     /// Version of the protocol that the client has to speak.
     pub(crate) fn protocol_version(self) -> u8 {
         match self {
-            Self::OneNode | Self::ThreeNodes => 4,
             Self::OneNodeV5 => 5,
+            _ => 4,
         }
     }
 
     /// The database that the nodes pass for; ScyllaDB does not speak version 5.
     pub(crate) fn persona(self) -> &'static str {
         match self {
-            Self::OneNode | Self::ThreeNodes => "scylla",
             Self::OneNodeV5 => "cassandra",
+            _ => "scylla",
         }
     }
 
@@ -86,6 +94,6 @@ mod tests {
     #[test]
     fn drivers_are_counted_where_they_can_be() {
         let of = |driver| Setting::value_variants().iter().filter(|s| s.suits(driver)).count();
-        assert_eq!((of("floor"), of("scylla"), of("shardwire")), (1, 2, 3));
+        assert_eq!((of("floor"), of("scylla"), of("shardwire")), (1, 3, 4));
     }
 }
