@@ -23,8 +23,7 @@ pub fn repository() -> anyhow::Result<PathBuf> {
 ///
 /// As [`repository`].
 pub fn cargo() -> anyhow::Result<Command> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = shardwire_meter::cargo().unwrap_or_else(|| Command::new("cargo"));
     command.current_dir(repository()?);
     Ok(command)
 }

@@ -16,6 +16,7 @@
 
 pub mod affinity;
 pub mod allocator;
+pub mod cargo;
 pub mod environment;
 pub mod usage;
 
@@ -23,6 +24,7 @@ pub use affinity::{allowed_cpus, pin_to_cpus};
 pub use allocator::{
     AllocationCounts, Call, CallKind, CountingAllocator, counts, set_counting, watch, watched_calls,
 };
+pub use cargo::cargo;
 pub use dhat;
 pub use environment::Environment;
 pub use usage::{cpu_time, current_rss_bytes, peak_rss_bytes};

@@ -3,7 +3,6 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context as _, ensure};
@@ -30,9 +29,8 @@ pub(super) fn build_clients(options: &Options) -> Result<Binaries, Failure> {
     let program = env::current_exe().context("cannot find the running program")?;
     let folder = program.parent().context("the program lies in no folder")?;
     // Set by `cargo run`; a program that is started without cargo takes what is there.
-    if let Some(cargo) = env::var_os("CARGO") {
+    if let Some(mut command) = shardwire_meter::cargo() {
         eprintln!("Building the client processes (once; the first time takes a minute or two) ...");
-        let mut command = Command::new(cargo);
         command.args(["build", "--package", "shardwire-compare"]);
         command.args(["--bin", "client", "--bin", "client-count"]);
         if options.dhat {

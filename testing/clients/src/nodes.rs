@@ -22,8 +22,7 @@ pub(crate) struct Nodes {
 
 /// The server's program. It is built if cargo runs this one; it has to be beside it otherwise.
 pub(crate) fn build() -> Result<PathBuf> {
-    if let Some(cargo) = env::var_os("CARGO") {
-        let mut command = Command::new(cargo);
+    if let Some(mut command) = shardwire_meter::cargo() {
         command.args(["build", "--quiet", "--package", SERVER]);
         if !cfg!(debug_assertions) {
             command.arg("--release");

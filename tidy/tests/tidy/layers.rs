@@ -114,7 +114,7 @@ const LAYERS: &[Layer] = &[
     // The server runs as a program, which clients reach as any other.
     Layer {
         name: "shardwire-testing-clients",
-        ours: &[],
+        ours: &["shardwire-meter"],
         others: Some(&["anyhow", "clap", "rustix", "serde_json"]),
         never: &["shardwire", "shardwire-server"],
     },
