@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Wea
 
 use arc_swap::ArcSwapOption;
 use shardwire_protocol::routing::Token;
-use shardwire_protocol::tablets::Tablet as Told;
+use shardwire_protocol::tablets::{self, Tablet as Told};
 use uuid::Uuid;
 
 use super::ring::bias;
@@ -99,12 +99,16 @@ impl From<&Told<'_>> for Tablet {
     fn from(told: &Told<'_>) -> Tablet {
         let replicas = told.replicas().map(|replica| Replica {
             host_id: replica.host_id,
-            // No node has so many; a shard that is not there is as good as none.
-            shard: u16::try_from(replica.shard).unwrap_or(u16::MAX),
+            shard: shard(&replica),
             node: CachedIndex::default(),
         });
         Tablet { before: told.first_token.0, last: told.last_token.0, replicas: replicas.collect() }
     }
+}
+
+/// No node has as many shards; one that is not there is as good as none.
+fn shard(replica: &tablets::Replica) -> u16 {
+    u16::try_from(replica.shard).unwrap_or(u16::MAX)
 }
 
 impl Tablet {
@@ -149,12 +153,27 @@ impl Tablets {
     #[cold]
     pub(crate) fn told(&self, content: &[u8]) {
         match Told::parse(content) {
+            // As long as there is no connection to its shard, it is told again and again.
+            Ok(told) if self.is_known(&told) => {}
             Ok(told) => {
                 tracing::debug!(tablet = ?told, "a tablet is learned");
                 self.learn(Tablet::from(&told));
             }
             Err(error) => tracing::warn!(%error, "a tablet that cannot be read is passed over"),
         }
+    }
+
+    /// Whether this very tablet is known.
+    fn is_known(&self, told: &Told<'_>) -> bool {
+        let (before, last) = (told.first_token.0, told.last_token.0);
+        let part = self.parts.get().and_then(|parts| parts.get(part_of(last)));
+        let Some(part) = part.map(Part::load) else { return false };
+        let is_it = |tablet: &&Arc<Tablet>| (tablet.before, tablet.last) == (before, last);
+        let known = part.iter().flat_map(|tablets| tablets.iter()).find(is_it);
+        known.is_some_and(|known| {
+            let replicas = known.replicas.iter().map(|replica| (replica.host_id, replica.shard));
+            replicas.eq(told.replicas().map(|replica| (replica.host_id, shard(&replica))))
+        })
     }
 
     /// What was known of the tablet's tokens is forgotten. Not if another thread is just learning:
@@ -285,9 +304,9 @@ mod tests {
     }
 
     /// Replicas as node and shard.
-    fn learn(tablets: &Tablets, before: i64, last: i64, replicas: &[(u128, u16)]) {
-        let replica = |(node, shard): &(u128, u16)| Replica {
-            host_id: Uuid::from_u128(*node),
+    fn learn(tablets: &Tablets, before: i64, last: i64, replicas: &[(u16, u16)]) {
+        let replica = |(node, shard): &(u16, u16)| Replica {
+            host_id: Uuid::from_u128(u128::from(*node)),
             shard: *shard,
             node: CachedIndex::default(),
         };
@@ -364,11 +383,35 @@ mod tests {
         assert_eq!(aims(10), [Aim::Any; 3]);
     }
 
+    /// The tokens 2 to 7, by shard 3 of node 1.
+    const TOLD: &[u8] = b"\0\0\0\x08\0\0\0\0\0\0\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x07\
+        \0\0\0\x24\0\0\0\x01\0\0\0\x1C\
+        \0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x04\0\0\0\x03";
+
     #[test]
     fn what_cannot_be_read_is_passed_over() {
         let tablets = Tablets::default();
-        tablets.told(&[0, 0, 0, 8]);
+        tablets.told(&TOLD[..TOLD.len() - 1]);
         assert_eq!(homes(&tablets, 7), []);
+    }
+
+    #[test]
+    fn what_is_known_is_not_learned_again() {
+        let tablets = Tablets::default();
+        let present = || tablets.parts.get().unwrap()[part_of(7)].load_full().unwrap();
+        tablets.told(TOLD);
+        assert_eq!(homes(&tablets, 7), [(1, 3)]);
+        let before = present();
+        tablets.told(TOLD);
+        assert!(Arc::ptr_eq(&before, &present()));
+        // Another shard, another node, another range: something is new.
+        for (before, replicas) in [(1, [(1, 2)]), (1, [(2, 3)]), (0, [(1, 3)])] {
+            learn(&tablets, before, 7, &replicas);
+            assert_eq!(homes(&tablets, 7), replicas);
+            tablets.told(TOLD);
+            assert_eq!(homes(&tablets, 7), [(1, 3)]);
+            assert_eq!(homes(&tablets, 1), []);
+        }
     }
 
     #[test]
@@ -407,7 +450,7 @@ mod tests {
             learn(&tablets, n, n + 1, &[(0, 0)]);
         }
         assert_eq!(known_count(&tablets), TABLETS_PER_PART_MAX);
-        let replicas: Vec<(u128, u16)> = (0..100).map(|n| (n % 3, 0)).collect();
+        let replicas: Vec<(u16, u16)> = (0..100).map(|n| (n % 3, 0)).collect();
         learn(&tablets, -9, -1, &replicas);
         assert_eq!(homes(&tablets, -3).len(), REPLICAS_MAX);
     }
