@@ -53,6 +53,10 @@ pub(crate) enum Tls {
 ///
 /// All nodes are seeds: a seed does not wait for another one and takes no data from it, so all can
 /// start at once. Racing elections of tokens do no harm, as they are random 64-bit numbers.
+///
+/// A request keeps one of the native transport's threads until its replicas have answered or timed
+/// out. There are enough for all requests that meet a paused node at once: who has to wait for a
+/// thread begins when the node is held for down, and gets another error.
 pub(crate) fn yaml(settings: &Settings, address: Ipv4Addr, folder: &Path) -> String {
     let Settings { addresses, native_port, storage_port, .. } = settings;
     let seeds: Vec<_> = addresses.iter().map(Ipv4Addr::to_string).collect();
@@ -81,7 +85,7 @@ rpc_address: {address}
 storage_port: {storage_port}
 start_native_transport: true
 native_transport_port: {native_port}
-native_transport_max_threads: 16
+native_transport_max_threads: 32
 data_file_directories: [\"{folder}/data\"]
 commitlog_directory: \"{folder}/commitlog\"
 saved_caches_directory: \"{folder}/saved_caches\"
